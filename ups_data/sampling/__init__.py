@@ -1,0 +1,54 @@
+"""Which points are drawn: a pure function of (seed, epoch, trajectory, step, stream).
+
+This room knows numpy arrays only. A draw is made for a whole batch at once::
+
+    domain = Domain(num_points=128 * 128, grid_shape=(128, 128))
+    keys = sample_keys(seed, epoch, trajectory, step, Stream.TARGET_QUERIES)     # (B,)
+    draw = draw_queries(QuerySampling(ratio=0.1, mode="stratified"), domain, keys, epoch)
+    draw.index                                                                   # (B, Q)
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_data.sampling.config import Mode, QuerySampling
+from ups_data.sampling.domain import Domain
+from ups_data.sampling.draw import Draw
+from ups_data.sampling.full import draw_full
+from ups_data.sampling.lattice import draw_lattice, lattice_shape
+from ups_data.sampling.random import Stream, sample_keys
+from ups_data.sampling.stratified import draw_stratified
+from ups_data.sampling.uniform import draw_uniform
+
+__all__ = ["Domain", "Draw", "QuerySampling", "Stream", "draw_queries", "lattice_shape", "sample_keys"]
+
+Sampler = Callable[[Domain, NDArray[np.uint64], int], Draw]
+
+SAMPLERS: dict[Mode, Sampler] = {
+    "full": draw_full,
+    "uniform": draw_uniform,
+    "stratified": draw_stratified,
+    "lattice": draw_lattice,
+}
+
+
+def draw_queries(sampling: QuerySampling, domain: Domain, keys: NDArray[np.uint64], epoch: int) -> Draw:
+    """Draw the points of a batch.
+
+    Args:
+        sampling: how many points, and how.
+        domain: the points to choose from, the same for the whole batch.
+        keys: `(B,)` uint64 from `sample_keys`, one per sample. A sample's points depend on its own key only.
+        epoch: for the ratio's schedule (the keys hold it already).
+
+    Returns:
+        `Draw` with `sampling.num_drawn(domain, epoch)` points per sample.
+
+    Raises:
+        UpsDataError: more queries than points; `lattice` on a point set; `stratified` on points without coordinates.
+    """
+    count = sampling.count(domain.num_points, epoch)
+    sampler = draw_full if count == domain.num_points else SAMPLERS[sampling.mode]
+    return sampler(domain, keys, count)

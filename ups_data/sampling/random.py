@@ -1,0 +1,98 @@
+"""Counter-based random numbers: every number is a pure function of its key and its place in the sequence.
+
+No generator carries a state from one draw to the next, so a sample's points do not depend on which worker, thread,
+rank or batch holds it. The mixing function is the finaliser of splitmix64 (Steele, Lea & Flood, "Fast splittable
+pseudorandom number generators", OOPSLA 2014, with Stafford's variant 13 of the constants). Everything is numpy
+ufuncs on whole batches, which release the GIL.
+"""
+
+import enum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: the counter's stride
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+
+
+class Stream(enum.IntEnum):
+    """What a draw is for. Draws of two streams of one seed are independent."""
+
+    INPUTS = 0  # the points that the encoder itself sees
+    INPUT_QUERIES = 1
+    TARGET_QUERIES = 2
+    LATTICE_QUERIES = 3
+
+
+def sample_keys(seed: int, epoch: int, trajectory: ArrayLike, step: ArrayLike, stream: Stream) -> NDArray[np.uint64]:
+    """Keys of a batch's draws, one 64-bit number per sample.
+
+    Args:
+        seed, epoch: any integers (taken modulo 2^64).
+        trajectory, step: `(B,)` integers (or anything that broadcasts): the trajectory's number and the frame's.
+        stream: what the draw is for.
+
+    Returns:
+        `(B,)` uint64. Each part is absorbed by one round of splitmix64, so that neighbouring seeds, epochs, frames
+        and streams give unrelated keys and no part can make up for another (as a sum of parts would).
+    """
+    key = np.zeros(1, np.uint64)
+    for part in (seed, epoch, trajectory, step, int(stream)):
+        key = _mix(key + (_as_uint64(part) + np.uint64(1)) * GOLDEN)
+    return key
+
+
+def random_bits(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDArray[np.uint64]:
+    """Numbers counter0 … counter0 + count - 1 of each key's sequence: `(B,)` keys → `(B, count)` uint64."""
+    counters = np.arange(counter0 + 1, counter0 + 1 + count, dtype=np.uint64)
+    counters *= GOLDEN
+    return _mix(keys[:, None] + counters)
+
+
+def random_uniforms(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDArray[np.float64]:
+    """Uniform numbers in [0, 1) with 53 random bits each, `(B, count)` float64."""
+    bits = random_bits(keys, count, counter0)
+    bits >>= np.uint64(11)
+    return np.multiply(bits.view(np.int64), 2.0**-53, dtype=np.float64)
+
+
+def random_integers(
+    keys: NDArray[np.uint64], count: int, bound: int | NDArray[np.int64], counter0: int = 0
+) -> NDArray[np.int64]:
+    """Uniform integers in [0, bound), `(B, count)` int64.
+
+    Args:
+        bound: one positive integer, or positive integers that broadcast to `(B, count)`; below 2^31.
+
+    They are floor(u · bound) with u in fixed point: as many leading bits of the 64 as leave room for the product
+    (33 at least, 49 for a bound of 16,384), so a value's probability is off by less than 2^-33 and no float rounds
+    up to the bound.
+    """
+    width = int(np.max(bound)).bit_length()
+    bits = random_bits(keys, count, counter0)
+    bits >>= np.uint64(width)
+    bits *= np.asarray(bound).astype(np.uint64)
+    bits >>= np.uint64(64 - width)
+    return bits.view(np.int64)
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64, in place."""
+    t = z >> _S30
+    z ^= t
+    z *= _MIX1
+    np.right_shift(z, _S27, out=t)
+    z ^= t
+    z *= _MIX2
+    np.right_shift(z, _S31, out=t)
+    z ^= t
+    return z
+
+
+def _as_uint64(part: ArrayLike) -> NDArray[np.uint64]:
+    """`part` modulo 2^64, as an array: numpy's scalars would warn where arrays wrap around."""
+    if isinstance(part, int):
+        return np.array([part % 2**64], np.uint64)
+    return np.atleast_1d(np.asarray(part, np.int64)).astype(np.uint64)
