@@ -1,0 +1,84 @@
+"""One-pass moments per channel, merged without cancellation."""
+
+import numpy as np
+
+from ups_data.schema import FieldStatistics
+
+
+class Moments:
+    """Count, mean, variance and range per channel of everything given to `update`.
+
+    The merge of two partial results is Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
+    computing sample variances" (1979). Values that are not finite are counted and left out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.count = np.zeros(channels, np.int64)
+        self.mean = np.zeros(channels)
+        self.squares = np.zeros(channels)  # sum of squared deviations from the mean
+        self.min = np.full(channels, np.inf)
+        self.max = np.full(channels, -np.inf)
+        self.nonfinite = 0
+
+    def update(self, values: np.ndarray) -> None:
+        """Take in `(..., C)` values."""
+        x = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        finite = np.isfinite(x)
+        count = finite.sum(0)
+        self.nonfinite += int(finite.size - count.sum())
+        low, high = x.min(0, where=finite, initial=np.inf), x.max(0, where=finite, initial=-np.inf)
+        mean = x.sum(0, where=finite) / np.maximum(count, 1)
+        x -= mean
+        x[~finite] = 0.0
+        squares = np.einsum("nc,nc->c", x, x)
+        total = np.maximum(self.count + count, 1)
+        delta = mean - self.mean
+        self.squares += squares + delta**2 * self.count * count / total
+        self.mean += delta * count / total
+        self.count += count
+        self.min, self.max = np.minimum(self.min, low), np.maximum(self.max, high)
+
+    @property
+    def std(self) -> np.ndarray:
+        return np.sqrt(self.squares / np.maximum(self.count, 1))
+
+    @property
+    def rms(self) -> np.ndarray:
+        return np.sqrt(self.squares / np.maximum(self.count, 1) + self.mean**2)
+
+
+class FieldMoments:
+    """Moments of a field and of its difference from step to step."""
+
+    def __init__(self, channels: int) -> None:
+        self.values = Moments(channels)
+        self.deltas = Moments(channels)
+        self._previous: np.ndarray | None = None
+
+    def start_trajectory(self) -> None:
+        self._previous = None
+
+    def update(self, frames: np.ndarray) -> None:
+        """Take in the next `(n, ..., C)` frames of the trajectory."""
+        self.values.update(frames)
+        if self._previous is not None:
+            self.deltas.update(frames[:1].astype(np.float64) - self._previous)
+        if len(frames) > 1:
+            self.deltas.update(np.diff(frames.astype(np.float64), axis=0))
+        self._previous = frames[-1:].astype(np.float64)
+
+    def statistics(self) -> FieldStatistics:
+        v, d = self.values, self.deltas
+        stepped = bool(d.count.any())
+        return FieldStatistics(
+            count=int(v.count.max()),
+            mean=v.mean.tolist(),
+            std=v.std.tolist(),
+            rms=v.rms.tolist(),
+            min=v.min.tolist(),
+            max=v.max.tolist(),
+            nonfinite=v.nonfinite,
+            delta_mean=d.mean.tolist() if stepped else None,
+            delta_std=d.std.tolist() if stepped else None,
+            delta_rms=d.rms.tolist() if stepped else None,
+        )
