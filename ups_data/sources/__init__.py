@@ -1,0 +1,53 @@
+"""Readers of raw simulations: one file per format, each yielding `Trajectory` objects."""
+
+from pathlib import Path
+from typing import Any
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.base import ArrayLike, Axis, Source, Trajectory
+from ups_data.sources.content import look_inside
+from ups_data.sources.folder import FolderSource
+from ups_data.sources.neuraloperator import NeuraloperatorSource
+from ups_data.sources.numpy_files import NpySource, NpzSource
+from ups_data.sources.pdebench import PdebenchSource
+
+__all__ = ["FORMATS", "ArrayLike", "Axis", "Source", "Trajectory", "open_source"]
+
+# name → class; each is constructed from a path and tells by `recognises(content)` whether a file is its own
+FORMATS: dict[str, Any] = {
+    source.format: source for source in (PdebenchSource, NpySource, NpzSource, NeuraloperatorSource)
+}
+
+
+def open_source(path: str | Path, format: str | None = None) -> Source:
+    """The simulations at `path`: a file, or a folder of files in `train/`, `valid/` and `test/`.
+
+    The format is recognised from what the file holds, never from its extension.
+
+    Args:
+        format: a key of FORMATS, instead of recognising it.
+
+    Raises:
+        UpsDataError: nothing there, an unknown format, or a file that is damaged or not laid out as its format says.
+    """
+    path = Path(path)
+    if format is not None and format not in FORMATS:
+        raise UpsDataError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
+    if not path.exists():
+        raise UpsDataError(f"{path}: no such file or folder: check the path")
+    if path.is_dir():
+        return FolderSource(path, lambda file: open_source(file, format))
+    source = FORMATS[format](path) if format is not None else _recognise(path)
+    if len(source) == 0:
+        raise UpsDataError(f"{path}: holds no trajectory: give a file with at least one")
+    return source
+
+
+def _recognise(path: Path) -> Source:
+    content = look_inside(path)
+    for source in FORMATS.values():
+        if source.recognises(content):
+            return source(path)
+    raise UpsDataError(
+        f"{path}: {content}, which no reader knows: convert it to one of {', '.join(FORMATS)}, or name its format"
+    )

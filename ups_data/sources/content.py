@@ -1,0 +1,74 @@
+"""What a file holds, told from its bytes and the names inside, never from its extension."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.hdf5 import opened
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+KINDS = {
+    "hdf5": "an HDF5 file",
+    "npy": "a NumPy .npy file",
+    "npz": "a NumPy .npz archive",
+    "torch": "a file of torch.save",
+    "zip": "a zip archive",
+    "unknown": "bytes of no known kind",
+}
+
+
+@dataclass(frozen=True)
+class Content:
+    """`kind`: a key of KINDS. `keys`: the names at the top of the file, empty where its kind has none."""
+
+    kind: str
+    keys: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.keys[:8]) + (", …" if len(self.keys) > 8 else "")
+        return f"{KINDS[self.kind]} holding {shown or 'nothing'}" if self.kind in ("hdf5", "npz", "zip") else (
+            KINDS[self.kind]
+        )
+
+
+def look_inside(path: Path) -> Content:
+    """Reads a few bytes and the table of names.
+
+    Raises:
+        UpsDataError: the file cannot be opened, is empty, or is damaged so that its names cannot be listed.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise UpsDataError(f"{path}: cannot be opened ({error.strerror}): check the path") from error
+    if not head:
+        raise UpsDataError(f"{path}: the file is empty: download or copy it again")
+    # a user block may put the signature at 512, 1024, 2048 …; simulations leave it out, other tools may not
+    if any(head[at:].startswith(HDF5_SIGNATURE) for at in (0, 512, 1024, 2048)):
+        with opened(path) as hdf5:
+            return Content("hdf5", tuple(hdf5.keys()))
+    if head.startswith(b"\x93NUMPY"):
+        return Content("npy")
+    if head.startswith(b"PK"):
+        return _inside_zip(path)
+    if head[0] == 0x80 and head[1] <= 5:  # a bare pickle, as torch.save wrote before 1.6
+        return Content("torch")
+    return Content("unknown")
+
+
+def _inside_zip(path: Path) -> Content:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = tuple(archive.namelist())
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UpsDataError(
+            f"{path}: cannot be read as a zip archive (.npz, .pt), it is truncated or damaged: "
+            f"download or copy it again ({error})"
+        ) from error
+    if any(name.endswith("/data.pkl") or name == "data.pkl" for name in names):
+        return Content("torch")
+    if names and all(name.endswith(".npy") for name in names):
+        return Content("npz", tuple(name.removesuffix(".npy") for name in names))
+    return Content("zip", names)
