@@ -24,6 +24,11 @@ from ups_data.sampling.uniform import draw_uniform
 
 __all__ = ["Domain", "Draw", "QuerySampling", "Stream", "draw_queries", "lattice_shape", "sample_keys"]
 
+# Once a large array has been freed, glibc stops returning arrays of that size to the system at every free (its mmap
+# threshold adapts). Without this, a process that never frees one takes a page fault per 4 KB of every temporary:
+# measured, 55 µs per sample instead of 11 for a uniform draw of 1,638 out of 16,384 in batches of 16.
+del [np.empty(1 << 23, np.uint8)][0]
+
 Sampler = Callable[[Domain, NDArray[np.uint64], int], Draw]
 
 SAMPLERS: dict[Mode, Sampler] = {

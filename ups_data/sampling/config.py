@@ -153,7 +153,7 @@ def _known(option: str, value: Any, allowed: tuple[str, ...]) -> Any:
         return value
     near = difflib.get_close_matches(str(value), [*allowed, *ALIASES] if option == "mode" else allowed, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"{option} {value!r} is not known: {hint}({option}s are {', '.join(allowed)})")
+    raise ValueError(f"{option} {value!r} is not known: {hint}Give one of {', '.join(allowed)}")
 
 
 def _them(names: list[str]) -> str:

@@ -12,13 +12,15 @@ from ups_data.sampling.hilbert import hilbert_index
 
 POINT_BITS = 16  # cells per axis for point sets: 2^16, so that refined regions of a mesh are still ordered inside
 
+MAX_POINTS = 2**31  # the samplers pack a point's number and a place in a sequence into 64 bits
+
 
 @dataclass(frozen=True, eq=False)
 class Domain:
     """The N points of a frame.
 
     Attributes:
-        num_points: N, at least 1.
+        num_points: N, 1 to 2^31 - 1.
         grid_shape: the grid's shape in array order, where the points form a grid; points are numbered row-major.
         coords: `(N, d)` coordinates of a point set (needed for `stratified` on point sets only).
 
@@ -31,8 +33,8 @@ class Domain:
     coords: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
-        if self.num_points < 1:
-            raise UpsDataError(f"domain has {self.num_points} points: at least one is needed")
+        if not 1 <= self.num_points < MAX_POINTS:
+            raise UpsDataError(f"domain has {self.num_points} points: 1 to {MAX_POINTS - 1} can be drawn from")
         if self.grid_shape is not None and math.prod(self.grid_shape) != self.num_points:
             raise UpsDataError(f"domain's grid {tuple(self.grid_shape)} does not have {self.num_points} points")
         if self.coords is not None and (self.coords.ndim != 2 or len(self.coords) != self.num_points):

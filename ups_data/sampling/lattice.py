@@ -1,5 +1,6 @@
 """A randomly offset coarse grid, which a grid encoder can encode again."""
 
+import functools
 import itertools
 import math
 
@@ -31,12 +32,12 @@ def draw_lattice(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
         UpsDataError: for a point set.
     """
     shape = lattice_shape(domain, count)
-    assert domain.grid_shape is not None
+    full_shape = domain.grid_shape or ()
+    offsets = random_integers(keys, len(shape), np.array(full_shape))
     index = np.zeros((len(keys),) + (1,) * len(shape), np.int64)
-    for axis, (full, coarse) in enumerate(zip(domain.grid_shape, shape, strict=True)):
-        offset = random_integers(keys, 1, full, counter0=axis)
-        rows = (np.arange(coarse, dtype=np.int64) * full + offset) // coarse
-        index = index * full + rows.reshape((len(keys),) + (1,) * axis + (coarse,) + (1,) * (len(shape) - axis - 1))
+    for axis, (full, coarse) in enumerate(zip(full_shape, shape, strict=True)):
+        rows = (np.arange(coarse, dtype=np.int64) * full + offsets[:, axis, None]) // coarse
+        index = index * full + np.expand_dims(rows, [1 + a for a in range(len(shape)) if a != axis])
     return Draw(index.reshape(len(keys), -1), grid_shape=shape)
 
 
@@ -52,10 +53,15 @@ def lattice_shape(domain: Domain, count: int) -> tuple[int, ...]:
     """
     if domain.grid_shape is None:
         raise UpsDataError("mode 'lattice' needs a grid, and this domain is a set of points: use mode 'stratified'")
-    exact = _scaled(domain.grid_shape, count)
+    return _nearest_shape(tuple(domain.grid_shape), count)
+
+
+@functools.lru_cache(maxsize=1024)
+def _nearest_shape(grid_shape: tuple[int, ...], count: int) -> tuple[int, ...]:
+    exact = _scaled(grid_shape, count)
     near = [
         sorted({min(full, max(1, math.floor(x))), min(full, max(1, math.ceil(x)))})
-        for full, x in zip(domain.grid_shape, exact, strict=True)
+        for full, x in zip(grid_shape, exact, strict=True)
     ]
 
     def misfit(shape: tuple[int, ...]) -> tuple[int, float]:

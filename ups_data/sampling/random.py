@@ -7,6 +7,7 @@ ufuncs on whole batches, which release the GIL.
 """
 
 import enum
+import functools
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,10 +39,7 @@ def sample_keys(seed: int, epoch: int, trajectory: ArrayLike, step: ArrayLike, s
         `(B,)` uint64. Each part is absorbed by one round of splitmix64, so that neighbouring seeds, epochs, frames
         and streams give unrelated keys and no part can make up for another (as a sum of parts would).
     """
-    key = np.zeros(1, np.uint64)
-    for part in (seed, epoch, trajectory, step, int(stream)):
-        key = _mix(key + (_as_uint64(part) + np.uint64(1)) * GOLDEN)
-    return key
+    return _absorb(_absorb(_prefix(int(seed), int(epoch), int(stream)), trajectory), step)
 
 
 def random_bits(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDArray[np.uint64]:
@@ -91,8 +89,19 @@ def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z
 
 
-def _as_uint64(part: ArrayLike) -> NDArray[np.uint64]:
-    """`part` modulo 2^64, as an array: numpy's scalars would warn where arrays wrap around."""
+@functools.lru_cache(maxsize=256)  # the same for every batch of an epoch
+def _prefix(seed: int, epoch: int, stream: int) -> NDArray[np.uint64]:
+    key = np.zeros(1, np.uint64)
+    for part in (seed, epoch, stream):
+        key = _absorb(key, part)
+    return key
+
+
+def _absorb(key: NDArray[np.uint64], part: ArrayLike) -> NDArray[np.uint64]:
+    """Child keys: number `part` of each key's sequence."""
     if isinstance(part, int):
-        return np.array([part % 2**64], np.uint64)
-    return np.atleast_1d(np.asarray(part, np.int64)).astype(np.uint64)
+        counter = np.array([(part + 1) % 2**64], np.uint64)  # an array: numpy's scalars warn where arrays wrap around
+    else:
+        counter = np.atleast_1d(np.asarray(part, np.int64)).astype(np.uint64) + np.uint64(1)
+    counter *= GOLDEN
+    return _mix(key + counter)
