@@ -25,8 +25,11 @@ def mix64(x: np.ndarray) -> np.ndarray:
 
 
 def hash_key(*parts: int | np.ndarray) -> np.ndarray:
-    """One uint64 per element for a tuple of integers, given as scalars or equally long arrays: (B,), B ≥ 1."""
+    """One uint64 for each tuple of integers, given as scalars or as arrays of one length: (B,), B ≥ 1.
+
+    Each part is absorbed by one round of the mixer, so that no part can make up for another as in a sum of parts.
+    """
     key = np.zeros(1, np.uint64)
     for part in parts:
-        key = mix64((key ^ np.atleast_1d(np.asarray(part)).astype(np.int64).view(np.uint64)) + GOLDEN)
+        key = mix64(key + (np.atleast_1d(np.asarray(part, np.int64)).view(np.uint64) + np.uint64(1)) * GOLDEN)
     return key

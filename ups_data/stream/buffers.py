@@ -1,0 +1,56 @@
+"""Memory that is used again once nobody looks at it.
+
+Fresh memory is page-faulted by the kernel at the first touch, which costs as much as the copy into it. So arrays of a
+batch are handed out as views of kept buffers; a buffer comes back when its last view, in numpy or in torch, is gone.
+A consumer that keeps every batch just gets fresh memory each time.
+"""
+
+import math
+import weakref
+from collections import deque
+
+import numpy as np
+import torch
+
+# Below this, malloc reuses memory by itself.
+SMALL = 64 * 1024
+ALIGN = 64
+
+
+class Buffers:
+    """Hands out uninitialised arrays and takes their memory back.
+
+    Args:
+        pinned: page-locked memory, from which copies to a CUDA device run asynchronously.
+        shared: memory that other processes can map (never reused: the receiver decides how long it lives).
+        keep: buffers of one size that wait for use; more are freed.
+    """
+
+    def __init__(self, *, pinned: bool = False, shared: bool = False, keep: int = 64) -> None:
+        self._pinned, self._shared, self._keep = pinned, shared, keep
+        # Taking and giving back are single deque operations: a finaliser may run in any thread, inside anything.
+        self._free: dict[int, deque[torch.Tensor]] = {}
+
+    def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        """An uninitialised tensor; its memory returns when no view of it is left."""
+        size = math.prod(shape) * dtype.itemsize
+        if self._shared:
+            return torch.empty(shape, dtype=dtype).share_memory_()
+        if size < SMALL:
+            return torch.empty(shape, dtype=dtype, pin_memory=self._pinned)
+        size = -(-size // ALIGN) * ALIGN
+        free = self._free.setdefault(size, deque(maxlen=self._keep))
+        try:
+            memory = free.pop()
+        except IndexError:
+            memory = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
+        lease = memory.numpy()  # a new object: tensors made from it keep it alive, and nothing else does
+        weakref.finalize(lease, free.append, memory).atexit = False
+        return torch.from_numpy(lease)[: math.prod(shape) * dtype.itemsize].view(dtype).view(shape)
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """The same as a numpy array."""
+        return self.tensor(shape, _TORCH[dtype.name]).numpy()
+
+
+_TORCH = {"float16": torch.float16, "float32": torch.float32, "int64": torch.int64}

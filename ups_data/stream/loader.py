@@ -1,0 +1,214 @@
+"""`QueryLoader`: batches of the pipeline, from threads in this process or from worker processes."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from webdataset import DataPipeline, WebLoader
+
+from ups_data.batch import QueryBatch, query_collate
+from ups_data.errors import UpsDataError
+from ups_data.plan import EpochPlan
+from ups_data.sampling import QuerySampling
+from ups_data.schema import Manifest
+from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
+
+
+@dataclass
+class LoaderStats:
+    """Totals since the loader was made.
+
+    Attributes:
+        wait_seconds: time that the consumer waited for batches.
+        decoded_chunks, decoded_bytes: of compressed data, in this process.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    wait_seconds: float = 0.0
+    decoded_chunks: int = 0
+    decoded_bytes: int = 0
+
+
+class QueryLoader:
+    """Iterates over the batches of an epoch; each complete pass moves on to the next epoch.
+
+    Threads of this process assemble the batches (`num_workers=0`); with `num_workers=N`, N worker processes do, for
+    pipelines with heavy user code. Both yield the same batches in the same order.
+
+    Args:
+        threads: of this process, None: as many as cores, at most 4; 0: assemble in the calling thread.
+        num_workers: worker processes. They start by `forkserver`, so a script needs `if __name__ == "__main__":`.
+        prefetch: batches made ahead, per thread or worker process.
+
+    The other arguments are `QueryDataset`'s.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: str,
+        batch_size: int,
+        sampling: QuerySampling,
+        inputs: QuerySampling | None = None,
+        input_fields: Sequence[str] | None = None,
+        target_fields: Sequence[str] | None = None,
+        input_steps: int = 1,
+        horizon: int = 1,
+        dt_stride: int = 1,
+        shuffle: bool | None = None,
+        drop_last: bool | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        threads: int | None = None,
+        pool_bytes: int = DEFAULT_POOL_BYTES,
+        rank: int | None = None,
+        world_size: int | None = None,
+        input_queries: bool = True,
+        lattice_queries: bool = False,
+        prefetch: int = 2,
+    ) -> None:
+        if num_workers < 0 or (threads is not None and threads < 0) or prefetch < 1:
+            raise UpsDataError(f"num_workers={num_workers}, threads={threads}, prefetch={prefetch}: too small")
+        self.dataset = QueryDataset(
+            root,
+            split=split,
+            batch_size=batch_size,
+            sampling=sampling,
+            inputs=inputs,
+            input_fields=input_fields,
+            target_fields=target_fields,
+            input_steps=input_steps,
+            horizon=horizon,
+            dt_stride=dt_stride,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=seed,
+            pool_bytes=pool_bytes,
+            rank=rank,
+            world_size=world_size,
+            input_queries=input_queries,
+            lattice_queries=lattice_queries,
+        )
+        self._source = self.dataset.source
+        self._threads = min(4, os.cpu_count() or 1) if threads is None else threads
+        self._num_workers, self._prefetch = num_workers, prefetch
+        self._workers: WebLoader | None = None
+        self._stats = LoaderStats()
+        self._progress = (0, 0)  # (epoch, batch) after the last batch that was handed out
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._source.manifest
+
+    @property
+    def sampling(self) -> QuerySampling:
+        return self._source.sampling
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next pass, or of the one under way."""
+        return self._source.epoch
+
+    @property
+    def stats(self) -> LoaderStats:
+        reader = self._source.__dict__.get("reader")
+        if reader is not None:
+            self._stats.decoded_chunks, self._stats.decoded_bytes = reader.pool.decoded, reader.pool.decoded_bytes
+        return self._stats
+
+    def __len__(self) -> int:
+        """Batches of an epoch, the same on every rank."""
+        return self._source.num_batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next pass that of this epoch, from its first batch."""
+        self._source.set_epoch(epoch)
+        self._progress = epoch, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands: the batches that follow are those that `load_state_dict` continues with."""
+        epoch, batch = self._progress
+        return {"version": 1, "epoch": epoch, "batch": batch, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken.
+
+        Raises:
+            UpsDataError: the state is of another dataset or plan; the message says what differs.
+        """
+        mine = {"version": 1, **self._identity()}
+        differs = [f"{k} was {state.get(k)!r} and is {v!r}" for k, v in mine.items() if state.get(k) != v]
+        if differs:
+            raise UpsDataError(f"the loader's state is of another run: {'; '.join(differs)}")
+        self._progress = state["epoch"], state["batch"]
+        self._source.set_epoch(*self._progress)
+
+    def _identity(self) -> dict[str, Any]:
+        s = self._source
+        return {
+            "samples": len(s.table),
+            "seed": s.seed,
+            "shuffle": s.shuffle,
+            "global_batch_size": s.batch_size * s.world_size,
+        }
+
+    def __iter__(self) -> Iterator[QueryBatch]:
+        epoch, first = start = self._source.epoch, self._source.first_batch
+        plan = self._source.plan(epoch)
+        batches = self._from_workers() if self._num_workers else self._from_threads(plan, epoch, first)
+        after = epoch, 0  # a pass that is left early starts over
+        try:
+            for number in range(first, len(plan)):
+                begun = time.perf_counter()
+                batch = next(batches)
+                self._stats.wait_seconds += time.perf_counter() - begun
+                self._stats.batches += 1
+                self._stats.samples += len(batch)
+                self._progress = epoch, number + 1
+                yield batch
+            self._progress = after = epoch + 1, 0
+        finally:
+            if (self._source.epoch, self._source.first_batch) == start:  # nobody called set_epoch meanwhile
+                self._source.set_epoch(*after)
+
+    def _from_threads(self, plan: EpochPlan, epoch: int, first: int) -> Iterator[QueryBatch]:
+        reader = self._source.reader
+
+        def make(number: int) -> QueryBatch:
+            return query_collate(reader.samples(plan[number], epoch))
+
+        if self._threads == 0:
+            yield from map(make, range(first, len(plan)))
+            return
+        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ups_data")
+        pending: deque[Future[QueryBatch]] = deque()
+        try:
+            for number in range(first, len(plan)):
+                pending.append(executor.submit(make, number))
+                if len(pending) > self._threads * self._prefetch:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            # Also reached when the consumer leaves in mid-epoch: nothing outlives the pass.
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def _from_workers(self) -> Iterator[QueryBatch]:
+        if self._workers is None:
+            self._workers = WebLoader(
+                DataPipeline(self._source.batches),
+                batch_size=None,
+                num_workers=self._num_workers,
+                persistent_workers=True,
+                prefetch_factor=self._prefetch,
+                # Never fork: `zarrs` and this loader have threads, which a forked child would wait for in vain.
+                multiprocessing_context="forkserver",
+            )
+        return iter(self._workers)

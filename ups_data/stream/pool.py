@@ -1,0 +1,64 @@
+"""The decoded chunks that samples are views of."""
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+import numpy as np
+
+from ups_data.shards.reader import StoredArray
+from ups_data.stream.buffers import Buffers
+
+
+class Pool:
+    """Decoded chunks, the least recently used dropped beyond `limit` bytes.
+
+    A chunk that several threads want at once is decoded once. Chunks of a mapped array are views of the map and take
+    no room. A dropped chunk lives on while a sample still looks at it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffers = Buffers()
+        self._chunks: OrderedDict[tuple[StoredArray, int], Future[np.ndarray]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._bytes = 0
+        self.decoded = 0  # chunks
+        self.decoded_bytes = 0
+
+    def row(self, array: StoredArray, row: int) -> np.ndarray:
+        """One row of a stored array, read-only by convention."""
+        number, place = divmod(row, array.chunk_rows)
+        chunk = array.chunk(number) if array.mapped else self._chunk(array, number)
+        return chunk[place]
+
+    def _chunk(self, array: StoredArray, number: int) -> np.ndarray:
+        key = (array, number)
+        with self._lock:
+            future = self._chunks.get(key)
+            if future is not None:
+                self._chunks.move_to_end(key)
+        if future is not None:
+            return future.result()
+        shape = (array.chunk_rows, *array.shape[1:])
+        size = int(np.prod(shape)) * array.dtype.itemsize
+        with self._lock:
+            future = self._chunks.get(key)
+            mine = future is None
+            if future is None:
+                future = self._chunks[key] = Future()
+                self._bytes += size
+                self.decoded += 1
+                self.decoded_bytes += size
+                while self._bytes > self._limit and len(self._chunks) > 1:
+                    (old, _), _ = self._chunks.popitem(last=False)
+                    self._bytes -= int(np.prod((old.chunk_rows, *old.shape[1:]))) * old.dtype.itemsize
+        if mine:
+            try:
+                future.set_result(array.chunk(number, self._buffers.array(shape, array.dtype)))
+            except BaseException as e:
+                with self._lock:
+                    if self._chunks.pop(key, None) is not None:
+                        self._bytes -= size
+                future.set_exception(e)
+        return future.result()
