@@ -27,8 +27,10 @@ class Content:
 
     def __str__(self) -> str:
         shown = ", ".join(self.keys[:8]) + (", …" if len(self.keys) > 8 else "")
-        return f"{KINDS[self.kind]} holding {shown or 'nothing'}" if self.kind in ("hdf5", "npz", "zip") else (
-            KINDS[self.kind]
+        return (
+            f"{KINDS[self.kind]} holding {shown or 'nothing'}"
+            if self.kind in ("hdf5", "npz", "zip")
+            else (KINDS[self.kind])
         )
 
 

@@ -157,7 +157,8 @@ class NpzSource(NpySource):
                 return tuple(Axis(name, given[name]) for name in order)
         found = ", ".join(f"{name} has shape {shape}" for name, shape in lengths.items())
         raise UpsDataError(
-            f"{self._path}: {found}, which does not fit the grid {grid} of the fields: give one 1-D axis for each, x along the last"
+            f"{self._path}: {found}, which does not fit the grid {grid} of the fields: "
+            "give one 1-D axis for each, x along the last"
         )
 
     def _check_coords(self, shape: tuple[int, ...], axes: dict[str, np.ndarray]) -> None:

@@ -102,17 +102,17 @@ class FieldsLayout:
 
     def _split_shape(self, name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
         """The axes before time, (N,) or (1, N), and the number of frames."""
-        space = len(self._grid)
-        tail = space if name == "nu" else space + 1
-        lead = shape[: len(shape) - tail] if len(shape) > tail else ()
-        frames = 1 if name == "nu" else shape[-tail]
+        time = () if name == "nu" else ("1",) if self._static else ("T",)
+        tail = len(time) + len(self._grid)
+        lead = shape[: max(len(shape) - tail, 0)]
+        frames = shape[len(lead)] if time and lead else 1
         # a device axis is believed only where the times confirm which axis is time
         devices = len(lead) == 2 and lead[0] == 1 and (self._static or self._times is not None)
-        grid = ", ".join(map(str, self._grid))
-        if shape[-space:] != self._grid or not (len(lead) == 1 or devices) or (self._static and frames != 1):
-            expected = ", ".join(["N"] + (["1" if self._static else "T"] if tail > space else []))
+        one_frame = frames == 1 or not self._static
+        if not (len(lead) == 1 or devices) or shape[-len(self._grid) :] != self._grid or not one_frame:
+            expected = ", ".join(["N", *time, *map(str, self._grid)])
             raise UpsDataError(
-                f"{self._path}: {name} has shape {shape}, [{expected}, {grid}] is expected from its "
-                f"{len(self._grid)} coordinate axes and its times: correct the array or the coordinates"
+                f"{self._path}: {name} has shape {shape}, [{expected}] is expected from its coordinates and times: "
+                "correct the array or the coordinates"
             )
         return lead, frames

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -82,11 +83,11 @@ class GroupsLayout:
         text = group.attrs.get("config")
         if text is None:
             return {}
-        text = text.decode() if isinstance(text, bytes) else str(text)
+        text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         try:
             # OmegaConf, which wrote it, reads 1e-3 as a number, which plain YAML 1.1 does not
             config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-        except (OmegaConfBaseException, ValueError, OSError) as error:
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError) as error:
             reason = " ".join(str(error).split())
             raise UpsDataError(
                 f"{self._path}: group {key}: the attribute config is not YAML: correct or delete it ({reason})"

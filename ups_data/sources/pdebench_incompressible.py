@@ -53,9 +53,7 @@ class IncompressibleLayout:
                 stored = file["t"][number]
             static = {STATIC: lazy.pop(STATIC)}
             time = times(self._path, f"t[{number}]", stored, self._shapes["velocity"][1])
-            yield Trajectory(
-                key=key, source=str(self._path), fields=lazy, static=static, time=time, params=params
-            )
+            yield Trajectory(key=key, source=str(self._path), fields=lazy, static=static, time=time, params=params)
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)

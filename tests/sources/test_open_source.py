@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.sources import files
+from ups_data import UpsDataError
+from ups_data.sources import FORMATS, open_source
+
+WRITERS = {
+    "tensor": (files.write_tensor, "pdebench"),
+    "compressible": (files.write_compressible, "pdebench"),
+    "darcy": (files.write_darcy, "pdebench"),
+    "groups": (files.write_groups, "pdebench"),
+    "incompressible": (files.write_incompressible, "pdebench"),
+    "npy": (lambda path: files.write_npy(path, files.values(2, 3, 4, 1)), "npy"),
+    "npz": (lambda path: files.write_npz(path, u=files.values(2, 3, 4, 1)), "npz"),
+    "darcy_pt": (files.write_darcy_pt, "neuraloperator"),
+    "burgers_pt": (files.write_burgers_pt, "neuraloperator"),
+    "cars_pt": (files.write_cars_pt, "neuraloperator"),
+}
+
+
+@pytest.mark.parametrize("ending", ["", ".hdf5", ".npz", ".pt", ".txt"])
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_content_decides_whatever_the_extension(tmp_path, name, ending):
+    write, format = WRITERS[name]
+    path = tmp_path / f"file{ending}"
+    write(path)
+    source = open_source(path)
+    assert source.format == format
+    assert isinstance(source, FORMATS[format])
+    assert len(list(source)) == len(source) == len(source.splits())
+
+
+def test_a_user_block_before_hdf5(tmp_path):
+    with h5py.File(tmp_path / "f", "w", userblock_size=1024) as file:
+        file["tensor"] = files.values(2, 3, 4)
+        file["x-coordinate"], file["t-coordinate"] = np.arange(4.0), np.arange(3.0)
+    assert open_source(tmp_path / "f").format == "pdebench"
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        *(("npy", "pdebench"), ("tensor", "npy"), ("npy", "npz"), ("npz", "npy")),
+        *(("npz", "neuraloperator"), ("darcy_pt", "npz"), ("tensor", "neuraloperator")),
+    ],
+)
+def test_a_format_that_is_asked_for_overrides_what_is_found(tmp_path, name, format):
+    WRITERS[name][0](tmp_path / "f")
+    with pytest.raises(UpsDataError) as caught:
+        open_source(tmp_path / "f", format)
+    assert str(tmp_path / "f") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_right_format_may_be_asked_for(tmp_path):
+    WRITERS["groups"][0](tmp_path / "f")
+    assert len(open_source(tmp_path / "f", "pdebench")) == 3
+
+
+def _hdf5(path):
+    with h5py.File(path, "w") as file:
+        file["temperature"] = files.values(3, 4)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (_hdf5, "an HDF5 file holding temperature, which no reader knows: .*pdebench.*neuraloperator"),
+        (lambda path: path.write_text("hello"), "bytes of no known kind, which no reader knows"),
+        (lambda path: path.write_bytes(b""), "empty"),
+        (lambda path: None, "no such file"),
+        (lambda path: files.write_tensor(path, count=0), "no trajectory"),
+        (lambda path: path.mkdir(), "a folder with nothing in it"),
+    ],
+)
+def test_what_is_unknown_is_named_in_one_line(tmp_path, write, message):
+    write(tmp_path / "f")
+    with pytest.raises(UpsDataError, match=message) as caught:
+        open_source(tmp_path / "f")
+    assert str(tmp_path / "f") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_format_is_named_with_the_known_ones(tmp_path):
+    with pytest.raises(UpsDataError, match=r"'pdebunch'.*pdebench, npy, npz, neuraloperator"):
+        open_source(tmp_path, "pdebunch")
+
+
+def test_folders_are_splits(tmp_path):
+    for folder, name in (("train", "b.h5"), ("train", "a.h5"), ("val", "a.h5"), ("test", "a")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        files.write_groups(tmp_path / folder / name, keys=("0003", "0005"), frames=4 if name == "a" else 5)
+    (tmp_path / "train" / "stats.yaml").write_text("mean: 0")
+    (tmp_path / "train" / ".hidden").write_text("x")
+    source = open_source(tmp_path)
+    assert (source.format, len(source)) == ("pdebench", 8)
+    assert source.splits() == ["train"] * 4 + ["valid"] * 2 + ["test"] * 2
+    trajectories = list(source)
+    assert [t.split for t in trajectories] == source.splits()
+    assert [t.source.removeprefix(f"{tmp_path}/") for t in trajectories[::2]] == [
+        "train/a.h5", "train/b.h5", "val/a.h5", "test/a",
+    ]
+    assert [t.key for t in trajectories] == ["0003", "0005"] * 4
+
+
+def test_a_folder_of_splits_leaves_no_gaps(tmp_path):
+    (tmp_path / "train").mkdir()
+    with pytest.raises(UpsDataError, match="no data"):
+        open_source(tmp_path)
+    files.write_tensor(tmp_path / "train" / "a")
+    (tmp_path / "train" / "b").write_bytes(b"junk")
+    with pytest.raises(UpsDataError, match="no reader knows"):
+        open_source(tmp_path)
+    (tmp_path / "train" / "b").unlink()
+    (tmp_path / "valid").mkdir()
+    (tmp_path / "val").mkdir()
+    with pytest.raises(UpsDataError, match="valid and val"):
+        open_source(tmp_path)
+
+
+def test_only_the_neuraloperator_reader_imports_torch(tmp_path):
+    """Readers know nothing of torch, shards or zarr."""
+    source = Path(__file__).parents[2] / "ups_data" / "sources"
+    for module in source.glob("*.py"):
+        lines = module.read_text().splitlines()
+        imports = [line.strip() for line in lines if line.strip().startswith(("import ", "from "))]
+        assert not [line for line in imports if "ups_data.shards" in line or "zarr" in line], module
+        at_top = [line for line in lines if line.startswith(("import torch", "from torch"))]
+        assert not at_top, module
+        if module.name != "neuraloperator.py":
+            assert not [line for line in imports if "torch" in line], module

@@ -1,0 +1,104 @@
+"""The simulator against PDEBench's own file, and its file against the reader."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.sources import files
+from ups_data.sources import open_source
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture(scope="module")
+def simulate():
+    sys.path.insert(0, str(TOOLS))  # the tool imports its neighbour _cli
+    try:
+        spec = importlib.util.spec_from_file_location("simulate_tool", TOOLS / "simulate.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(TOOLS))
+    return module
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(TOOLS / "simulate.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=TOOLS.parent,
+        env={"PYTHONPATH": str(TOOLS.parent), "PATH": ""},
+    )
+
+
+@pytest.mark.skipif(not files.DIFFUSION_REACTION.exists(), reason=f"{files.DIFFUSION_REACTION} is not there")
+def test_reproduces_pdebench(simulate):
+    """Same seed, same size: PDEBench's frames, 0.07 to 1 in size, within its own solver's tolerance."""
+    with h5py.File(files.DIFFUSION_REACTION) as file:
+        real = file["0003/data"][:9]
+        times = file["0003/grid/t"][:9].astype(float)
+    noise = simulate.white_noise(128, seed=3)
+    np.testing.assert_array_equal(noise.transpose(1, 2, 0).astype(np.float32), real[0])
+    ours = simulate.solve(noise[None], times)[0]
+    error = np.sqrt(np.mean((ours - real) ** 2, axis=(1, 2, 3)) / np.mean(real**2, axis=(1, 2, 3)))
+    assert error[0] == 0
+    assert error.max() < 2e-4  # measured: 8e-5 at t = 0.25, 6e-6 to 4e-5 later
+
+
+def test_converges_in_time(simulate):
+    times = np.linspace(0, 1, 5)
+    initial = simulate.white_noise(32, seed=0)[None]
+    finer = simulate.solve(initial, np.linspace(0, 1, 4 * 20 + 1))[:, ::20]
+    assert np.abs(simulate.solve(initial, times) - finer).max() < 1e-4
+
+
+def test_no_flux_through_the_walls(simulate):
+    """Diffusion alone conserves the mean; only reactions change it."""
+    state = simulate.white_noise(16, seed=0)[:, None]
+    u, v = state
+    change = simulate.rate(state, 2 / 16)
+    np.testing.assert_allclose(change[0].mean(), (u - u**3 - v - simulate.K).mean(), atol=1e-12)
+    np.testing.assert_allclose(change[1].mean(), (u - v).mean(), atol=1e-12)
+
+
+def test_writes_the_layout_that_the_reader_knows_and_the_same_bytes_again(tmp_path):
+    first, again, other = (tmp_path / name for name in ("a.h5", "b.h5", "c.h5"))
+    options = ("--trajectories", 5, "--size", 16, "--steps", 4)
+    for path, seed in ((first, 0), (again, 0), (other, 1)):
+        result = run(path, *options, "--seed", seed)
+        assert result.returncode == 0, result.stderr
+    assert first.read_bytes() == again.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+    trajectories = list(open_source(first))
+    assert [t.key for t in trajectories] == ["0000", "0001", "0002", "0003", "0004"]
+    t = trajectories[4]
+    assert (t.fields["data"].shape, t.fields["data"].dtype) == ((4, 16, 16, 2), np.float32)
+    assert t.params == {"Du": 0.001, "Dv": 0.005, "k": 0.005}
+    np.testing.assert_allclose(t.time, [0, 5 / 3, 10 / 3, 5], rtol=1e-6)
+    np.testing.assert_allclose([axis.coordinates[0] for axis in t.axes], [-0.9375] * 2)
+    # run i of seed s is run i - 1 of seed s + 1
+    np.testing.assert_array_equal(trajectories[3].fields["data"][:], list(open_source(other))[2].fields["data"][:])
+    assert not np.array_equal(trajectories[3].fields["data"][:], trajectories[2].fields["data"][:])
+
+
+def test_an_existing_file_is_kept_unless_forced(tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_text("mine")
+    options = ("--trajectories", 1, "--size", 8, "--steps", 2)
+    refused = run(path, *options)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [f"error: {path}: exists already: choose another file or give --force"]
+    assert path.read_text() == "mine"
+    assert run(path, *options, "--force").returncode == 0
+    assert len(open_source(path)) == 1
+
+
+def test_a_missing_folder_is_one_line(tmp_path):
+    result = run(tmp_path / "no" / "a.h5")
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
