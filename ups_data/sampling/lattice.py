@@ -38,7 +38,7 @@ def draw_lattice(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
     for axis, (full, coarse) in enumerate(zip(full_shape, shape, strict=True)):
         rows = (np.arange(coarse, dtype=np.int64) * full + offsets[:, axis, None]) // coarse
         index = index * full + np.expand_dims(rows, [1 + a for a in range(len(shape)) if a != axis])
-    return Draw(index.reshape(len(keys), -1), grid_shape=shape)
+    return Draw(index.reshape(len(keys), math.prod(shape)), grid_shape=shape)
 
 
 def lattice_shape(domain: Domain, count: int) -> tuple[int, ...]:

@@ -1,0 +1,137 @@
+"""`QuerySampling`: how many queries, and one clear line for every mistake."""
+
+import pickle
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from tests.sampling.cases import CASES, DOMAINS, grid, keys
+from ups_data.errors import UpsDataError
+from ups_data.sampling import Domain, QuerySampling, draw_queries
+
+
+def test_default_is_every_point() -> None:
+    assert QuerySampling().count(100, epoch=0) == 100
+    assert QuerySampling().ratio_at(3) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "num_points", "queries"),
+    [
+        ({"ratio": 0.1}, 16384, 1638),
+        ({"ratio": 0.1}, 5, 1),  # at least one
+        ({"ratio": 1e-9}, 1000, 1),
+        ({"ratio": 1.0, "query_multiple": 64}, 1000, 1000),  # ratio 1 is exactly N
+        ({"ratio": 1}, 7, 7),
+        ({"num_queries": 40}, 1000, 40),
+        ({"num_queries": 40}, 40, 40),
+        ({"num_queries": 40, "mode": "full"}, 1000, 1000),
+        ({"ratio": 0.1, "mode": "full"}, 1000, 1000),
+        ({"ratio": 0.1, "query_multiple": 64}, 16384, 1664),  # nearest: 1638 = 25.6 × 64
+        ({"ratio": 0.1, "query_multiple": 128}, 16384, 1664),  # 12.8 × 128
+        ({"ratio": 0.1, "query_multiple": 100}, 16000, 1600),
+        ({"num_queries": 3, "query_multiple": 16}, 1000, 16),  # at least one multiple
+        ({"num_queries": 101, "query_multiple": 8}, 102, 96),  # never above N
+        ({"num_queries": 3, "query_multiple": 16}, 10, 10),  # N is below the multiple
+    ],
+)
+def test_count(options: dict, num_points: int, queries: int) -> None:
+    assert QuerySampling(**options).count(num_points, epoch=0) == queries
+
+
+@pytest.mark.parametrize(("name", "mode"), sorted({(name, mode) for name, mode, _ in CASES}))
+@pytest.mark.parametrize("ratio", [0.02, 0.1, 0.5, 0.77, 1.0])
+def test_num_drawn_is_what_is_drawn(mode: str, name: str, ratio: float) -> None:
+    domain = DOMAINS[name]
+    sampling = QuerySampling(ratio=ratio, mode=mode)
+    draw = draw_queries(sampling, domain, keys(3), epoch=0)
+    assert draw.index.shape == (3, sampling.num_drawn(domain, epoch=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ratio": 0}, "ratio is 0: give a number above 0 and at most 1"),
+        ({"ratio": -0.1}, "ratio is -0.1: give a number above 0"),
+        ({"ratio": 1.5}, "ratio is 1.5: give a number above 0 and at most 1"),
+        ({"ratio": float("nan")}, "ratio is nan: input should be a finite number"),
+        ({"ratio": "many"}, "ratio is 'many': input should be a valid number"),
+        ({"ratio": 0.1, "num_queries": 5}, "ratio=0.1 and num_queries=5 are both given: leave one out"),
+        ({"num_queries": 0}, "num_queries is 0: give at least 1"),
+        ({"num_queries": 2.5}, "num_queries is 2.5: input should be a valid integer"),
+        ({"query_multiple": 0}, "query_multiple is 0: give at least 1"),
+        ({"mode": "stratifed"}, "mode 'stratifed' is not known: did you mean 'stratified'\\?"),
+        ({"mode": "rand"}, "mode 'rand' is not known: did you mean 'random'\\?"),
+        ({"mode": "xyz"}, "mode 'xyz' is not known: Give one of full, uniform, stratified, lattice"),
+        ({"schedule": "cosin"}, "schedule 'cosin' is not known: did you mean 'cosine'\\?"),
+        ({"schedule": "linear"}, "schedule 'linear' needs start_ratio and end_ratio and end_epoch: give them"),
+        ({"schedule": "cosine", "start_ratio": 1.0, "end_ratio": 0.2}, "schedule 'cosine' needs end_epoch: give it"),
+        ({"schedule": "linear", "start_ratio": 1.0, "end_epoch": 3}, "schedule 'linear' needs end_ratio: give it"),
+        ({"schedule": "linear", "start_ratio": 0.0, "end_ratio": 0.2, "end_epoch": 3}, "start_ratio is 0: give"),
+        ({"schedule": "linear", "start_ratio": 1.0, "end_ratio": 1.2, "end_epoch": 3}, "end_ratio is 1.2: give"),
+        (
+            {"schedule": "linear", "start_ratio": 1.0, "end_ratio": 0.2, "start_epoch": 5, "end_epoch": 3},
+            "end_epoch 3 is before start_epoch 5",
+        ),
+        (
+            {"schedule": "linear", "start_ratio": 1.0, "end_ratio": 0.2, "end_epoch": 3, "ratio": 0.1},
+            "ratio and schedule 'linear' are both given: leave ratio out",
+        ),
+        ({"start_ratio": 1.0}, "start_ratio has no effect on a constant schedule: set schedule to linear or cosine"),
+        ({"rato": 0.1}, "option 'rato' is not known: did you mean 'ratio'\\?"),
+        ({"zzz": 0.1}, "option 'zzz' is not known: options are ratio, num_queries"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(options: dict, message: str) -> None:
+    with pytest.raises(UpsDataError, match=f"^QuerySampling: {message}") as caught:
+        QuerySampling(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_queries_than_points() -> None:
+    with pytest.raises(UpsDataError, match="num_queries is 101 but the frame has 100 points: give at most 100"):
+        QuerySampling(num_queries=101).count(100, epoch=0)
+
+
+def test_lattice_on_points() -> None:
+    with pytest.raises(UpsDataError, match=r"'lattice' needs a grid.*use mode 'stratified'"):
+        draw_queries(QuerySampling(ratio=0.1, mode="lattice"), DOMAINS["cloud 2d"], keys(1), epoch=0)
+
+
+def test_stratified_without_coordinates() -> None:
+    with pytest.raises(UpsDataError, match="neither a grid shape nor coordinates"):
+        draw_queries(QuerySampling(ratio=0.1, mode="stratified"), Domain(100), keys(1), epoch=0)
+
+
+def test_ratio_of_a_number_of_queries() -> None:
+    with pytest.raises(UpsDataError, match="call count"):
+        QuerySampling(num_queries=10).ratio_at(0)
+
+
+def test_random_is_uniform() -> None:
+    assert QuerySampling(mode="random") == QuerySampling(mode="uniform")
+
+
+def test_survives_pickle_json_and_a_larger_model() -> None:
+    sampling = QuerySampling(schedule="linear", start_ratio=1.0, end_ratio=0.2, end_epoch=3, mode="stratified")
+    assert pickle.loads(pickle.dumps(sampling)) == sampling
+    assert QuerySampling.model_validate_json(sampling.model_dump_json()) == sampling
+    assert hash(QuerySampling(**sampling.model_dump())) == hash(sampling)
+
+    class Training(BaseModel):
+        sampling: QuerySampling
+
+    assert Training(sampling={"ratio": 0.3}).sampling == QuerySampling(ratio=0.3)
+    with pytest.raises(ValidationError, match="ratio is 3: give a number above 0 and at most 1"):
+        Training(sampling={"ratio": 3})
+
+
+def test_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        QuerySampling(ratio=0.1).ratio = 0.2
+
+
+def test_pickled_domain_draws_the_same() -> None:
+    domain, sampling = grid(17, 10), QuerySampling(ratio=0.2, mode="stratified")
+    copy = pickle.loads(pickle.dumps(domain))
+    assert (draw_queries(sampling, copy, keys(4), 0).index == draw_queries(sampling, domain, keys(4), 0).index).all()
