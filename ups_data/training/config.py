@@ -1,0 +1,245 @@
+"""The training configuration: YAML, validated, unknown keys refused."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from ups_data.errors import UpsDataError
+from ups_data.sampling import QuerySampling
+from ups_data.training.bundle import check_term
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Which samples: the arguments of `QueryLoader`.
+
+    Attributes:
+        root: the dataset's folder.
+        input_fields, target_fields: names; null for all.
+        input_steps, horizon, dt_stride: frames that the encoder sees, target frames (0: the input frame itself), and
+            frames from one to the next.
+        num_workers, threads: worker processes, or threads of this one (null: as the loader chooses).
+        seed: of order and points.
+    """
+
+    root: str
+    train_split: str = "train"
+    valid_split: str = "valid"
+    batch_size: Count = 4
+    input_fields: list[str] | None = None
+    target_fields: list[str] | None = None
+    input_steps: Count = 1
+    horizon: Natural = 1
+    dt_stride: Count = 1
+    num_workers: Natural = 0
+    threads: Natural | None = None
+    seed: int = 0
+
+
+class ModelConfig(_Section):
+    """Sizes: token width, tokens per axis (null: by the number of axes), operator blocks, attention heads."""
+
+    dim: Count = 64
+    tokens: Count | list[Count] | None = None
+    depth: Natural = 2
+    heads: Count = 4
+
+
+class TrainingConfig(_Section):
+    """The loop, the losses and the points that they see.
+
+    Attributes:
+        lr: peak learning rate, reached after `lr_warmup_steps`, then falling along a cosine.
+        precision: of autocast; fp16 scales the loss.
+        loss_weights: term → weight (see `bundle`); a term left out has its default weight.
+        inverse_loss_warmup_epochs, inverse_loss_max_weight: ramp and cap of the inverse terms' weights.
+        validate_every: epochs between dense validations (the last epoch is always validated).
+        resume: continue from the checkpoint in `out`, if there is one.
+        device: `auto`, or a torch device.
+        query_sample_ratio: queries ÷ points; 1.0, the default, trains on the full grid.
+        query_sampling_mode: `random` is an alias of `uniform`.
+        query_sampling_schedule: with another than `constant`, the ratio goes from `query_sample_start_ratio` (default
+            1.0) at `query_sample_start_epoch` to `query_sample_end_ratio` (default `query_sample_ratio`) at the last.
+        importance_metric, importance_window: of the mode `importance`.
+    """
+
+    epochs: Count = 40
+    lr: Positive = 3e-3
+    lr_warmup_steps: Natural = 20
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    grad_clip: Positive | None = 1.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    seed: int = 0
+    validate_every: Count = 1
+    resume: bool = False
+
+    loss_weights: dict[str, float] = {}
+    inverse_loss_warmup_epochs: Natural = 0
+    inverse_loss_max_weight: Annotated[float, Field(ge=0)] | None = None
+
+    query_sample_ratio: float = 1.0
+    query_sampling_schedule: str = "constant"
+    query_sample_start_ratio: float | None = None
+    query_sample_end_ratio: float | None = None
+    query_sample_start_epoch: Natural = 0
+    query_sampling_mode: str = "uniform"
+    importance_metric: Literal["gradient", "variance", "error"] | None = None
+    importance_window: Count | None = None
+
+    @field_validator("loss_weights")
+    @classmethod
+    def _known_terms(cls, weights: dict[str, float]) -> dict[str, float]:
+        for name, weight in weights.items():
+            check_term(name, weight)
+        return weights
+
+    @field_validator("query_sampling_mode")
+    @classmethod
+    def _built(cls, mode: str) -> str:
+        if mode == "importance":
+            raise ValueError("'importance' is not built yet: give uniform, stratified or lattice")
+        return mode
+
+    def to_sampling(self) -> QuerySampling:
+        """The points of a training step.
+
+        Raises:
+            UpsDataError: one line that names the option.
+        """
+        mode: Any = self.query_sampling_mode
+        if self.query_sampling_schedule == "constant":
+            return QuerySampling(
+                ratio=self.query_sample_ratio,
+                mode=mode,
+                start_ratio=self.query_sample_start_ratio,
+                end_ratio=self.query_sample_end_ratio,
+            )
+        start, end = self.query_sample_start_ratio, self.query_sample_end_ratio
+        schedule: Any = self.query_sampling_schedule
+        return QuerySampling(
+            mode=mode,
+            schedule=schedule,
+            start_ratio=1.0 if start is None else start,
+            end_ratio=self.query_sample_ratio if end is None else end,
+            start_epoch=self.query_sample_start_epoch,
+            end_epoch=self.epochs - 1,
+        )
+
+
+class TrainConfig(_Section):
+    """A whole run. `out` receives checkpoint, history and log."""
+
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    out: str = "runs/train"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TrainConfig":
+        self.to_sampling()
+        weights, horizon = self.loss_weights(), self.data.horizon
+        if weights["rollout"] > 0 and horizon < 2:
+            raise ValueError(f"training.loss_weights.rollout needs data.horizon of 2 or more, it is {horizon}")
+        if weights["inverse_decoding"] > 0 and self.data.input_steps > 1:
+            raise ValueError("training.loss_weights.inverse_decoding needs data.input_steps=1: one frame is decoded")
+        if not any(weights.values()):
+            raise ValueError("training.loss_weights: every weight is 0")
+        return self
+
+    def to_sampling(self) -> QuerySampling:
+        return self.training.to_sampling()
+
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of every term: the prediction (the rollout for a horizon K > 1) and a little inverse encoding, unless
+        the configuration says otherwise."""
+        rolls = self.data.horizon > 1
+        defaults = {
+            "prediction": 0.0 if rolls else 1.0,
+            "rollout": 1.0 if rolls else 0.0,
+            "inverse_encoding": 0.1,
+            "inverse_decoding": 0.0,
+            "latent": 0.0,
+            "spectral": 0.0,
+        }
+        return defaults | self.training.loss_weights
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a YAML configuration; `overrides` are `section.key=value`, later ones win.
+
+    Raises:
+        UpsDataError: one line that names the file and the key: not readable, an unknown key (with the nearest known
+            one), a value that does not fit, or options that contradict one another.
+    """
+    for override in overrides:
+        if "=" not in override:
+            raise UpsDataError(f"{path}: override {override!r} is not key=value")
+    try:
+        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=True)
+    except FileNotFoundError:
+        raise UpsDataError(f"{path}: no such file; configurations are in configs/") from None
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise UpsDataError(f"{path}: not a configuration: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UpsDataError(f"{path}: not a configuration: expected sections data, model and training")
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise UpsDataError(f"{path}: {_one_line(error)}") from None
+    except UpsDataError as error:
+        raise UpsDataError(f"{path}: training: {error}") from None
+
+
+def known_keys(section: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
+    """Every key of a configuration with its section: `data.root`, …"""
+    for name, spec in section.model_fields.items():
+        if isinstance(spec.annotation, type) and issubclass(spec.annotation, BaseModel):
+            yield from known_keys(spec.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first complaint of pydantic's."""
+    complaints = error.errors()
+    # A misspelt key is the cause of a missing one.
+    first = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}: did you mean {nearest_key(key)!r}?"
+    if first["type"] == "missing":
+        return f"{key} is missing: add it, or give {key}=… on the command line"
+    reason = first["msg"].removeprefix("Value error, ")
+    return (
+        f"{key} is {first['input']!r}: {reason}"
+        if key and first["type"] != "value_error"
+        else f"{key}: {reason}".removeprefix(": ")
+    )
+
+
+def nearest_key(key: str) -> str:
+    """The known key that an unknown one most likely meant: by its last part first, then by the whole of it."""
+    known = list(known_keys())
+    last = {k.rsplit(".", 1)[-1]: k for k in known}
+    section = key.rsplit(".", 1)[0] if "." in key else ""
+    inside = {k.rsplit(".", 1)[-1]: k for k in known if section and k.startswith(section + ".")}
+    for names in (inside, last):
+        close = get_close_matches(key.rsplit(".", 1)[-1], names, n=1, cutoff=0.6)
+        if close:
+            return names[close[0]]
+    return get_close_matches(key, known, n=1, cutoff=0)[0]

@@ -1,0 +1,68 @@
+"""Validation: the error of dense predictions, in physical units."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ups_data.batch import QueryBatch
+from ups_data.training.model import UpsModel
+
+Fields = Mapping[str, Tensor]
+
+
+class Evaluation(NamedTuple):
+    """nRMSE over a split: `fields` of each field, `nrmse` their mean; `persistence` of predicting that nothing changes
+    (None where the targets are not among the inputs)."""
+
+    nrmse: float
+    fields: dict[str, float]
+    persistence: float | None
+
+
+def nrmse(predicted: Tensor, target: Tensor) -> Tensor:
+    """‖predicted − target‖ / ‖target‖ over the points and channels of each frame: `(..., N, C)` → `(...)`."""
+    error, size = ((x.square().sum((-2, -1))).sqrt() for x in (predicted - target, target))
+    return error / size.clamp_min(torch.finfo(size.dtype).tiny)
+
+
+def evaluate(model: UpsModel, batches: Iterable[QueryBatch], *, device: torch.device | str = "cpu") -> Evaluation:
+    """Predict every sample of dense batches and compare.
+
+    Args:
+        batches: with every point of the target frames (ratio 1), such as a `QueryLoader` of the validation split.
+
+    Returns:
+        nRMSE per frame, averaged over frames, then over fields.
+    """
+    was_training = model.training
+    model.eval()
+    errors: dict[str, list[Tensor]] = {}
+    still: list[Tensor] = []
+    for batch in batches:
+        batch = batch.to(device)
+        target = {name: values.float() for name, values in batch.target_queries.values.items()}
+        predicted = model.predict(batch.inputs, batch.dt, batch.params)
+        for name, values in target.items():
+            errors.setdefault(name, []).append(nrmse(predicted[name], values).flatten())
+        unchanged = _unchanged(batch, target)
+        if unchanged is not None:
+            each = [nrmse(unchanged[name].expand_as(v), v).flatten() for name, v in target.items()]
+            still.append(torch.stack(each).mean(0))
+    model.train(was_training)
+    fields = {name: torch.cat(parts).mean().item() for name, parts in errors.items()}
+    persistence = torch.cat(still).mean().item() if still else None
+    return Evaluation(sum(fields.values()) / len(fields), fields, persistence)
+
+
+def _unchanged(batch: QueryBatch, target: Fields) -> dict[str, Tensor] | None:
+    """The (last) input frame of every target field, shaped to broadcast over target steps."""
+    if not bool((batch.dt != 0).any()) or not set(target) <= set(batch.inputs.fields):
+        return None
+    found = {}
+    for name, values in target.items():
+        frame = batch.inputs.fields[name].float()
+        last = frame[:, -1] if frame.dim() == 4 else frame
+        found[name] = last[:, None] if values.dim() == 4 else last
+    return found

@@ -1,0 +1,38 @@
+"""`Normalizer`: physical units ↔ zero mean and unit variance per channel."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalizer(nn.Module):
+    """Per channel `(x − mean) / std`, with the statistics of the training split.
+
+    Args:
+        mean, std: field → one number per channel, in the field's units. A channel that does not vary (std 0 or not
+            finite) is only shifted.
+
+    Called with field → `(..., C)` in physical units; `inverse` undoes it. Fields it does not know raise KeyError.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Mapping[str, Sequence[float]], std: Mapping[str, Sequence[float]]) -> None:
+        super().__init__()
+        self.channels = {name: len(values) for name, values in mean.items()}
+        spread = torch.tensor([s for name in mean for s in std[name]], dtype=torch.float32)
+        self.register_buffer("mean", torch.tensor([m for values in mean.values() for m in values], dtype=torch.float32))
+        self.register_buffer("std", torch.where((spread > 0) & spread.isfinite(), spread, torch.ones_like(spread)))
+
+    def forward(self, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        mean, std = self._split(self.mean), self._split(self.std)
+        return {name: (x - mean[name]) / std[name] for name, x in fields.items()}
+
+    def inverse(self, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        mean, std = self._split(self.mean), self._split(self.std)
+        return {name: x * std[name] + mean[name] for name, x in fields.items()}
+
+    def _split(self, values: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.channels, values.split(list(self.channels.values())), strict=True))
