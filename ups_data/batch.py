@@ -292,7 +292,7 @@ def _dense_coords(samples: Sequence[Sample]) -> Tensor:
     domains = {id(s.domain): s.domain for s in samples}
     if len(domains) == 1:
         return torch.from_numpy(samples[0].domain.coords)[None]
-    return torch.from_numpy(np.stack([s.domain.coords for s in samples]))  # type: ignore[arg-type]
+    return torch.from_numpy(np.stack([np.asarray(s.domain.coords) for s in samples]))
 
 
 def _torch_dtype(array: np.ndarray) -> torch.dtype:

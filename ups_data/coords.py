@@ -26,7 +26,7 @@ def normalise_axis(coordinates: np.ndarray) -> np.ndarray:
 
 
 def outer_coords(axes: Sequence[np.ndarray]) -> np.ndarray:
-    """Coordinates of every point of the lattice that `axes` span (array order): (N, d) float32, components x, y(, z)."""
+    """Coordinates of every point of the lattice spanned by `axes` (array order): (N, d) float32, components x, y, z."""
     planes = np.meshgrid(*axes, indexing="ij")
     return np.stack([p.reshape(-1) for p in reversed(planes)], axis=-1).astype(np.float32)
 

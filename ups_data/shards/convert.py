@@ -81,7 +81,9 @@ def assign_splits(given: Sequence[str | None], shares: Mapping[str, float] | Non
     """
     if any(given):
         if shares is not None:
-            raise UpsDataError(f"the source brings its own splits {sorted(Counter(filter(None, given)))}: leave --split out")
+            raise UpsDataError(
+                f"the source brings its own splits {sorted(Counter(filter(None, given)))}: leave --split out"
+            )
         if not all(given):
             raise UpsDataError("the source assigns only some of its trajectories to a split: move the others too")
         return [s for s in given if s is not None]

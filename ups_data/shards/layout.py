@@ -141,9 +141,9 @@ class Layout:
             grid=self.grid,
             points=self.points,
             params=self.params,
-            codec=self.codec,
+            codec=self.codec,  # type: ignore[arg-type]  # one of CODECS
             source=source,
-            splits=splits,  # type: ignore[arg-type]
+            splits=splits,
         )
 
 

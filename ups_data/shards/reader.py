@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import crc32c
 import numpy as np
+import zarr
 
 from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
@@ -130,16 +131,21 @@ class DirectArray:
 
 
 class ZarrArray:
-    """Any other zarr array, through zarr-python with the codec pipeline of `zarrs`."""
+    """Any other zarr array, through zarr-python.
+
+    Decoded by `zarrs` where the array has no checksums. Where it has, by zarr-python's own pipeline: `zarrs` 0.2.3
+    reads a chunk inside a shard as a partial value and strips its crc32c unread, so damage would be served.
+    """
 
     mapped = False
 
     def __init__(self, path: Path, *, where: str) -> None:
-        # Imported late: most processes never need them, and `zarrs` starts threads that do not survive a fork.
-        import zarr
+        # Imported late: most processes never need it, and it starts threads that do not survive a fork.
         import zarrs  # noqa: F401, registers the pipeline
 
-        with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+        checked = b'"crc32c"' in (path / "zarr.json").read_bytes()
+        pipeline = "zarr.core.codec_pipeline.BatchedCodecPipeline" if checked else "zarrs.ZarrsCodecPipeline"
+        with zarr.config.set({"codec_pipeline.path": pipeline}):
             array = zarr.open_array(path, mode="r")
         self._array, self._where = array, where
         self.shape, self.dtype, self.chunk_rows = array.shape, array.dtype, array.chunks[0]

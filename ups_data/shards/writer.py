@@ -115,7 +115,9 @@ class ShardWriter:
             raise UpsDataError(f"{self.root}: no trajectory was added")
         for writer in self._splits.values():
             writer.publish()
-        manifest = self._layout.manifest(self._source, {name: w.spec() for name, w in self._splits.items()})
+        manifest = self._layout.manifest(
+            self._source, {name: self._splits[name].spec() for name in sorted(self._splits, key=_usual_order)}
+        )
         manifest.save(self.root)
         return manifest
 
@@ -238,7 +240,7 @@ class _SplitWriter:
             {"key": [r.key for r in runs], "source": [r.source for r in runs], "params": self._layout.params}
         )
         steps = [r.steps for r in runs]
-        columns = {
+        columns: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
             "offset": (np.cumsum([0, *steps[:-1]]), ("trajectory",)),
             "steps": (np.asarray(steps), ("trajectory",)),
             "geometry": (np.arange(len(runs)) if self._layout.points else np.zeros(len(runs), int), ("trajectory",)),
@@ -266,3 +268,8 @@ class _SplitWriter:
         if self._aside is not None:
             shutil.rmtree(self._aside, ignore_errors=True)
         shutil.rmtree(self._root / self._split, ignore_errors=True)
+
+
+def _usual_order(split: str) -> tuple[int, str]:
+    usual = ("train", "valid", "test")
+    return (usual.index(split) if split in usual else len(usual), split)

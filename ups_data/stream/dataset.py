@@ -158,9 +158,10 @@ class _SampleSource:
             )
         # Shared memory, so that persistent worker processes see the epoch change: (epoch, first batch).
         self._position = torch.zeros(2, dtype=torch.int64).share_memory_()
-        self.num_batches = len(
-            batch_bounds(len(self.table), batch_size=batch_size, world_size=self.world_size, drop_last=drop_last)
-        ) - 1
+        self.num_batches = (
+            len(batch_bounds(len(self.table), batch_size=batch_size, world_size=self.world_size, drop_last=drop_last))
+            - 1
+        )
         for drawn in (sampling, inputs):
             if drawn is not None:
                 drawn.count(self.manifest.num_points, 0)

@@ -1,5 +1,6 @@
 """`QueryLoader`: batches of the pipeline, from threads in this process or from worker processes."""
 
+import multiprocessing
 import os
 import time
 from collections import deque
@@ -171,9 +172,9 @@ class QueryLoader:
                 self._stats.wait_seconds += time.perf_counter() - begun
                 self._stats.batches += 1
                 self._stats.samples += len(batch)
-                self._progress = epoch, number + 1
+                self._progress = (epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0)
                 yield batch
-            self._progress = after = epoch + 1, 0
+            after = epoch + 1, 0
         finally:
             if (self._source.epoch, self._source.first_batch) == start:  # nobody called set_epoch meanwhile
                 self._source.set_epoch(*after)
@@ -202,13 +203,16 @@ class QueryLoader:
 
     def _from_workers(self) -> Iterator[QueryBatch]:
         if self._workers is None:
+            # Never fork: `zarrs` and this loader have threads, which a forked child would wait for in vain. The server
+            # imports torch once, its children then start in no time.
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["__main__", __name__])
             self._workers = WebLoader(
                 DataPipeline(self._source.batches),
                 batch_size=None,
                 num_workers=self._num_workers,
                 persistent_workers=True,
                 prefetch_factor=self._prefetch,
-                # Never fork: `zarrs` and this loader have threads, which a forked child would wait for in vain.
-                multiprocessing_context="forkserver",
+                multiprocessing_context=context,
             )
         return iter(self._workers)

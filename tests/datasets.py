@@ -1,0 +1,41 @@
+"""Small datasets that tests make, and where the real files lie."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ups_data import ShardWriter
+
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+DIFFUSION_REACTION = SHARED / "pdebench" / "2D_diff-react_NA_NA.h5"
+BURGERS = SHARED / "pdebench" / "1D_Burgers_Sols_Nu0.01.hdf5"
+DARCY = SHARED / "neuraloperator" / "darcy_train_16.pt"
+
+
+def real(path: Path) -> Path:
+    """The real file, or a skip that says what is missing."""
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    return path
+
+
+def fields(trajectory: int, steps: int, grid: tuple[int, ...], channels: int = 2) -> np.ndarray:
+    """Random frames (T, *grid, C) float32 that tell trajectory, step, point and channel apart."""
+    return np.random.default_rng(trajectory).standard_normal((steps, *grid, channels)).astype(np.float32)
+
+
+def write_grid(
+    root: Path,
+    *,
+    grid: tuple[int, ...] = (12, 10),
+    steps: tuple[int, ...] = (7, 7, 5, 9, 7),
+    split: str = "train",
+    **options: object,
+) -> list[np.ndarray]:
+    """A dataset with one split of trajectories of those lengths; returns their frames."""
+    runs = [fields(i, t, grid) for i, t in enumerate(steps)]
+    with ShardWriter(root, **options) as writer:  # type: ignore[arg-type]
+        for i, u in enumerate(runs):
+            writer.add({"u": u}, split=split, time=0.5 * np.arange(len(u)), params={"nu": 0.1 * i}, key=f"{i:04d}")
+    return runs
