@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from tests.sampling.cases import DOMAINS, cloud, grid, keys
+from tests.sampling.cases import DOMAINS, SMALLEST_P, cloud, grid, keys
 from ups_data.sampling.stratified import draw_stratified
 
 
@@ -35,3 +36,15 @@ def test_segments_are_shifted_where_they_do_not_divide(domain) -> None:
     place[domain.curve] = np.arange(domain.num_points)
     first = place[draw_stratified(domain, keys(5000), 9).index[:, 0]]
     assert np.unique(first).size == domain.num_points
+
+
+def test_all_of_a_longer_segment_is_drawn_from() -> None:
+    """97 points in 9 segments of 10 or 11: the farthest that two neighbours can lie apart is 11 + 11 - 1."""
+    at = np.sort(draw_stratified(grid(97), keys(5000), 9).index, axis=1)
+    assert np.diff(at, axis=1).max() == 21
+
+
+def test_places_in_neighbouring_segments_are_independent() -> None:
+    index = draw_stratified(grid(64), keys(20_000), 16).index % 4
+    counts = np.bincount(4 * index[:, 4] + index[:, 5], minlength=16)
+    assert stats.chisquare(counts).pvalue > SMALLEST_P

@@ -75,12 +75,13 @@ def write_compressible(
 
 
 def write_darcy(path: Path, *, count: int = 3, grid: tuple[int, int] = (6, 5)) -> dict[str, np.ndarray]:
-    """`tensor` [N,1,X,Y] and `nu` [N,X,Y], attribute beta."""
+    """`tensor` [N,1,X,Y] and `nu` [N,X,Y], attribute beta, and times that mean nothing."""
     arrays = {"tensor": values(count, 1, *grid), "nu": values(count, *grid, seed=1)}
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
             file[name] = array
         _coordinates(file, grid)
+        file["t-coordinate"] = np.arange(5.0)
         file.attrs["beta"] = 1.0
     return arrays
 

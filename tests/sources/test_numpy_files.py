@@ -155,6 +155,7 @@ U = files.values(3, 5, 6, 4, 1)
         ({"u": U, "time": np.arange(6.0)}, "time has shape"),
         ({"u": U, "x": np.arange(4.0)}, "does not fit the grid"),
         ({"u": U, "x": np.arange(4.0), "y": np.arange(5.0)}, "does not fit the grid"),
+        ({"u": U, "x": np.arange(4.0), "y": np.arange(6.0), "z": np.arange(5.0)}, "does not fit the grid"),
         ({"u": U, "nu": np.arange(4.0)}, "nu has shape .* 3 trajectories"),
         ({"u": U, "coords": files.values(6, 2)}, "coords has shape"),
         ({"u": U[..., 0], "coords": files.values(5, 2)}, "coords has shape"),

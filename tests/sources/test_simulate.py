@@ -99,6 +99,13 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path):
     assert len(open_source(path)) == 1
 
 
+def test_a_run_that_stops_leaves_nothing(simulate, tmp_path, monkeypatch):
+    monkeypatch.setattr(simulate, "solve", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        simulate.main(tmp_path / "a.h5", trajectories=1, size=8, steps=2)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_folder_is_one_line(tmp_path):
     result = run(tmp_path / "no" / "a.h5")
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)

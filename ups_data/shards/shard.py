@@ -1,5 +1,6 @@
 """One opened shard: its fields and the tables of its trajectories."""
 
+import threading
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Shard:
         self.path = Path(root) / spec.path
         self._manifest, self._spec = manifest, spec
         self._fields: dict[str, StoredArray] = {}
+        self._lock = threading.Lock()
 
     def field(self, name: str) -> StoredArray:
         """Rows of a field: `(rows, *frame_shape, C)`; one row per trajectory where it is static.
@@ -30,7 +32,13 @@ class Shard:
         Raises:
             UpsDataError: the array is missing, damaged, or not what the manifest says.
         """
-        if name not in self._fields:
+        array = self._fields.get(name)
+        return array if array is not None else self._open(name)
+
+    def _open(self, name: str) -> StoredArray:
+        with self._lock:  # an array is the key of its chunks in a pool: threads must share one
+            if name in self._fields:
+                return self._fields[name]
             spec = self._manifest.field(name)
             array = open_array(self.path / "fields" / name, where=f"shard {self.path}, field {name!r}")
             rows = len(self._spec.steps) if spec.static else self._spec.rows
@@ -41,7 +49,7 @@ class Shard:
                     f"{spec.dtype} {expected}; copy or make the dataset again"
                 )
             self._fields[name] = array
-        return self._fields[name]
+            return array
 
     @cached_property
     def time(self) -> np.ndarray:

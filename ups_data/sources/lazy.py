@@ -39,8 +39,7 @@ class LazyArray:
             wanted = range(len(self))[first]
             if not wanted:
                 return self._rows(0, 0)[(slice(None), *rest)]
-            low, high = min(wanted), max(wanted)
-            rows = self._rows(low, high + 1)[wanted[0] - low :: wanted.step]
+            rows = self._rows(min(wanted), max(wanted) + 1)[:: wanted.step]
             return rows[(slice(None), *rest)]
         try:
             row = range(len(self))[operator.index(first)]

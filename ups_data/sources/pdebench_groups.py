@@ -86,7 +86,7 @@ class GroupsLayout:
         text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         try:
             # OmegaConf, which wrote it, reads 1e-3 as a number, which plain YAML 1.1 does not
-            config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+            config = OmegaConf.to_container(OmegaConf.create(text))
         except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError) as error:
             reason = " ".join(str(error).split())
             raise UpsDataError(
