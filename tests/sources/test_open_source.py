@@ -102,7 +102,10 @@ def test_folders_are_splits(tmp_path):
     trajectories = list(source)
     assert [t.split for t in trajectories] == source.splits()
     assert [t.source.removeprefix(f"{tmp_path}/") for t in trajectories[::2]] == [
-        "train/a.h5", "train/b.h5", "val/a.h5", "test/a",
+        "train/a.h5",
+        "train/b.h5",
+        "val/a.h5",
+        "test/a",
     ]
     assert [t.key for t in trajectories] == ["0003", "0005"] * 4
 

@@ -35,5 +35,6 @@ def draw_stratified(domain: Domain, keys: NDArray[np.uint64], count: int) -> Dra
     index = random_integers(keys, count, np.diff(bounds), counter0=1)
     index += bounds[:-1]
     index += random_integers(keys, 1, total)  # counter 0: the shift
-    np.subtract(index, total, out=index, where=index >= total)
+    around = index.view(np.uint64)  # unsigned, so that what has not passed the end becomes huge by subtracting N
+    np.minimum(around, around - np.uint64(total), out=around)
     return Draw(domain.curve.take(index, mode="clip"))

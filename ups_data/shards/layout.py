@@ -8,7 +8,7 @@ from ups_data.coords import normalise_axis
 from ups_data.errors import UpsDataError
 from ups_data.schema import AxisSpec, FieldSpec, GridSpec, Manifest, PointsSpec, SplitSpec
 from ups_data.shards.casting import stored_dtype
-from ups_data.sources.base import ArrayLike, Axis
+from ups_data.trajectory import ArrayLike, Axis
 
 # A chunk is what one read fetches and one call decodes: large enough that neither is overhead, small enough for cache.
 CHUNK_BYTES = 256 * 1024
@@ -101,6 +101,10 @@ class Layout:
             static=static,
             chunk_rows=_chunk_rows(row_bytes, 1 if static else run.steps),
         )
+
+    def row_bytes(self, spec: FieldSpec) -> int:
+        """Bytes of one stored row of a field."""
+        return int(np.prod(self.frame_shape)) * spec.channels * np.dtype(spec.dtype).itemsize
 
     def check(self, run: Run) -> None:
         """Refuse a trajectory that is not like the first one."""

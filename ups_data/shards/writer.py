@@ -20,7 +20,10 @@ from ups_data.shards.digest import shard_digest
 from ups_data.shards.layout import OBJECT_BYTES, Layout, Run
 from ups_data.shards.objects import ArrayWriter
 from ups_data.shards.statistics import FieldMoments
-from ups_data.sources.base import ArrayLike, Axis
+from ups_data.trajectory import ArrayLike, Axis
+
+# Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
+READ_BYTES = 16 * 1024**2
 
 
 class ShardWriter:
@@ -162,8 +165,9 @@ class _SplitWriter:
         for spec in self._layout.specs:
             array = run.static[spec.name][None] if spec.static else run.fields[spec.name]
             self._moments[spec.name].start_trajectory()
-            for start in range(0, array.shape[0], spec.chunk_rows):
-                self._append(spec, array[start : start + spec.chunk_rows], run, start)
+            rows = spec.chunk_rows * max(1, READ_BYTES // (spec.chunk_rows * self._layout.row_bytes(spec)))
+            for start in range(0, array.shape[0], rows):
+                self._append(spec, array[start : start + rows], run, start)
         if run.coords is not None:
             self._arrays["points/coords"].append(run.coords[None])
         # Only what the tables need is kept; the fields' arrays may be large.

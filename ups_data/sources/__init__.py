@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import ArrayLike, Axis, Source, Trajectory
+from ups_data.sources.base import Source
 from ups_data.sources.content import look_inside
 from ups_data.sources.folder import FolderSource
 from ups_data.sources.neuraloperator import NeuraloperatorSource
 from ups_data.sources.numpy_files import NpySource, NpzSource
 from ups_data.sources.pdebench import PdebenchSource
+from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
 __all__ = ["FORMATS", "ArrayLike", "Axis", "Source", "Trajectory", "open_source"]
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Source, Trajectory
+from ups_data.sources.base import Source
+from ups_data.trajectory import Trajectory
 
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
 BESIDE = {".yaml", ".yml", ".json", ".md", ".txt"}  # notes and statistics that lie beside data

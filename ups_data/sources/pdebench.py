@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Source, Trajectory
+from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.pdebench_fields import FieldsLayout
 from ups_data.sources.pdebench_groups import GroupsLayout
 from ups_data.sources.pdebench_incompressible import IncompressibleLayout
+from ups_data.trajectory import Trajectory
 
 
 class PdebenchSource:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Axis
+from ups_data.trajectory import Axis
 
 AXIS_NAMES = ("x", "y", "z")
 _BOUNDARY = re.compile(r"(?:^|[_\-.])(periodic|trans)(?=[_\-.]|$)", re.IGNORECASE)

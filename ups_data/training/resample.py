@@ -23,8 +23,8 @@ def lattice_axes(coords: Tensor, shape: Sequence[int]) -> list[Tensor]:
 def resample_axis(values: Tensor, positions: Tensor, wanted: Tensor, axis: int) -> Tensor:
     """Values at `wanted` positions of one axis, linear between neighbours and for one spacing beyond the ends.
 
-    A coarse, offset lattice stops short of the domain's edge by up to its spacing: held constant there, a smooth
-    field encoded ten times further off its dense latent than it does with the line carried on.
+    A coarse, offset lattice stops short of the domain's edge by up to its spacing. Measured on smooth fields at half
+    the points per axis, its latent is then 2 % off the dense one if values are held constant, 0.3 % carried on.
 
     Args:
         values: `(B, n_0, …, C)`; `axis` is the one to interpolate along.

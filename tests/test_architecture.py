@@ -1,0 +1,70 @@
+"""Rooms know only what lies before them: data flow one way, and imports with them."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ups_data"
+# What each room may import of the project. `stream` composes the others, so it comes after `batch`.
+BASE = {"errors", "hashing", "coords", "schema"}
+ALLOWED = {
+    "errors": set(),
+    "hashing": set(),
+    "coords": set(),
+    "schema": {"errors", "coords"},
+    "trajectory": set(),
+    "sources": {"errors", "trajectory"},
+    "shards": BASE | {"trajectory", "sources"},
+    "plan": BASE,
+    "sampling": {"errors", "hashing"},
+    "batch": {"errors", "sampling"},
+    "stream": BASE | {"shards", "plan", "sampling", "batch"},
+    "training": BASE | {"batch", "sampling", "stream"},
+    "plots": BASE | {"batch", "sampling", "stream"},
+}
+
+
+def room_of(path: Path) -> str:
+    part = path.relative_to(PACKAGE).parts[0]
+    return part.removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names += [node.module] if node.module != "ups_data" else [f"ups_data.{a.name}" for a in node.names]
+        elif isinstance(node, ast.Import):
+            names += [a.name for a in node.names]
+    return {n.split(".")[1] for n in names if n.startswith("ups_data.")}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    room = room_of(path)
+    if room == "__init__":
+        return
+    assert imports(path) <= ALLOWED[room] | {room}
+
+
+def test_only_the_losses_room_and_none_of_its_losses_know_of_sampling():
+    for name in ("losses.py", "bundle.py", "encoder.py", "decoder.py", "operator.py", "step.py"):
+        assert "sampling" not in imports(PACKAGE / "training" / name), name
+
+
+def test_importing_costs_no_more_than_torch_and_zarr():
+    """No plotting, no HDF5, no zarrs until they are used."""
+    heavy = "matplotlib h5py zarrs xarray omegaconf typer"
+    code = f"import sys, ups_data; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+def test_tools_hold_no_logic_that_the_package_lacks():
+    for path in (PACKAGE.parent / "tools").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 250, path

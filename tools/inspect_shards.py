@@ -1,0 +1,81 @@
+"""Shows what a dataset holds: fields, shapes, statistics, splits; draws a sample with its query points."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from _cli import run
+from rich.console import Console
+from rich.table import Table
+
+from ups_data.sampling import QuerySampling
+from ups_data.schema import Manifest
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+@app.command()
+def main(
+    root: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
+    plot: Annotated[Path | None, typer.Option(help="Draw one sample into this PNG.")] = None,
+    split: Annotated[str, typer.Option(help="Split to draw from.")] = "train",
+    ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the drawing.")] = 0.05,
+    mode: Annotated[str, typer.Option(help="Sampling mode, for the drawing.")] = "stratified",
+    number: Annotated[int, typer.Option(help="Which sample of the split is drawn.")] = 10,
+) -> None:
+    manifest = Manifest.load(root)
+    console = Console()
+    console.print(geometry(manifest))
+    console.print(splits_table(manifest), fields_table(manifest), statistics_table(manifest))
+    if plot is not None:
+        from ups_data.plots import plot_sample
+
+        plot_sample(root, plot, split=split, sampling=QuerySampling(ratio=ratio, mode=mode), number=number)
+        console.print(f"drawn: {plot}")
+
+
+def geometry(manifest: Manifest) -> str:
+    """The points of a frame, in one line."""
+    if manifest.grid is None:
+        assert manifest.points is not None
+        return f"{manifest.num_points:,} points in {manifest.points.dim} dimensions, codec {manifest.codec}"
+    axes = ", ".join(
+        f"{a.name} [{a.physical[0]:g}, {a.physical[-1]:g}]{'' if not a.periodic else ' periodic'}"
+        for a in manifest.grid.axes
+    )
+    return f"grid {' × '.join(map(str, manifest.grid.shape))}; axes {axes}; codec {manifest.codec}"
+
+
+def splits_table(manifest: Manifest) -> Table:
+    table = Table("split", "shards", "trajectories", "frames", "MB", title="splits")
+    for name, split in manifest.splits.items():
+        rows, size = sum(s.rows for s in split.shards), sum(s.bytes for s in split.shards)
+        cells = (len(split.shards), split.num_trajectories, rows, f"{size / 1e6:.1f}")
+        table.add_row(name, *(f"{c:,}" if isinstance(c, int) else c for c in cells))
+    return table
+
+
+def fields_table(manifest: Manifest) -> Table:
+    table = Table("field", "channels", "stored", "frames of a chunk", title="fields")
+    for f in manifest.fields:
+        stored = f.dtype if f.dtype == f.source_dtype else f"{f.dtype}, was {f.source_dtype}"
+        table.add_row(f.name + (" (static)" if f.static else ""), str(f.channels), stored, str(f.chunk_rows))
+    return table
+
+
+def statistics_table(manifest: Manifest) -> Table:
+    table = Table("field", "split", "mean", "std", "min", "max", "step rms", "NaN/Inf", title="statistics")
+    for field in manifest.fields:
+        for c in range(field.channels):
+            for split, spec in manifest.splits.items():
+                s = spec.statistics[field.name]
+                numbers = [f"{v[c]:.3g}" for v in (s.mean, s.std, s.min, s.max)]
+                steps = "" if s.delta_rms is None else f"{s.delta_rms[c]:.3g}"
+                name = field.name if field.channels == 1 else f"{field.name}[{c}]"
+                table.add_row(name, split, *numbers, steps, str(s.nonfinite))
+        table.add_section()
+    return table
+
+
+if __name__ == "__main__":
+    run(app)
