@@ -1,9 +1,7 @@
 """Counter-based random numbers: every number is a pure function of its key and its place in the sequence.
 
 No generator carries a state from one draw to the next, so a sample's points do not depend on which worker, thread,
-rank or batch holds it. The mixing function is the finaliser of splitmix64 (Steele, Lea & Flood, "Fast splittable
-pseudorandom number generators", OOPSLA 2014, with Stafford's variant 13 of the constants). Everything is numpy
-ufuncs on whole batches, which release the GIL.
+rank or batch holds it.
 """
 
 import enum
@@ -12,10 +10,7 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: the counter's stride
-_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+from ups_data.hashing import GOLDEN, absorb, hash_key, mix64
 
 
 class Stream(enum.IntEnum):
@@ -36,17 +31,16 @@ def sample_keys(seed: int, epoch: int, trajectory: ArrayLike, step: ArrayLike, s
         stream: what the draw is for.
 
     Returns:
-        `(B,)` uint64. Each part is absorbed by one round of splitmix64, so that neighbouring seeds, epochs, frames
-        and streams give unrelated keys and no part can make up for another (as a sum of parts would).
+        `(B,)` uint64, see `hash_key`.
     """
-    return _absorb(_absorb(_prefix(int(seed), int(epoch), int(stream)), trajectory), step)
+    return absorb(absorb(_prefix(int(seed), int(epoch), int(stream)), trajectory), step)
 
 
 def random_bits(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDArray[np.uint64]:
     """Numbers counter0 … counter0 + count - 1 of each key's sequence: `(B,)` keys → `(B, count)` uint64."""
     counters = np.arange(counter0 + 1, counter0 + 1 + count, dtype=np.uint64)
     counters *= GOLDEN
-    return _mix(keys[:, None] + counters)
+    return mix64(keys[:, None] + counters)
 
 
 def random_uniforms(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDArray[np.float64]:
@@ -76,32 +70,6 @@ def random_integers(
     return bits.view(np.int64)
 
 
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of splitmix64, in place."""
-    t = z >> _S30
-    z ^= t
-    z *= _MIX1
-    np.right_shift(z, _S27, out=t)
-    z ^= t
-    z *= _MIX2
-    np.right_shift(z, _S31, out=t)
-    z ^= t
-    return z
-
-
 @functools.lru_cache(maxsize=256)  # the same for every batch of an epoch
 def _prefix(seed: int, epoch: int, stream: int) -> NDArray[np.uint64]:
-    key = np.zeros(1, np.uint64)
-    for part in (seed, epoch, stream):
-        key = _absorb(key, part)
-    return key
-
-
-def _absorb(key: NDArray[np.uint64], part: ArrayLike) -> NDArray[np.uint64]:
-    """Child keys: number `part` of each key's sequence."""
-    if isinstance(part, int):
-        counter = np.array([(part + 1) % 2**64], np.uint64)  # an array: numpy's scalars warn where arrays wrap around
-    else:
-        counter = np.atleast_1d(np.asarray(part, np.int64)).astype(np.uint64) + np.uint64(1)
-    counter *= GOLDEN
-    return _mix(key + counter)
+    return hash_key(seed, epoch, stream)
