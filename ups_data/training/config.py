@@ -190,7 +190,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
             raise UpsDataError(f"{path}: override {override!r} is not key=value")
     try:
         merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True)
+        values = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except FileNotFoundError:
         raise UpsDataError(f"{path}: no such file; configurations are in configs/") from None
     except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:

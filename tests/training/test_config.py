@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import pytest
+
+from ups_data import QuerySampling, UpsDataError
+from ups_data.training.config import TrainConfig, known_keys, load_config
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("train_*.yaml"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text("data:\n  root: somewhere\ntraining:\n  epochs: 10\n")
+    return path
+
+
+def test_without_query_keys_training_is_dense(path: Path) -> None:
+    sampling = load_config(path).to_sampling()
+    assert [sampling.count(1000, epoch) for epoch in range(10)] == [1000] * 10
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
+def test_the_project_s_configurations_are_valid_and_dense_by_default(config: Path) -> None:
+    with pytest.raises(UpsDataError, match=r"data\.root is missing: .* give data\.root=… on the command line"):
+        load_config(config)
+    loaded = load_config(config, ["data.root=x"])
+    assert loaded.to_sampling().count(1000, 0) == 1000
+    assert load_config(config, ["data.root=x", "training.query_sample_ratio=0.1"]).to_sampling().count(1000, 3) == 100
+
+
+def test_overrides_win_in_order(path: Path) -> None:
+    config = load_config(path, ["training.lr=1e-4", "training.lr=0.5", "data.input_fields=[a,b]", "out=here"])
+    assert (config.training.lr, config.data.input_fields, config.out) == (0.5, ["a", "b"], "here")
+    assert config.training.epochs == 10
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["training.query_sample_ratio=0.3"], QuerySampling(ratio=0.3)),
+        (
+            ["training.query_sample_ratio=0.3", "training.query_sampling_mode=random"],
+            QuerySampling(ratio=0.3, mode="uniform"),
+        ),
+        (
+            ["training.query_sampling_schedule=cosine", "training.query_sample_ratio=0.2"],
+            QuerySampling(schedule="cosine", start_ratio=1.0, end_ratio=0.2, end_epoch=9),
+        ),
+        (
+            [
+                "training.query_sampling_schedule=linear",
+                "training.query_sample_start_ratio=0.1",
+                "training.query_sample_end_ratio=0.5",
+                "training.query_sample_start_epoch=4",
+                "training.query_sampling_mode=stratified",
+            ],
+            QuerySampling(
+                schedule="linear", mode="stratified", start_ratio=0.1, end_ratio=0.5, start_epoch=4, end_epoch=9
+            ),
+        ),
+    ],
+)
+def test_query_keys_mean_what_the_design_says(path: Path, overrides: list[str], expected: QuerySampling) -> None:
+    found = load_config(path, overrides).to_sampling()
+    assert found.mode == expected.mode
+    counts = [found.count(10_000, epoch) for epoch in range(12)]
+    assert counts == [expected.count(10_000, epoch) for epoch in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.query_sample_ration=0.1", "unknown key 'training.query_sample_ration': did you mean "
+         "'training.query_sample_ratio'"),
+        ("training.query_sampling_ratio=0.1", "did you mean 'training.query_sample_ratio'"),
+        ("query_sample_ratio=0.1", "did you mean 'training.query_sample_ratio'"),
+        ("data.lr=0.1", "did you mean 'training.lr'"),
+        ("modle.dim=8", "did you mean 'model"),
+        ("training.loss_weights.predction=1", "did you mean 'prediction'"),
+        ("training.query_sample_ratio=0", "ratio is 0: give a number above 0 and at most 1"),
+        ("training.query_sample_ratio=1.5", "ratio is 1.5"),
+        ("training.query_sample_start_ratio=0.5", "no effect on a constant schedule"),
+        ("training.query_sampling_mode=stratifed", "did you mean 'stratified'"),
+        ("training.query_sampling_mode=importance", "'importance' is not built yet"),
+        ("training.query_sampling_schedule=cosin", "did you mean 'cosine'"),
+        ("training.epochs=many", "training.epochs is 'many'"),
+        ("training.epochs=0", "training.epochs is 0"),
+        ("training.precision=fp8", "training.precision is 'fp8'"),
+        ("training.lr=-1", "training.lr is -1"),
+        ("training.loss_weights.prediction=-1", "give a number from 0"),
+        ("training.loss_weights.rollout=1", "needs data.horizon of 2 or more"),
+        ("training.epochs", "is not key=value"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_with_file_and_key(path: Path, override: str, message: str) -> None:
+    with pytest.raises(UpsDataError) as error:
+        load_config(path, [override])
+    text = str(error.value)
+    assert message in text
+    assert text.startswith(f"{path}: ")
+    assert "\n" not in text
+
+
+def test_files_that_are_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(UpsDataError, match=r"missing\.yaml: no such file"):
+        load_config(tmp_path / "missing.yaml")
+    for content, message in (("a: [1", "not a configuration"), ("- 1", "not a configuration"), ("", "data is missing")):
+        path = tmp_path / "bad.yaml"
+        path.write_text(content)
+        with pytest.raises(UpsDataError, match=message) as error:
+            load_config(path)
+        assert "\n" not in str(error.value)
+
+
+def test_the_design_s_keys_exist() -> None:
+    keys = {k.removeprefix("training.") for k in known_keys(TrainConfig)}
+    assert keys >= {
+        "query_sample_ratio",
+        "query_sampling_schedule",
+        "query_sample_start_ratio",
+        "query_sample_end_ratio",
+        "query_sample_start_epoch",
+        "query_sampling_mode",
+        "importance_metric",
+        "importance_window",
+    }
