@@ -8,7 +8,8 @@ from _cli import run
 from rich.console import Console
 from rich.table import Table
 
-from ups_data.training import TrainResult, load_config, train
+from ups_data.training.config import load_config
+from ups_data.training.loop import TrainResult, train
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

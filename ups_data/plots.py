@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -108,21 +109,22 @@ def draw_queries(
     )
 
 
-def plot_losses(curves: Mapping[str, Mapping[str, Sequence[float]]], out: str | Path) -> None:
-    """Draw training curves: run → {"seconds", "train_loss", "val_nrmse"}, each with one entry per epoch.
+def plot_losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], out: str | Path) -> None:
+    """Draw training curves: run → the "epochs" of its `history.json`.
 
     Left: training loss against epochs. Right: validation error against training time.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for run, curve in curves.items():
-        epochs = np.arange(1, len(curve["train_loss"]) + 1)
-        left.plot(epochs, curve["train_loss"], marker=".", label=run)
-        right.plot(curve["seconds"], curve["val_nrmse"], marker=".", label=run)
+    for run, epochs in runs.items():
+        left.plot([e["epoch"] + 1 for e in epochs], [e["loss"]["total"] for e in epochs], marker=".", label=run)
+        seconds = np.cumsum([e["seconds"] for e in epochs])
+        points = [(t, e["valid_nrmse"]) for t, e in zip(seconds, epochs, strict=True) if e["valid_nrmse"] is not None]
+        if points:
+            right.plot(*zip(*points, strict=True), marker=".", label=run)
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
     right.set(xlabel="training time [s]", ylabel="validation nRMSE (dense grid)", yscale="log")
     left.legend()
-    right.legend()
     figure.savefig(out, dpi=120)
 
 

@@ -135,13 +135,17 @@ class _Cars:
 
 def _load(path: Path) -> Any:
     import pickle
+    import warnings
     import zipfile
 
     import torch
 
     try:
-        # files from before torch 1.6 are no zip archives and cannot be mapped
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            # that the file's pickle protocol is unusual is no news to the user of a file that loads, or is refused
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            # files from before torch 1.6 are no zip archives and cannot be mapped
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise UpsDataError(
             f"{path}: needs unpickling of more than tensors and plain containers, which could run code and is refused: "
