@@ -1,11 +1,22 @@
 """A small dataset on disk: waves that travel, on a periodic grid; enough to learn something in seconds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ups_data import ShardWriter
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Models this small gain nothing from a second thread, and on a busy machine lose a factor of 30 waiting for it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def travelling_waves(rng: np.random.Generator, steps: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -16,6 +16,7 @@ from ups_data.training.config import TrainConfig
 from ups_data.training.evaluate import evaluate
 from ups_data.training.loop import StepRecord, TrainResult, train
 from ups_data.training.model import build_model
+from ups_data.training.trained import load_trained
 
 QUIET = Console(quiet=True)
 
@@ -226,3 +227,12 @@ def test_validation_is_the_formula(waves: Path, tmp_path: Path) -> None:
     assert found.nrmse == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
     assert found.persistence == pytest.approx(torch.stack(still).mean().item(), rel=1e-5)
     assert found.fields == {"u": found.nrmse}
+
+
+def test_a_trained_run_loads_and_predicts_as_it_was_validated(waves: Path, tmp_path: Path) -> None:
+    result = train(config(waves, tmp_path, query_sample_ratio=0.3), console=QUIET)
+    model, loader = load_trained(tmp_path)
+    assert not model.training
+    assert evaluate(model, loader).nrmse == result.valid_nrmse
+    with pytest.raises(UpsDataError, match="no checkpoint here"):
+        load_trained(tmp_path / "elsewhere")

@@ -1,0 +1,48 @@
+"""The reference model and its training: it receives points, and never knows how they were chosen."""
+
+from ups_data.training.bundle import LossBundle, compute_operator_loss_bundle
+from ups_data.training.config import TrainConfig, load_config
+from ups_data.training.decoder import AnyPointDecoder, decode_dense
+from ups_data.training.encoder import GridEncoder
+from ups_data.training.evaluate import Evaluation, evaluate
+from ups_data.training.loop import StepRecord, TrainResult, train
+from ups_data.training.losses import (
+    inverse_decoding_loss,
+    inverse_encoding_loss,
+    latent_step_loss,
+    prediction_loss,
+    rollout_loss,
+    spectral_loss,
+)
+from ups_data.training.model import UpsModel, build_model
+from ups_data.training.normalize import Normalizer
+from ups_data.training.operator import LatentOperator
+from ups_data.training.step import batch_losses
+from ups_data.training.trained import load_trained
+
+__all__ = [
+    "AnyPointDecoder",
+    "Evaluation",
+    "GridEncoder",
+    "LatentOperator",
+    "LossBundle",
+    "Normalizer",
+    "StepRecord",
+    "TrainConfig",
+    "TrainResult",
+    "UpsModel",
+    "batch_losses",
+    "build_model",
+    "compute_operator_loss_bundle",
+    "decode_dense",
+    "evaluate",
+    "inverse_decoding_loss",
+    "inverse_encoding_loss",
+    "latent_step_loss",
+    "load_config",
+    "load_trained",
+    "prediction_loss",
+    "rollout_loss",
+    "spectral_loss",
+    "train",
+]

@@ -9,6 +9,8 @@ import torch
 
 from ups_data.errors import UpsDataError
 
+CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
+
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists and dicts of them) in one atomic step."""

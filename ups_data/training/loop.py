@@ -15,17 +15,17 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
-from ups_data.sampling import QuerySampling
-from ups_data.stream.loader import QueryLoader
-from ups_data.training.checkpoint import load_checkpoint, save_checkpoint
+from ups_data.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from ups_data.training.config import TrainConfig
 from ups_data.training.evaluate import Evaluation, evaluate
+from ups_data.training.loaders import train_loader, valid_loader
 from ups_data.training.model import UpsModel, build_model
 from ups_data.training.optimiser import Optimiser
 from ups_data.training.step import batch_losses
 
-CHECKPOINT, HISTORY = "checkpoint.pt", "history.json"
+HISTORY = "history.json"
 # Keys in which a resumed run may differ from the run that it continues.
 FREE_KEYS = {"out", "training.resume", "training.device", "data.root", "data.num_workers", "data.threads"}
 
@@ -102,10 +102,10 @@ class Trainer:
         self.config, self.on_step, self.console = config, on_step, console or Console()
         self.device = _device(config.training.device)
         self.weights = config.loss_weights()
-        self.loader = self._loader(config.data.train_split, config.to_sampling())
+        self.loader = train_loader(config)
         if len(self.loader) == 0:
             raise UpsDataError(f"{config.data.root}: fewer training samples than data.batch_size: give a smaller one")
-        self.valid = self._valid_loader()
+        self.valid = valid_loader(config, self.loader)
         torch.manual_seed(config.training.seed)
         self.model = build_model(config.data.root, self.loader.manifest, config.data, config.model).to(self.device)
         self.optimiser = Optimiser(self.model, config.training, len(self.loader), self.device)
@@ -177,7 +177,7 @@ class Trainer:
             "step_seconds_median": median(r.data_seconds + r.compute_seconds for r in records),
         }
 
-    def _step(self, batch: Any, epoch: int) -> dict[str, float]:
+    def _step(self, batch: QueryBatch, epoch: int) -> dict[str, float]:
         settings = self.config.training
         with self.optimiser.autocast():
             total, components = batch_losses(
@@ -237,37 +237,6 @@ class Trainer:
             if name != "out":
                 setattr(self.result, name, value)
         self.console.print(f"resumed after epoch {self.first_epoch} from {path}")
-
-    def _loader(self, split: str, sampling: QuerySampling, **options: Any) -> QueryLoader:
-        data = self.config.data
-        lattice = self.weights["inverse_decoding"] > 0 and sampling.mode != "full" and sampling.ratio != 1.0
-        return QueryLoader(
-            data.root,
-            split=split,
-            batch_size=data.batch_size,
-            sampling=sampling,
-            input_fields=data.input_fields,
-            target_fields=data.target_fields,
-            input_steps=data.input_steps,
-            horizon=data.horizon,
-            dt_stride=data.dt_stride,
-            seed=data.seed,
-            threads=data.threads,
-            **{
-                "num_workers": data.num_workers,
-                "input_queries": self.weights["inverse_encoding"] > 0,
-                "lattice_queries": lattice,
-            }
-            | options,
-        )
-
-    def _valid_loader(self) -> QueryLoader | None:
-        split = self.config.data.valid_split
-        splits = self.loader.manifest.splits
-        if split not in splits or splits[split].num_trajectories == 0:
-            return None
-        everything = {"shuffle": False, "drop_last": False, "input_queries": False, "lattice_queries": False}
-        return self._loader(split, QuerySampling(ratio=1.0), num_workers=0, **everything)
 
     def _progress(self) -> Progress:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
