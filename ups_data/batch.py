@@ -241,12 +241,7 @@ def _query_set(
             np.take(of_sample[name], draw.index[i], axis=0, out=out[i], mode="clip")
         values[name] = tensor
 
-    assert domain.coords is not None
-    coords = recipe.memory.tensor((*shape, queries, domain.coords.shape[-1]), torch.float32)
-    out = coords.numpy().reshape(-1, queries, domain.coords.shape[-1])
-    for i, sample in enumerate(np.repeat(np.array(samples, object), horizon)):
-        np.take(sample.domain.coords, draw.index[i], axis=0, out=out[i], mode="clip")
-
+    coords = _gather_coords(samples, draw.index, recipe.memory).view(*shape, queries, -1)
     weight = torch.ones(()) if draw.weight is None else torch.from_numpy(draw.weight).view(*shape, queries)
     return QuerySet(
         coords=coords,
@@ -285,6 +280,22 @@ def _full_query_set(
         weight=torch.ones(()).expand(*shape, points),
         grid_shape=domain.grid_shape,
     )
+
+
+def _gather_coords(samples: Sequence[Sample], index: np.ndarray, memory: Memory) -> Tensor:
+    """Coordinates of the points that were drawn, `(frames, Q, d)`; one gather where the samples share their points."""
+    domains = [s.domain for s in samples]
+    shared = all(d is domains[0] for d in domains)
+    table = np.asarray(domains[0].coords)
+    tensor = memory.tensor((*index.shape, table.shape[-1]), torch.float32)
+    out = tensor.numpy()
+    if shared:
+        np.take(table, index, axis=0, out=out, mode="clip")
+    else:
+        horizon = len(index) // len(domains)
+        for i, drawn in enumerate(index):
+            np.take(np.asarray(domains[i // horizon].coords), drawn, axis=0, out=out[i], mode="clip")
+    return tensor
 
 
 def _dense_coords(samples: Sequence[Sample]) -> Tensor:

@@ -76,8 +76,12 @@ class DirectArray:
         self._chunk_bytes = int(np.prod(self._chunk_shape)) * dtype.itemsize
         self._objects: dict[int, tuple[memoryview, np.ndarray]] = {}
         self._checked = bytearray(-(-shape[0] // chunk_rows))
+        self._views: dict[int, np.ndarray] = {}  # of checked raw chunks
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
+        view = self._views.get(number)
+        if view is not None:
+            return view
         data, index = self._object(number // self._object_chunks)
         offset, length = (int(v) for v in index[number % self._object_chunks])
         if offset == ABSENT:
@@ -86,7 +90,8 @@ class DirectArray:
         if not self._checked[number]:
             self._check(number, body, data[offset + length - codecs.CHECKSUM_BYTES : offset + length])
         if self.mapped:
-            return np.frombuffer(body, self.dtype).reshape(self._chunk_shape)
+            view = self._views[number] = np.frombuffer(body, self.dtype).reshape(self._chunk_shape)
+            return view
         if out is None:
             out = np.empty(self._chunk_shape, self.dtype)
         codecs.decode(self._codec, body, out)

@@ -1,6 +1,6 @@
 """From numbers of samples to samples: opened shards, a pool, views."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,31 +53,31 @@ class SampleReader:
         # The cache belongs to this reader, as its shards do.
         self._point_domain = lru_cache(GEOMETRIES)(self._read_point_domain)
 
-    def samples(self, numbers: Iterable[int], epoch: int) -> list[Sample]:
+    def samples(self, numbers: Sequence[int] | np.ndarray, epoch: int) -> list[Sample]:
         """The samples of those numbers, views into the pool.
 
         Raises:
             UpsDataError: a shard is missing or damaged.
         """
-        return [self._sample(int(number), epoch) for number in numbers]
+        table, chosen = self._table, np.asarray(numbers)
+        columns = (table.shard, table.row, table.static_row, table.trajectory, table.step)
+        places = zip(*(c[chosen].tolist() for c in columns), strict=True)
+        return [self._sample(shard, row, static, run, step, epoch) for shard, row, static, run, step in places]
 
-    def _sample(self, number: int, epoch: int) -> Sample:
-        table = self._table
-        shard_number, row, static_row = int(table.shard[number]), int(table.row[number]), int(table.static_row[number])
-        step = int(table.step[number])
+    def _sample(self, shard_number: int, row: int, static_row: int, trajectory: int, step: int, epoch: int) -> Sample:
         shard = self._shards[shard_number]
-        times = shard.time[[row, *(row + a for a in self._after)]]
+        time = float(shard.time[row])
         return Sample(
             recipe=self._recipe,
             domain=self._grid or self._point_domain(shard_number, static_row),
-            trajectory=int(table.trajectory[number]),
+            trajectory=trajectory,
             step=step,
             epoch=epoch,
             inputs={n: self._frames(shard, n, row, static_row, self._before) for n in self._input_fields},
             targets={n: self._frames(shard, n, row, static_row, self._after) for n in self._target_fields},
-            target_steps=tuple(step + a for a in self._after),
-            time=float(times[0]),
-            dt=tuple((times[1:] - times[0]).tolist()),
+            target_steps=tuple([step + a for a in self._after]),
+            time=time,
+            dt=tuple([float(shard.time[row + a]) - time for a in self._after]),
             params=shard.params[static_row],
         )
 
