@@ -10,7 +10,9 @@ from ups_data import ShardWriter
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 DIFFUSION_REACTION = SHARED / "pdebench" / "2D_diff-react_NA_NA.h5"
 BURGERS = SHARED / "pdebench" / "1D_Burgers_Sols_Nu0.01.hdf5"
-DARCY = SHARED / "neuraloperator" / "darcy_train_16.pt"
+DARCY_PT = SHARED / "neuraloperator" / "darcy_train_16.pt"
+BURGERS_PT = SHARED / "neuraloperator" / "burgers_train_16.pt"
+CAR_PT = SHARED / "neuraloperator" / "mini_car.pt"
 
 
 def real(path: Path) -> Path:

@@ -7,7 +7,7 @@ import torch
 import xarray
 import zarr
 
-from tests.datasets import BURGERS, DARCY, DIFFUSION_REACTION, real, write_grid
+from tests.datasets import BURGERS, DARCY_PT, DIFFUSION_REACTION, real, write_grid
 from ups_data import ShardWriter
 from ups_data.schema import Manifest
 from ups_data.shards import layout
@@ -110,7 +110,7 @@ def test_xarray_opens_a_field_named_like_an_axis(tmp_path):
     assert opened.x.dims == ("row", "y_axis", "x_axis", "x_channel")
 
 
-@pytest.mark.parametrize("file", [DIFFUSION_REACTION, BURGERS, DARCY])
+@pytest.mark.parametrize("file", [DIFFUSION_REACTION, BURGERS, DARCY_PT])
 def test_real_files(tmp_path, file):
     source = open_source(real(file))
     assert source.format in FORMATS
@@ -128,8 +128,8 @@ def test_real_files_against_their_own_libraries(tmp_path):
     convert(real(BURGERS), tmp_path / "bu", split={"train": 1.0})
     with h5py.File(BURGERS) as f:
         assert np.array_equal(stored(tmp_path / "bu", "train", "tensor")[..., 0], f["tensor"][:].reshape(-1, 1024))
-    convert(real(DARCY), tmp_path / "da", split={"train": 1.0})
-    darcy = torch.load(DARCY, weights_only=True)
+    convert(real(DARCY_PT), tmp_path / "da", split={"train": 1.0})
+    darcy = torch.load(DARCY_PT, weights_only=True)
     for name in ("x", "y"):
         assert np.array_equal(stored(tmp_path / "da", "train", name)[..., 0], darcy[name].float().numpy())
 

@@ -9,14 +9,9 @@ import h5py
 import numpy as np
 import torch
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-"""Real files, beside the checkout; tests that need one skip where it is absent."""
+from tests.datasets import BURGERS, BURGERS_PT, CAR_PT, DARCY_PT, DIFFUSION_REACTION
 
-DIFFUSION_REACTION = DATA / "pdebench" / "2D_diff-react_NA_NA.h5"
-BURGERS = DATA / "pdebench" / "1D_Burgers_Sols_Nu0.01.hdf5"
-DARCY_PT = DATA / "neuraloperator" / "darcy_train_16.pt"
-BURGERS_PT = DATA / "neuraloperator" / "burgers_train_16.pt"
-CAR_PT = DATA / "neuraloperator" / "mini_car.pt"
+__all__ = ["BURGERS", "BURGERS_PT", "CAR_PT", "DARCY_PT", "DIFFUSION_REACTION"]  # the real files, for this room's tests
 
 CONFIG = """\
 name: 2d_diff-react

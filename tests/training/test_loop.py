@@ -227,6 +227,9 @@ def test_validation_is_the_formula(waves: Path, tmp_path: Path) -> None:
     assert found.nrmse == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
     assert found.persistence == pytest.approx(torch.stack(still).mean().item(), rel=1e-5)
     assert found.fields == {"u": found.nrmse}
+    assert model.training
+    evaluate(model.eval(), loader)
+    assert not model.training
 
 
 def test_a_trained_run_loads_and_predicts_as_it_was_validated(waves: Path, tmp_path: Path) -> None:

@@ -134,6 +134,9 @@ def test_inverse_decoding_refuses_scattered_points(decoder: AnyPointDecoder, enc
         ) as error:
             inverse_decoding_loss(latent, decoder, encoder, points, at, {"grid_shape": (16, 16)})
         assert "\n" not in str(error.value)
+    eight = make_grid_coords((8, 8))
+    with pytest.raises(UpsDataError, match=r"64 query points are not the lattice \(8, 8\) of 256 points"):
+        inverse_decoding_loss(latent, decoder, encoder, eight, coords, {"grid_shape": (8, 8)})
     with pytest.raises(UpsDataError, match="not the lattice None"):
         inverse_decoding_loss(latent, decoder, encoder, None, coords, {"grid_shape": None})
 
