@@ -167,8 +167,8 @@ def query_collate(samples: Sequence[Sample]) -> QueryBatch:
     inputs = _encoder_input(samples)
     last_input = [{name: frames[-1] for name, frames in s.inputs.items()} for s in samples]
     targets = [{name: frames[k] for name, frames in s.targets.items()} for s in samples for k in range(horizon)]
-    dt = torch.tensor([s.dt for s in samples], dtype=torch.float32)
-    params = torch.from_numpy(np.stack([s.params for s in samples]).astype(np.float32))
+    dt = _column([s.dt for s in samples], np.float32)
+    params = _column([s.params for s in samples], np.float32)
     lattice = recipe.sampling.model_copy(update={"mode": "lattice"})
     return QueryBatch(
         inputs=inputs,
@@ -179,11 +179,11 @@ def query_collate(samples: Sequence[Sample]) -> QueryBatch:
         lattice_queries=_query_set(samples, Stream.LATTICE_QUERIES, lattice, [{} for _ in samples])
         if recipe.lattice_queries
         else None,
-        time=torch.tensor([s.time for s in samples], dtype=torch.float32),
+        time=_column([s.time for s in samples], np.float32),
         dt=dt[:, 0] if horizon == 1 else dt,
         params={name: params[:, i] for i, name in enumerate(recipe.params)},
-        trajectory=torch.tensor([s.trajectory for s in samples]),
-        step=torch.tensor([s.step for s in samples]),
+        trajectory=_column([s.trajectory for s in samples], np.int64),
+        step=_column([s.step for s in samples], np.int64),
         epoch=epoch,
     )
 
@@ -304,6 +304,10 @@ def _dense_coords(samples: Sequence[Sample]) -> Tensor:
     if len(domains) == 1:
         return torch.from_numpy(samples[0].domain.coords)[None]
     return torch.from_numpy(np.stack([np.asarray(s.domain.coords) for s in samples]))
+
+
+def _column(values: list[Any], dtype: type[np.generic]) -> Tensor:
+    return torch.from_numpy(np.array(values, dtype))
 
 
 def _torch_dtype(array: np.ndarray) -> torch.dtype:

@@ -7,6 +7,7 @@ destination; a chunk's crc32c is checked the first time this process touches it.
 
 import json
 import mmap
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,12 +26,15 @@ class StoredArray(Protocol):
     Attributes:
         shape: `(rows, *row_shape)`.
         mapped: chunks are views of a map, so that keeping them costs nothing.
+        fetch_seconds: time spent so far on opening, reading and checking stored bytes, where that can be told apart
+            from decoding.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     chunk_rows: int
     mapped: bool
+    fetch_seconds: float
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
         """Rows `[number * chunk_rows, (number + 1) * chunk_rows)`, decoded into `out` if given; read-only if mapped.
@@ -77,18 +81,17 @@ class DirectArray:
         self._objects: dict[int, tuple[memoryview, np.ndarray]] = {}
         self._checked = bytearray(-(-shape[0] // chunk_rows))
         self._views: dict[int, np.ndarray] = {}  # of checked raw chunks
+        self.fetch_seconds = 0.0
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
         view = self._views.get(number)
         if view is not None:
             return view
-        data, index = self._object(number // self._object_chunks)
-        offset, length = (int(v) for v in index[number % self._object_chunks])
-        if offset == ABSENT:
+        begun = time.perf_counter()
+        body = self._fetch(number)
+        self.fetch_seconds += time.perf_counter() - begun
+        if body is None:
             return np.full(self._chunk_shape, np.nan, self.dtype)
-        body = data[offset : offset + length - codecs.CHECKSUM_BYTES]
-        if not self._checked[number]:
-            self._check(number, body, data[offset + length - codecs.CHECKSUM_BYTES : offset + length])
         if self.mapped:
             view = self._views[number] = np.frombuffer(body, self.dtype).reshape(self._chunk_shape)
             return view
@@ -96,6 +99,17 @@ class DirectArray:
             out = np.empty(self._chunk_shape, self.dtype)
         codecs.decode(self._codec, body, out)
         return out
+
+    def _fetch(self, number: int) -> memoryview | None:
+        """The stored bytes of a chunk without their checksum, checked; None where the chunk is absent."""
+        data, index = self._object(number // self._object_chunks)
+        offset, length = (int(v) for v in index[number % self._object_chunks])
+        if offset == ABSENT:
+            return None
+        end = offset + length - codecs.CHECKSUM_BYTES
+        if not self._checked[number]:
+            self._check(number, data[offset:end], data[end : end + codecs.CHECKSUM_BYTES])
+        return data[offset:end]
 
     def _check(self, number: int, body: memoryview, stored: memoryview) -> None:
         intact = codecs.checksum(body) == stored
@@ -143,6 +157,7 @@ class ZarrArray:
     """
 
     mapped = False
+    fetch_seconds = 0.0
 
     def __init__(self, path: Path, *, where: str) -> None:
         # Imported late: most processes never need it, and it starts threads that do not survive a fork.

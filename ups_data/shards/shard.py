@@ -51,6 +51,10 @@ class Shard:
             self._fields[name] = array
             return array
 
+    def fetch_seconds(self) -> float:
+        """Time spent so far on opening, reading and checking the stored bytes of its fields."""
+        return sum(array.fetch_seconds for array in list(self._fields.values()))
+
     @cached_property
     def time(self) -> np.ndarray:
         """(rows,) float64, the time of each frame."""

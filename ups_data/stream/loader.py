@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,7 @@ from ups_data.plan import EpochPlan
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
-
-
-@dataclass
-class LoaderStats:
-    """Totals since the loader was made.
-
-    Attributes:
-        wait_seconds: time that the consumer waited for batches.
-        decoded_chunks, decoded_bytes: of compressed data, in this process.
-    """
-
-    batches: int = 0
-    samples: int = 0
-    wait_seconds: float = 0.0
-    decoded_chunks: int = 0
-    decoded_bytes: int = 0
+from ups_data.stream.stats import LoaderStats
 
 
 class QueryLoader:
@@ -119,10 +104,13 @@ class QueryLoader:
 
     @property
     def stats(self) -> LoaderStats:
+        """Totals since the loader was made; with worker processes, only what the training process sees."""
         reader = self._source.__dict__.get("reader")
         if reader is not None:
-            self._stats.decoded_chunks, self._stats.decoded_bytes = reader.pool.decoded, reader.pool.decoded_bytes
-        return self._stats
+            pool = reader.pool
+            self._stats.decoded_chunks, self._stats.decoded_bytes = pool.decoded_chunks, pool.decoded_bytes
+            self._stats.fetch_seconds, self._stats.decode_seconds = reader.fetch_seconds(), pool.decode_seconds
+        return replace(self._stats)
 
     def __len__(self) -> int:
         """Batches of an epoch, the same on every rank."""
@@ -183,7 +171,11 @@ class QueryLoader:
         reader = self._source.reader
 
         def make(number: int) -> QueryBatch:
-            return query_collate(reader.samples(plan[number], epoch))
+            samples = reader.samples(plan[number], epoch)
+            begun = time.perf_counter()
+            batch = query_collate(samples)
+            self._stats.assemble_seconds += time.perf_counter() - begun
+            return batch
 
         if self._threads == 0:
             yield from map(make, range(first, len(plan)))

@@ -1,6 +1,7 @@
 """The decoded chunks that samples are views of."""
 
 import threading
+import time
 from collections import OrderedDict
 from concurrent.futures import Future
 
@@ -23,8 +24,9 @@ class Pool:
         self._chunks: OrderedDict[tuple[StoredArray, int], Future[np.ndarray]] = OrderedDict()
         self._lock = threading.Lock()
         self._bytes = 0
-        self.decoded = 0  # chunks
+        self.decoded_chunks = 0
         self.decoded_bytes = 0
+        self.decode_seconds = 0.0  # over all threads
 
     def row(self, array: StoredArray, row: int) -> np.ndarray:
         """One row of a stored array, read-only by convention."""
@@ -48,14 +50,16 @@ class Pool:
             if future is None:
                 future = self._chunks[key] = Future()
                 self._bytes += size
-                self.decoded += 1
+                self.decoded_chunks += 1
                 self.decoded_bytes += size
                 while self._bytes > self._limit and len(self._chunks) > 1:
                     (old, _), _ = self._chunks.popitem(last=False)
                     self._bytes -= int(np.prod((old.chunk_rows, *old.shape[1:]))) * old.dtype.itemsize
         if mine:
+            begun, fetched = time.perf_counter(), array.fetch_seconds
             try:
                 future.set_result(array.chunk(number, self._buffers.array(shape, array.dtype)))
+                self.decode_seconds += time.perf_counter() - begun - (array.fetch_seconds - fetched)
             except BaseException as e:
                 with self._lock:
                     if self._chunks.pop(key, None) is not None:

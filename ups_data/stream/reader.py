@@ -81,6 +81,10 @@ class SampleReader:
             params=shard.params[static_row],
         )
 
+    def fetch_seconds(self) -> float:
+        """Time spent so far, over all threads, on opening, reading and checking stored bytes."""
+        return sum(shard.fetch_seconds() for shard in self._shards)
+
     def _frames(
         self, shard: Shard, field: str, row: int, static_row: int, offsets: tuple[int, ...]
     ) -> list[np.ndarray]:
