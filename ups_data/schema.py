@@ -103,6 +103,15 @@ class FieldStatistics(_Model):
     delta_rms: list[float] | None = None
 
 
+class Summary(_Model):
+    """Of one number per trajectory or step; `std` is the population standard deviation."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
+
+
 class ShardSpec(_Model):
     """One zarr group. `steps` holds the number of frames of each of its trajectories, in order."""
 
@@ -125,8 +134,13 @@ class ShardSpec(_Model):
 
 
 class SplitSpec(_Model):
+    """A split: its shards, the statistics of its fields, its parameters over trajectories, and the time between steps
+    (None where no trajectory has two)."""
+
     shards: list[ShardSpec]
     statistics: dict[str, FieldStatistics]
+    params: dict[str, Summary] = {}
+    time_step: Summary | None = None
 
     @property
     def num_trajectories(self) -> int:
@@ -157,6 +171,8 @@ class Manifest(_Model):
         for split, spec in self.splits.items():
             if set(spec.statistics) != set(names):
                 raise ValueError(f"split {split!r} has statistics of {sorted(spec.statistics)}, fields are {names}")
+            if set(spec.params) != set(self.params):
+                raise ValueError(f"split {split!r} summarises {sorted(spec.params)}, parameters are {self.params}")
         return self
 
     @property

@@ -55,3 +55,12 @@ def test_splits_have_statistics_of_their_own(tmp_path):
         writer.add({"u": np.full((3, 4, 4, 1), 5, np.float32)}, split="valid")
     splits = Manifest.load(tmp_path / "d").splits
     assert (splits["train"].statistics["u"].mean, splits["valid"].statistics["u"].mean) == ([1.0], [5.0])
+
+
+def test_parameters_and_time_steps_are_summarised(tmp_path):
+    write_grid(tmp_path / "d")
+    split = Manifest.load(tmp_path / "d").splits["train"]
+    nu = 0.1 * np.arange(5)
+    assert split.params["nu"].mean == pytest.approx(nu.mean())
+    assert split.params["nu"].std == pytest.approx(nu.std())
+    assert (split.time_step.min, split.time_step.mean, split.time_step.std) == (0.5, 0.5, 0.0)

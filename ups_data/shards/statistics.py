@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ups_data.schema import FieldStatistics
+from ups_data.schema import FieldStatistics, Summary
 
 
 class Moments:
@@ -45,6 +45,11 @@ class Moments:
     @property
     def rms(self) -> np.ndarray:
         return np.sqrt(self.squares / np.maximum(self.count, 1) + self.mean**2)
+
+    def summaries(self) -> list[Summary]:
+        """One for each channel; every channel must have been given a value."""
+        columns = (self.mean, self.std, self.min, self.max)
+        return [Summary(mean=m, std=s, min=low, max=high) for m, s, low, high in zip(*columns, strict=True)]
 
 
 class FieldMoments:

@@ -19,7 +19,7 @@ from ups_data.shards.casting import cast_exactly
 from ups_data.shards.digest import shard_digest
 from ups_data.shards.layout import OBJECT_BYTES, Layout, Run
 from ups_data.shards.objects import ArrayWriter
-from ups_data.shards.statistics import FieldMoments
+from ups_data.shards.statistics import FieldMoments, Moments
 from ups_data.trajectory import ArrayLike, Axis
 
 # Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
@@ -153,6 +153,7 @@ class _SplitWriter:
     def __init__(self, root: Path, split: str, layout: Layout, allow_nonfinite: bool) -> None:
         self._root, self._split, self._layout, self._allow_nonfinite = root, split, layout, allow_nonfinite
         self._moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
+        self._params, self._time_step = Moments(len(layout.params)), Moments(1)
         self._shards: list[ShardSpec] = []
         self._aside: Path | None = None
         self._arrays: dict[str, ArrayWriter] = {}
@@ -170,6 +171,10 @@ class _SplitWriter:
                 self._append(spec, array[start : start + rows], run, start)
         if run.coords is not None:
             self._arrays["points/coords"].append(run.coords[None])
+        if self._layout.params:
+            self._params.update(np.array([[run.params[p] for p in self._layout.params]]))
+        if run.steps > 1:
+            self._time_step.update(np.diff(run.time)[:, None])
         # Only what the tables need is kept; the fields' arrays may be large.
         run.fields, run.static, run.coords = {}, {}, None
         self._runs.append(run)
@@ -264,7 +269,12 @@ class _SplitWriter:
             )
 
     def spec(self) -> SplitSpec:
-        return SplitSpec(shards=self._shards, statistics={n: m.statistics() for n, m in self._moments.items()})
+        return SplitSpec(
+            shards=self._shards,
+            statistics={n: m.statistics() for n, m in self._moments.items()},
+            params=dict(zip(self._layout.params, self._params.summaries(), strict=True)),
+            time_step=self._time_step.summaries()[0] if self._time_step.count[0] else None,
+        )
 
     def abort(self) -> None:
         for array in self._arrays.values():

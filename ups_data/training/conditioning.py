@@ -1,13 +1,10 @@
 """What a step is conditioned on, in numbers of order one: its length in time, and the run's parameters."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ups_data.schema import Manifest
-from ups_data.shards.shard import Shard
 
 
 class Conditioning(nn.Module):
@@ -40,13 +37,9 @@ class Conditioning(nn.Module):
         return (torch.stack([params[name] for name in self.names], dim=-1) - self.mean) / self.std
 
     @classmethod
-    def of_dataset(cls, root: str | Path, manifest: Manifest, *, split: str, dt_stride: int) -> "Conditioning":
-        """Statistics of a split's trajectories, from their tables (no field is read)."""
-        steps, params = [np.empty(0)], [np.empty((0, len(manifest.params)))]
-        for spec in manifest.split(split).shards:
-            shard = Shard(root, manifest, spec)
-            params.append(shard.params)
-            steps.extend(np.diff(run) for run in np.split(shard.time, np.cumsum(spec.steps)[:-1]))
-        gaps, table = np.concatenate(steps), np.concatenate(params)
-        gap = float(np.median(gaps)) if gaps.size else 0.0
-        return cls(gap * dt_stride if gap > 0 else 1.0, list(manifest.params), table.mean(0), table.std(0))
+    def of_dataset(cls, manifest: Manifest, *, split: str, dt_stride: int) -> "Conditioning":
+        """The statistics of a split's trajectories."""
+        spec = manifest.split(split)
+        gap = spec.time_step.mean * dt_stride if spec.time_step is not None else 0.0
+        mean, std = ([getattr(spec.params[name], of) for name in manifest.params] for of in ("mean", "std"))
+        return cls(gap if gap > 0 else 1.0, list(manifest.params), np.array(mean), np.array(std))

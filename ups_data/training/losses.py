@@ -101,9 +101,10 @@ def inverse_decoding_loss(
         latent: `(B, M, D)`.
         decoder: `(positions, latent)` → field → `(B, Q, C)`.
         encoder: `(fields, coords, meta)` → `(B, M, D)`, for lattices of any size.
-        query_positions: `(B|1, Q, d)`, points of a lattice; None: the full grid, `coords`.
-        coords: `(B|1, Q, d)`, that lattice's coordinates.
-        meta: `meta["grid_shape"]` is that lattice's shape.
+        query_positions: `(B|1, Q, d)`, points of a lattice, where the decoded values are encoded again; None: the
+            full grid, `coords`.
+        coords: `(B|1, N, d)`, the full grid.
+        meta: `meta["grid_shape"]` is the shape of the lattice that is decoded.
         weight: factor on the loss.
 
     Raises:
@@ -111,13 +112,12 @@ def inverse_decoding_loss(
     """
     positions = coords if query_positions is None else query_positions
     shape = meta.get("grid_shape")
-    if shape is None or not positions.shape[-2] == coords.shape[-2] == prod(shape):
+    if shape is None or positions.shape[-2] != prod(shape):
         raise UpsDataError(
-            f"inverse decoding: {positions.shape[-2]} query points are not the lattice {shape} of {coords.shape[-2]} "
-            'points that the encoder takes: draw them with mode="lattice" (or lattice_queries=True), or pass None for '
-            "the full grid"
+            f"inverse decoding: {positions.shape[-2]} query points are not the lattice {shape} that the encoder is to "
+            'take: draw them with mode="lattice" (or lattice_queries=True), or pass None for the full grid'
         )
-    return weight * F.mse_loss(encoder(decoder(positions, latent), coords, meta), latent)
+    return weight * F.mse_loss(encoder(decoder(positions, latent), positions, meta), latent)
 
 
 def spectral_loss(predicted: Fields, target: Fields, grid_shape: Sequence[int] | None) -> Tensor:

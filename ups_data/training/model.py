@@ -95,7 +95,7 @@ def build_model(root: str | Path, manifest: Manifest, data: DataConfig, model: M
     channels = {n: specs[n].channels * (1 if specs[n].static else data.input_steps) for n in inputs}
     return UpsModel(
         Normalizer({n: statistics[n].mean for n in decoded}, {n: statistics[n].std for n in decoded}),
-        Conditioning.of_dataset(root, manifest, split=data.train_split, dt_stride=data.dt_stride),
+        Conditioning.of_dataset(manifest, split=data.train_split, dt_stride=data.dt_stride),
         GridEncoder(channels, tokens, patch, model.dim),
         LatentOperator(model.dim, tokens, model.depth, model.heads, params=len(manifest.params)),
         AnyPointDecoder({n: specs[n].channels for n in decoded}, tokens, patch, model.dim, model.heads),

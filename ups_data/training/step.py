@@ -49,7 +49,7 @@ def batch_losses(
         decoder=model.decoder,
         encoder=model.encoder,
         query_positions=None if lattice is None else lattice.coords,
-        coords=batch.inputs.coords if lattice is None else lattice.coords,
+        coords=batch.inputs.coords,
         meta=meta if lattice is None else {"grid_shape": lattice.grid_shape},
         predicted_latent=advanced,
         target_latent=_encode_target(model, targets, target) if weights.get("latent", 0) > 0 else None,
