@@ -1,0 +1,104 @@
+"""This project's loader, as the benchmark runs it.
+
+A compressed dataset is measured while it is really decoded: each chunk once per epoch, as it is where the dataset is
+larger than the pool. So `pool_bytes` is half of the decoded dataset; but never less than two of the plan's shuffle
+groups, below which chunks would be decoded many times. Where two groups hold the whole dataset (the small workloads),
+nothing would be decoded after the first epoch: there every epoch gets a new loader, made before the clock starts.
+Opening the shards and the first touch of the pool's memory then count in every epoch, which a long run pays once: the
+figure is, if anything, too low. `decoded_chunks_per_epoch` says what was decoded.
+
+Worker processes have a pool each, so with `num_workers` the loader stays and the pool is half of the dataset; how
+often they decode is not known here.
+"""
+
+import gc
+from collections.abc import Iterator
+
+from bench_workloads import Case, touched_bytes
+
+from ups_data import QueryBatch, QueryLoader, QuerySampling, plan
+from ups_data.schema import Manifest
+
+PARTS = ("fetch", "decode", "assemble", "wait")
+COUNTED = ("decoded_chunks", "decoded_bytes", *(f"{part}_seconds" for part in PARTS))
+
+
+class ThisLoader:
+    """`QueryLoader` over the workload's shards."""
+
+    def __init__(self, case: Case, threads: int | None, num_workers: int) -> None:
+        self._case, self._threads, self._num_workers = case, threads, num_workers
+        self.manifest = Manifest.load(case.dataset)
+        decoded = self._decoded_bytes()
+        self.pool_bytes = max(1, decoded // 2)
+        if num_workers == 0:
+            self.pool_bytes = max(self.pool_bytes, 2 * getattr(plan, "GROUP_BYTES", 0))
+        decodes = case.codec != "none" and num_workers == 0
+        self.fresh_loader_per_epoch = decodes and self.pool_bytes >= decoded
+        self._past = dict.fromkeys(COUNTED, 0.0)  # of loaders that are gone
+        self._passes = 0
+        self._loader = self._open()
+
+    def _open(self) -> QueryLoader:
+        case = self._case
+        moving = [f.name for f in self.manifest.fields if not f.static]
+        mode = "uniform" if case.draws_inputs else "stratified"
+        loader = QueryLoader(
+            case.dataset,
+            split=case.split,
+            batch_size=case.batch,
+            sampling=QuerySampling(num_queries=case.queries, mode=mode),
+            inputs=QuerySampling(num_queries=case.queries) if case.draws_inputs else None,
+            input_fields=moving,
+            target_fields=moving,
+            horizon=case.horizon,
+            shuffle=True,
+            drop_last=True,
+            threads=self._threads,
+            num_workers=self._num_workers,
+            pool_bytes=self.pool_bytes,
+            input_queries=False,
+        )
+        loader.set_epoch(self._passes)
+        return loader
+
+    def prepare(self) -> None:
+        """Before an epoch, outside its time."""
+        if self.fresh_loader_per_epoch and self._passes:
+            self._past = self.counters()
+            self._loader = None
+            gc.collect()  # its pool goes before the next one comes
+            self._loader = self._open()
+
+    def batches(self) -> Iterator[QueryBatch]:
+        """One epoch."""
+        self._passes += 1
+        return iter(self._loader)
+
+    def counters(self) -> dict[str, float]:
+        """Totals since the start, of whatever `loader.stats` counts."""
+        now = {name: float(getattr(self._loader.stats, name, 0.0)) for name in COUNTED} if self._loader else {}
+        return {name: past + now.get(name, 0.0) for name, past in self._past.items()}
+
+    def bytes_read(self) -> float:
+        """Bytes per sample where chunks are mapped: dense frames whole, queries by the pages that they lie on."""
+        case, points = self._case, self.manifest.num_points
+        point_bytes = sum(self.manifest.frame_bytes(f) for f in self.manifest.fields if not f.static) // points
+        drawn = touched_bytes(points, case.queries, point_bytes)
+        return 2 * drawn if case.draws_inputs else points * point_bytes + case.horizon * drawn
+
+    def stored(self) -> tuple[int, int]:
+        """Chunks of the split's fields and points, and their bytes."""
+        chunks = size = 0
+        for shard in self.manifest.split(self._case.split).shards:
+            fields = [(f"fields/{f.name}", f.chunk_rows) for f in self.manifest.fields if not f.static]
+            for name, chunk_rows in fields + ([] if self.manifest.points is None else [("points/coords", 1)]):
+                rows = len(shard.steps) if name.startswith("points") else shard.rows
+                chunks += -(-rows // chunk_rows)
+                objects = (self._case.dataset / shard.path / name / "c").rglob("*")
+                size += sum(f.stat().st_size for f in objects if f.is_file())
+        return chunks, size
+
+    def _decoded_bytes(self) -> int:
+        rows = sum(s.rows for s in self.manifest.split(self._case.split).shards)
+        return rows * sum(self.manifest.frame_bytes(f) for f in self.manifest.fields if not f.static)
