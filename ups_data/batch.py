@@ -89,15 +89,24 @@ class QueryBatch:
         """The same batch in page-locked memory."""
         return _map_tensors(self, Tensor.pin_memory)
 
+    def for_each_tensor(self, f: Callable[[Tensor], object]) -> None:
+        """Call `f` with every tensor of the batch."""
+
+        def call(tensor: Tensor) -> Tensor:
+            f(tensor)
+            return tensor
+
+        _map_tensors(self, call)
+
     def nbytes(self) -> int:
         """Bytes of memory that the batch's tensors take, each storage counted once."""
         storages: dict[int, int] = {}
 
-        def note(t: Tensor) -> Tensor:
-            storages[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-            return t
+        def note(tensor: Tensor) -> None:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
 
-        _map_tensors(self, note)
+        self.for_each_tensor(note)
         return sum(storages.values())
 
 

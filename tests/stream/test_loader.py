@@ -229,3 +229,22 @@ def test_samples_are_views(root):
     assert frame.shape == (120, 2)
     assert not frame.flags.owndata
     assert np.isfinite(frame).all()
+
+
+def test_a_device_loader_hands_out_the_same_batches_one_ahead(root):
+    source = loader(root)
+    assert source.to("cpu") is source
+    moved = source.to("meta")  # a device that every machine has
+    assert len(moved) == 16
+    for number, batch in enumerate(moved):
+        assert batch.target_queries.index.is_meta
+        assert moved.state_dict()["batch"] == (number + 1) % 16
+    assert number == 15
+    assert moved.epoch == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_batches_arrive_whole_on_cuda(root):
+    plain, source = loader(root), loader(root).to("cuda")
+    expected = [digest(b) for _ in range(3) for b in plain]
+    assert [digest(b.to("cpu")) for _ in range(3) for b in source] == expected

@@ -190,7 +190,7 @@ class _SampleSource:
 
     @cached_property
     def reader(self) -> SampleReader:
-        return self.open(Buffers())
+        return self.open(Buffers(pinned=torch.cuda.is_available()))
 
     def open(self, memory: Buffers) -> SampleReader:
         """A reader whose batches take their memory from `memory`."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from webdataset import DataPipeline, WebLoader
 
 from ups_data.batch import QueryBatch, query_collate
@@ -18,6 +19,7 @@ from ups_data.plan import EpochPlan
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
+from ups_data.stream.device import DeviceLoader
 from ups_data.stream.stats import LoaderStats
 
 
@@ -147,6 +149,11 @@ class QueryLoader:
             "shuffle": s.shuffle,
             "global_batch_size": s.batch_size * s.world_size,
         }
+
+    def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":
+        """This loader with batches that arrive on `device`, copied ahead; itself where that is the CPU."""
+        device = torch.device(device)
+        return self if device.type == "cpu" else DeviceLoader(self, device)
 
     def __iter__(self) -> Iterator[QueryBatch]:
         epoch, first = start = self._source.epoch, self._source.first_batch

@@ -152,9 +152,9 @@ class Trainer:
         records: list[StepRecord] = []
         learning_rate = self.optimiser.learning_rate
         begun = ready = time.perf_counter()
-        for batch in self.loader:
+        for batch in self.loader.to(self.device):
             arrived = time.perf_counter()
-            loss = self._step(batch.to(self.device, non_blocking=True), epoch)
+            loss = self._step(batch, epoch)
             done = time.perf_counter()
             queries = batch.target_queries.coords.shape[-2]
             records.append(StepRecord(epoch, len(records), queries, loss, arrived - ready, done - arrived))
