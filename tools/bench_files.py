@@ -29,10 +29,11 @@ def make_workload(workload: Workload, cache: Path, codec: str) -> Case:
     """The workload's files, made where they are missing."""
     folder = cache / workload.folder
     is_points = workload.name == "points"
+    copies = 1 if codec == "none" else workload.copies
     case = Case(
         name=workload.name,
         folder=folder,
-        dataset=folder / f"shards-{codec}",
+        dataset=folder / (f"shards-{codec}" if copies == 1 else f"shards-{codec}-{copies}-copies"),
         split="train",
         codec=codec,
         steps=(workload.steps,) * workload.trajectories,
@@ -47,7 +48,7 @@ def make_workload(workload: Workload, cache: Path, codec: str) -> Case:
         write_coords(case, make_grid_coords(workload.shape).numpy())
         write_store(case)
         write_tar(case)
-    write_shards(case, workload.shape)
+    write_shards(case, workload.shape, copies)
     return case
 
 
@@ -112,7 +113,7 @@ def write_coords(case: Case, coords: np.ndarray) -> None:
                 np.save(file, np.asarray(coords, np.float32))
 
 
-def write_shards(case: Case, shape: tuple[int, ...]) -> None:
+def write_shards(case: Case, shape: tuple[int, ...], copies: int) -> None:
     """This project's dataset; positions and values of points apart. One of another version is made again."""
     if case.dataset.exists():
         try:
@@ -124,13 +125,13 @@ def write_shards(case: Case, shape: tuple[int, ...]) -> None:
             return
         frames, start = case.frames(), 0
         with ShardWriter(path, codec=case.codec) as writer:
-            for steps in track(case.steps, f"{case.name}: shards", console=PROGRESS):
+            for steps in track(case.steps * copies, f"{case.name}: shards", console=PROGRESS):
                 run = frames[start : start + steps]
                 if case.draws_inputs:
                     writer.add({"u": run[..., 3:]}, split=case.split, coords=run[0, :, :3])
                 else:
                     writer.add({"u": run.reshape(steps, *shape, -1)}, split=case.split)
-                start += steps
+                start = (start + steps) % len(frames)
 
 
 def write_store(case: Case) -> None:

@@ -1,14 +1,14 @@
-"""This project's loader, as the benchmark runs it.
+"""This project's loader, as the benchmark runs it: with its own defaults.
 
-A compressed dataset is measured while it is really decoded: each chunk once per epoch, as it is where the dataset is
-larger than the pool. So `pool_bytes` is half of the decoded dataset; but never less than two of the plan's shuffle
-groups, below which chunks would be decoded many times. Where two groups hold the whole dataset (the small workloads),
-nothing would be decoded after the first epoch: there every epoch gets a new loader, made before the clock starts.
-Opening the shards and the first touch of the pool's memory then count in every epoch, which a long run pays once: the
-figure is, if anything, too low. `decoded_chunks_per_epoch` says what was decoded.
+A compressed dataset is measured while it is really decoded, as it is in training: its shards hold copies of the
+workload's trajectories until it is about four times the pool. `decoded_chunks_per_epoch` says how often chunks were
+decoded; it should be about `stored_chunks`.
 
-Worker processes have a pool each, so with `num_workers` the loader stays and the pool is half of the dataset; how
-often they decode is not known here.
+A dataset that the pool holds (`--small`, points, perhaps your own) would not be decoded again after the first epoch.
+There every epoch gets a new loader, made before the clock starts. Opening the shards and the first touch of the pool's
+memory then count in every epoch, which training pays once: such a figure is too low.
+
+Worker processes have a pool each; with `num_workers` the loader stays, and how often they decode is not known here.
 """
 
 import gc
@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 from bench_workloads import Case, touched_bytes
 
-from ups_data import QueryBatch, QueryLoader, QuerySampling, plan
+from ups_data import QueryBatch, QueryLoader, QuerySampling
 from ups_data.schema import Manifest
+from ups_data.stream.dataset import DEFAULT_POOL_BYTES
 
 PARTS = ("fetch", "decode", "assemble", "wait")
 COUNTED = ("decoded_chunks", "decoded_bytes", *(f"{part}_seconds" for part in PARTS))
@@ -29,19 +30,17 @@ class ThisLoader:
     def __init__(self, case: Case, threads: int | None, num_workers: int) -> None:
         self._case, self._threads, self._num_workers = case, threads, num_workers
         self.manifest = Manifest.load(case.dataset)
-        decoded = self._decoded_bytes()
-        self.pool_bytes = max(1, decoded // 2)
-        if num_workers == 0:
-            self.pool_bytes = max(self.pool_bytes, 2 * getattr(plan, "GROUP_BYTES", 0))
+        self._moving = [f for f in self.manifest.fields if not f.static]
+        self.pool_bytes = DEFAULT_POOL_BYTES
         decodes = case.codec != "none" and num_workers == 0
-        self.fresh_loader_per_epoch = decodes and self.pool_bytes >= decoded
+        self.fresh_loader_per_epoch = decodes and self._decoded_bytes() <= self.pool_bytes
         self._past = dict.fromkeys(COUNTED, 0.0)  # of loaders that are gone
         self._passes = 0
         self._loader = self._open()
 
     def _open(self) -> QueryLoader:
         case = self._case
-        moving = [f.name for f in self.manifest.fields if not f.static]
+        fields = [f.name for f in self._moving]
         mode = "uniform" if case.draws_inputs else "stratified"
         loader = QueryLoader(
             case.dataset,
@@ -49,8 +48,8 @@ class ThisLoader:
             batch_size=case.batch,
             sampling=QuerySampling(num_queries=case.queries, mode=mode),
             inputs=QuerySampling(num_queries=case.queries) if case.draws_inputs else None,
-            input_fields=moving,
-            target_fields=moving,
+            input_fields=fields,
+            target_fields=fields,
             horizon=case.horizon,
             shuffle=True,
             drop_last=True,
@@ -83,7 +82,7 @@ class ThisLoader:
     def bytes_read(self) -> float:
         """Bytes per sample where chunks are mapped: dense frames whole, queries by the pages that they lie on."""
         case, points = self._case, self.manifest.num_points
-        point_bytes = sum(self.manifest.frame_bytes(f) for f in self.manifest.fields if not f.static) // points
+        point_bytes = sum(map(self.manifest.frame_bytes, self._moving)) // points
         drawn = touched_bytes(points, case.queries, point_bytes)
         return 2 * drawn if case.draws_inputs else points * point_bytes + case.horizon * drawn
 
@@ -91,7 +90,7 @@ class ThisLoader:
         """Chunks of the split's fields and points, and their bytes."""
         chunks = size = 0
         for shard in self.manifest.split(self._case.split).shards:
-            fields = [(f"fields/{f.name}", f.chunk_rows) for f in self.manifest.fields if not f.static]
+            fields = [(f"fields/{f.name}", f.chunk_rows) for f in self._moving]
             for name, chunk_rows in fields + ([] if self.manifest.points is None else [("points/coords", 1)]):
                 rows = len(shard.steps) if name.startswith("points") else shard.rows
                 chunks += -(-rows // chunk_rows)
@@ -100,5 +99,7 @@ class ThisLoader:
         return chunks, size
 
     def _decoded_bytes(self) -> int:
-        rows = sum(s.rows for s in self.manifest.split(self._case.split).shards)
-        return rows * sum(self.manifest.frame_bytes(f) for f in self.manifest.fields if not f.static)
+        split, points = self.manifest.split(self._case.split), self.manifest.points
+        frames = sum(s.rows for s in split.shards) * sum(map(self.manifest.frame_bytes, self._moving))
+        coords = 0 if points is None else split.num_trajectories * points.num_points * points.dim * 4  # float32
+        return frames + coords

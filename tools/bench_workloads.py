@@ -23,6 +23,7 @@ class Workload:
         queries: points drawn per frame.
         batch: samples.
         horizon: target frames; 0: the input frame is the target, and the encoder's points are drawn too.
+        copies: a compressed dataset holds every trajectory so many times, which makes it larger than the loader's pool.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Workload:
     queries: int
     batch: int
     horizon: int
+    copies: int = 1
 
     @property
     def folder(self) -> str:
@@ -42,8 +44,8 @@ class Workload:
 
 
 FULL = {
-    "grid2d": Workload("grid2d", 32, 21, (128, 128), 4, queries=1638, batch=16, horizon=1),
-    "grid3d": Workload("grid3d", 8, 12, (64, 64, 64), 4, queries=5243, batch=4, horizon=4),
+    "grid2d": Workload("grid2d", 32, 21, (128, 128), 4, queries=1638, batch=16, horizon=1, copies=12),
+    "grid3d": Workload("grid3d", 8, 12, (64, 64, 64), 4, queries=5243, batch=4, horizon=4, copies=5),
     "points": Workload("points", 16, 1, (1 << 20,), 7, queries=16384, batch=1, horizon=0),
 }
 SMALL = {

@@ -94,8 +94,8 @@ def comparison(histories: dict[str, dict[str, Any]]) -> Table:
     table = Table("", *histories, title="training")
     steps = {n: h["epochs"][-1] for n, h in histories.items()}
     table.add_row("queries a sample", *(f"{e['queries']:,}" for e in steps.values()))
-    table.add_row("time per step [ms]", *(f"{1e3 * e['step_seconds_median']:.0f}" for e in steps.values()))
-    table.add_row("peak memory [MB]", *(f"{h['peak_memory_mb']:.0f}" for h in histories.values()))
+    table.add_row("time per step, ms", *(f"{1e3 * e['step_seconds_median']:.0f}" for e in steps.values()))
+    table.add_row("peak memory, MB", *(f"{h['peak_memory_mb']:.0f}" for h in histories.values()))
     for key, name in (("untrained", "untrained"), ("persistence", "predicting no change"), ("valid", "trained")):
         values = [h[f"{key}_nrmse"] for h in histories.values()]
         if None not in values:
@@ -114,13 +114,13 @@ def draw(root: Path, out: Path, histories: dict[str, dict[str, Any]]) -> dict[st
     plot_losses({name: h["epochs"] for name, h in histories.items()}, out / "losses.png")
 
     model, loader = load_trained(out / f"train-{RATIOS['10 %']:g}")
-    batch = list(loader)[-1]
+    batch = next(iter(loader))
     name = next(iter(batch.target_queries.values))
-    truth = batch.target_queries.values[name][0]
-    predicted = model.predict(batch.inputs, batch.dt, batch.params)[name][0]
+    truth = batch.target_queries.values[name][-1]
+    predicted = model.predict(batch.inputs, batch.dt, batch.params)[name][-1]
     frames = {"truth": truth, "predicted": predicted, "difference": predicted - truth}
     if name in batch.inputs.fields:
-        frames = {"input": batch.inputs.fields[name][0], **frames}
+        frames = {"input": batch.inputs.fields[name][-1], **frames}
     plot_prediction(
         {title: f[:, 0].numpy() for title, f in frames.items()},
         batch.inputs.coords[0].numpy(),
@@ -130,7 +130,7 @@ def draw(root: Path, out: Path, histories: dict[str, dict[str, Any]]) -> dict[st
     return {
         "sample.png": "a dense input, and the points drawn from its target",
         "losses.png": "loss and validation error of both runs",
-        "prediction.png": "the last validation sample, predicted by the run on 10 % of the points",
+        "prediction.png": "a validation frame, predicted by the run on 10 % of the points",
     }
 
 
