@@ -55,15 +55,17 @@ class CloudLimit:
         count, points, channels = self._clouds.shape
         self._block = case.queries // BLOCKS
         self._out = np.empty((2, 1, case.queries, channels), self._clouds.dtype)
-        rng = np.random.default_rng(0)
-        self._starts = (rng.integers(0, points // self._block, (PREPARED, 2, BLOCKS)) * self._block).tolist()
-        self._order = rng.permutation(np.repeat(np.arange(count), CLOUD_PASSES)).tolist()
+        self._rng = np.random.default_rng(0)
+        self._order = np.repeat(np.arange(count), CLOUD_PASSES)
+        shape = (len(self._order), 2, BLOCKS)
+        self._starts = (self._rng.integers(0, points // self._block, shape) * self._block).tolist()
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """One epoch: x and y (1, Q, C), the same memory every time."""
         block = self._block
-        for number, cloud in enumerate(self._order):
-            for out, starts in zip(self._out, self._starts[number % PREPARED], strict=True):
+        # Another pairing of clouds and blocks every time: all of the data are read, not what a cache holds of them.
+        for cloud, draws in zip(self._rng.permutation(self._order).tolist(), self._starts, strict=True):
+            for out, starts in zip(self._out, draws, strict=True):
                 for place, start in enumerate(starts):
                     np.copyto(out[0, place * block : (place + 1) * block], self._clouds[cloud, start : start + block])
             yield {"x": self._out[0], "y": self._out[1]}
