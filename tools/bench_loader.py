@@ -28,7 +28,9 @@ def main(
     threads: Annotated[int | None, typer.Option(help="Of this loader; default: its own.")] = None,
     num_workers: Annotated[int, typer.Option(min=0, help="Worker processes of this loader.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure into this file.")] = None,
-    cache: Annotated[Path, typer.Option(help="Where the data are made and kept: 4 GB, and 4 more per compressed codec.")] = CACHE,
+    cache: Annotated[
+        Path, typer.Option(help="Where the data are made and kept: 4 GB, and 4 more per compressed codec.")
+    ] = CACHE,
     rounds: Annotated[int, typer.Option(min=1, help="Every system runs once per round; medians count.")] = 5,
     small: Annotated[bool, typer.Option("--small", help="Tiny sizes: does it run? The figures mean nothing.")] = False,
 ) -> None:
