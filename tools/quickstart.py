@@ -80,7 +80,9 @@ def throughput(root: Path, seconds: float = 2.0) -> Table:
     table = Table("points", "queries", "samples/s", "batch MB", title="loader, batches of 8, files in the page cache")
     for name, ratio in RATIOS.items():
         sampling = QuerySampling(ratio=ratio, mode="stratified")
-        loader = QueryLoader(root, split="train", batch_size=8, sampling=sampling, horizon=horizon(root))
+        loader = QueryLoader(
+            root, split="train", batch_size=8, sampling=sampling, horizon=horizon(root), drop_last=False
+        )
         batch = next(iter(loader))
         samples, begun = 0, time.perf_counter()
         while (spent := time.perf_counter() - begun) < seconds:
