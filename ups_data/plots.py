@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ups_data.batch import QueryBatch, QuerySet, query_collate
+from ups_data.batch import QueryBatch, QuerySet, collate_block
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import QueryDataset
@@ -24,8 +24,7 @@ def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: Quer
         dataset = QueryDataset(
             root, split=split, batch_size=1, sampling=drawn, horizon=min(1, steps - 1), shuffle=False, drop_last=False
         )
-        samples = dataset.source.reader.samples([min(number, len(dataset.source.table) - 1)], 0)
-        return query_collate(samples)
+        return collate_block(dataset.source.reader.block([min(number, len(dataset.source.table) - 1)], 0))
 
     batch, full = collated(sampling), collated(QuerySampling())
     names = list(full.target_queries.values)

@@ -10,7 +10,7 @@ from torch.utils.data import get_worker_info
 from webdataset import DataPipeline
 from webdataset.compat import FluidInterface
 
-from ups_data.batch import QueryBatch, Recipe, Sample, query_collate
+from ups_data.batch import QueryBatch, Recipe, Sample, SampleBlock, collate_block
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, sample_table
 from ups_data.sampling import QuerySampling
@@ -230,16 +230,22 @@ class _SampleSource:
             drop_last=self.drop_last,
         )
 
+    def points_drawn(self, epoch: int) -> int:
+        """Points that a sample draws, over all its query sets."""
+        sets = max(1, self.horizon) + self.input_queries + self.lattice_queries
+        count = self.sampling.count(self.manifest.num_points, epoch) * sets
+        return count + (0 if self.inputs is None else self.inputs.count(self.manifest.num_points, epoch))
+
     def samples(self) -> Iterator[Sample]:
         """Samples of the current epoch, or of this worker process's share of its batches."""
-        for samples in self._batches_of_samples():
-            yield from samples
+        for block in self._blocks():
+            yield from block.samples()
 
     def batches(self) -> Iterator[QueryBatch]:
         """The same, collated batch by batch."""
-        return map(query_collate, self._batches_of_samples())
+        return map(collate_block, self._blocks())
 
-    def _batches_of_samples(self) -> Iterator[list[Sample]]:
+    def _blocks(self) -> Iterator[SampleBlock]:
         worker = get_worker_info()
         if worker is not None and "reader" not in self.__dict__:
             # Batches go to the training process: made in shared memory, they are not copied once more.
@@ -247,7 +253,7 @@ class _SampleSource:
         first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         epoch, plan = self.epoch, self.plan(self.epoch)
         for batch in range(self.first_batch + first, len(plan), stride):
-            yield self.reader.samples(plan[batch], epoch)
+            yield self.reader.block(plan[batch], epoch)
 
     def __getstate__(self) -> dict[str, Any]:
         # Maps, pools and tables are made anew in a worker process.

@@ -3,9 +3,7 @@
 import multiprocessing
 import os
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,14 @@ from typing import Any
 import torch
 from webdataset import DataPipeline, WebLoader
 
-from ups_data.batch import QueryBatch, query_collate
+from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
+from ups_data.stream.engine import Engine
 from ups_data.stream.stats import LoaderStats
 
 
@@ -32,7 +31,7 @@ class QueryLoader:
     Args:
         threads: of this process, None: as many as cores, at most 4; 0: assemble in the calling thread.
         num_workers: worker processes. They start by `forkserver`, so a script needs `if __name__ == "__main__":`.
-        prefetch: batches made ahead, per thread or worker process.
+        prefetch: batches made ahead, in all or by each worker process.
 
     The other arguments are `QueryDataset`'s.
     """
@@ -175,30 +174,17 @@ class QueryLoader:
                 self._source.set_epoch(*after)
 
     def _from_threads(self, plan: EpochPlan, epoch: int, first: int) -> Iterator[QueryBatch]:
-        reader = self._source.reader
-
-        def make(number: int) -> QueryBatch:
-            samples = reader.samples(plan[number], epoch)
-            begun = time.perf_counter()
-            batch = query_collate(samples)
-            self._stats.assemble_seconds += time.perf_counter() - begun
-            return batch
-
-        if self._threads == 0:
-            yield from map(make, range(first, len(plan)))
-            return
-        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ups_data")
-        pending: deque[Future[QueryBatch]] = deque()
-        try:
-            for number in range(first, len(plan)):
-                pending.append(executor.submit(make, number))
-                if len(pending) > self._threads * self._prefetch:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            # Also reached when the consumer leaves in mid-epoch: nothing outlives the pass.
-            executor.shutdown(wait=True, cancel_futures=True)
+        engine = Engine(
+            self._source.reader,
+            plan,
+            epoch,
+            first,
+            points=self._source.points_drawn(epoch),
+            threads=self._threads,
+            ahead=self._prefetch,
+            stats=self._stats,
+        )
+        return iter(engine)
 
     def _from_workers(self) -> Iterator[QueryBatch]:
         if self._workers is None:

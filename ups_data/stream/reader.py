@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_data.batch import Recipe, Sample
+from ups_data.batch import Recipe, SampleBlock
 from ups_data.plan import SampleTable
 from ups_data.sampling import Domain
 from ups_data.schema import Manifest
@@ -45,40 +45,41 @@ class SampleReader:
         self._static = {f.name for f in manifest.fields if f.static}
         self._input_fields, self._target_fields = input_fields, target_fields
         # Frames of a sample, counted from its (last) input frame.
-        self._before = tuple(range(-(input_steps - 1) * dt_stride, 1, dt_stride))
-        self._after = tuple(range(dt_stride, horizon * dt_stride + 1, dt_stride)) or (0,)
+        self._before = np.arange(-(input_steps - 1), 1) * dt_stride
+        self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
         self._points = (manifest.num_points, -1)
         self.pool = Pool(pool_bytes)
         self._grid = grid_domain(manifest)
         # The cache belongs to this reader, as its shards do.
         self._point_domain = lru_cache(GEOMETRIES)(self._read_point_domain)
 
-    def samples(self, numbers: Sequence[int] | np.ndarray, epoch: int) -> list[Sample]:
-        """The samples of those numbers, views into the pool.
+    def block(self, numbers: Sequence[int] | np.ndarray, epoch: int) -> SampleBlock:
+        """The samples of those numbers by column; frames are views into the pool.
 
         Raises:
             UpsDataError: a shard is missing or damaged.
         """
         table, chosen = self._table, np.asarray(numbers)
-        columns = (table.shard, table.row, table.static_row, table.trajectory, table.step)
-        places = zip(*(c[chosen].tolist() for c in columns), strict=True)
-        return [self._sample(shard, row, static, run, step, epoch) for shard, row, static, run, step in places]
-
-    def _sample(self, shard_number: int, row: int, static_row: int, trajectory: int, step: int, epoch: int) -> Sample:
-        shard = self._shards[shard_number]
-        time = float(shard.time[row])
-        return Sample(
+        rows, static_rows, steps = table.row[chosen], table.static_row[chosen], table.step[chosen]
+        shards = [self._shards[s] for s in table.shard[chosen].tolist()]
+        target_rows = rows[:, None] + self._after
+        time = np.array([s.time[r] for s, r in zip(shards, rows.tolist(), strict=True)])
+        target_time = np.array([s.time[r] for s, r in zip(shards, target_rows, strict=True)])
+        return SampleBlock(
             recipe=self._recipe,
-            domain=self._grid or self._point_domain(shard_number, static_row),
-            trajectory=trajectory,
-            step=step,
+            domains=self._domains(table.shard[chosen].tolist(), static_rows.tolist()),
             epoch=epoch,
-            inputs={n: self._frames(shard, n, row, static_row, self._before) for n in self._input_fields},
-            targets={n: self._frames(shard, n, row, static_row, self._after) for n in self._target_fields},
-            target_steps=tuple([step + a for a in self._after]),
+            trajectory=table.trajectory[chosen],
+            step=steps,
+            target_steps=steps[:, None] + self._after,
+            inputs={n: self._frames(n, shards, rows[:, None] + self._before, static_rows) for n in self._input_fields},
+            targets={
+                n: self._frames(n, shards, target_rows, static_rows, repeat=len(self._after))
+                for n in self._target_fields
+            },
             time=time,
-            dt=tuple([float(shard.time[row + a]) - time for a in self._after]),
-            params=shard.params[static_row],
+            dt=target_time - time[:, None],
+            params=np.array([s.params[r] for s, r in zip(shards, static_rows.tolist(), strict=True)]),
         )
 
     def fetch_seconds(self) -> float:
@@ -86,14 +87,23 @@ class SampleReader:
         return sum(shard.fetch_seconds() for shard in self._shards)
 
     def _frames(
-        self, shard: Shard, field: str, row: int, static_row: int, offsets: tuple[int, ...]
+        self, field: str, shards: list[Shard], rows: np.ndarray, static_rows: np.ndarray, *, repeat: int = 1
     ) -> list[np.ndarray]:
-        array = shard.field(field)
+        """Frames `(N, C)` at rows (samples, steps), sample by sample; of a static field, each sample's one `repeat`
+        times."""
         if field in self._static:
-            frames = [self.pool.row(array, static_row)] * (1 if offsets is self._before else len(offsets))
-        else:
-            frames = [self.pool.row(array, row + offset) for offset in offsets]
-        return [f.reshape(self._points) for f in frames]
+            rows = np.repeat(static_rows[:, None], repeat, axis=1)
+        row, points = self.pool.row, self._points
+        return [
+            row(array, r).reshape(points)
+            for array, of_sample in zip([s.field(field) for s in shards], rows.tolist(), strict=True)
+            for r in of_sample
+        ]
+
+    def _domains(self, shards: list[int], geometries: list[int]) -> list[Domain]:
+        if self._grid is not None:
+            return [self._grid]
+        return [self._point_domain(s, g) for s, g in zip(shards, geometries, strict=True)]
 
     def _read_point_domain(self, shard: int, geometry: int) -> Domain:
         coords = np.array(self.pool.row(self._shards[shard].coords, geometry))

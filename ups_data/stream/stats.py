@@ -12,7 +12,8 @@ class LoaderStats:
         wait_seconds: the consumer waited for a batch.
         fetch_seconds: opening, reading and checking stored bytes (a mapped chunk is read where it is first checked).
         decode_seconds: decompressing.
-        assemble_seconds: drawing points and copying into batches.
+        draw_seconds: drawing points.
+        assemble_seconds: copying into batches.
         decoded_chunks, decoded_bytes: of compressed data; raw data are used where they are mapped.
     """
 
@@ -21,6 +22,7 @@ class LoaderStats:
     wait_seconds: float = 0.0
     fetch_seconds: float = 0.0
     decode_seconds: float = 0.0
+    draw_seconds: float = 0.0
     assemble_seconds: float = 0.0
     decoded_chunks: int = 0
     decoded_bytes: int = 0

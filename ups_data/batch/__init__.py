@@ -1,0 +1,18 @@
+"""`QueryBatch` and `query_collate`: from samples to what a training step receives."""
+
+from ups_data.batch.collate import collate_block, draw_block, part_of_draws, query_collate
+from ups_data.batch.samples import Recipe, Sample, SampleBlock
+from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
+
+__all__ = [
+    "EncoderInput",
+    "QueryBatch",
+    "QuerySet",
+    "Recipe",
+    "Sample",
+    "SampleBlock",
+    "collate_block",
+    "draw_block",
+    "part_of_draws",
+    "query_collate",
+]

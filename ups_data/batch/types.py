@@ -1,0 +1,122 @@
+"""`QueryBatch`: what a training step receives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Points drawn from one frame per sample, with the fields' values there.
+
+    For a horizon K > 1 every tensor has a step axis behind the batch axis: `(B, K, Q, ...)`.
+
+    Attributes:
+        coords: `(B, Q, d)` float32, components x, y(, z).
+        values: field → `(B, Q, C)`.
+        index: `(B, Q)` int64, row-major point numbers.
+        weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability: mean 1 in expectation. A weighted mean
+            over the queries is an unbiased estimate of the mean over all N points.
+        grid_shape: the shape of the lattice that the Q points form (array order), where they form one.
+    """
+
+    coords: Tensor
+    values: dict[str, Tensor]
+    index: Tensor
+    weight: Tensor
+    grid_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class EncoderInput:
+    """What the encoder sees.
+
+    Attributes:
+        fields: field → `(B, N, C)`, row-major for grids; `(B, S, N, C)` where S > 1 input steps were asked for
+            (static fields keep `(B, N, C)`).
+        coords: `(1, N, d)`, or `(B, N, d)` where the points differ between samples.
+        grid_shape: the grid's shape in array order, None for points.
+    """
+
+    fields: dict[str, Tensor]
+    coords: Tensor
+    grid_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class QueryBatch:
+    """One training step's data: dense (or sampled) encoder inputs, sparse query sets, conditioning.
+
+    Attributes:
+        inputs: what the encoder sees.
+        input_queries: points of the (last) input frame, for the inverse-encoding loss; None if not asked for.
+        target_queries: points of the target frames.
+        lattice_queries: a randomly offset coarse grid, coordinates only, for the inverse-decoding loss; None if not
+            asked for.
+        time: `(B,)` float32, time of the (last) input frame.
+        dt: `(B,)` float32, time from the input frame to the target; `(B, K)` for a horizon K > 1.
+        params: name → `(B,)` float32.
+        trajectory, step: `(B,)` int64, the trajectory's number in its split and the (last) input frame's number.
+        epoch: the epoch that the points were drawn for.
+    """
+
+    inputs: EncoderInput
+    input_queries: QuerySet | None
+    target_queries: QuerySet
+    lattice_queries: QuerySet | None
+    time: Tensor
+    dt: Tensor
+    params: dict[str, Tensor]
+    trajectory: Tensor
+    step: Tensor
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        """B, the number of samples."""
+        return len(self.time)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "QueryBatch":
+        """The same batch on a device."""
+        return _map_tensors(self, lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "QueryBatch":
+        """The same batch in page-locked memory."""
+        return _map_tensors(self, Tensor.pin_memory)
+
+    def for_each_tensor(self, f: Callable[[Tensor], object]) -> None:
+        """Call `f` with every tensor of the batch."""
+
+        def call(tensor: Tensor) -> Tensor:
+            f(tensor)
+            return tensor
+
+        _map_tensors(self, call)
+
+    def nbytes(self) -> int:
+        """Bytes of memory that the batch's tensors take, each storage counted once."""
+        storages: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> None:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+
+        self.for_each_tensor(note)
+        return sum(storages.values())
+
+
+_T = TypeVar("_T")
+
+
+def _map_tensors(value: _T, f: Callable[[Tensor], Tensor]) -> _T:
+    """The same structure of dataclasses and dicts with `f` applied to every tensor."""
+    result: Any = value
+    if isinstance(value, Tensor):
+        result = f(value)
+    elif isinstance(value, dict):
+        result = {k: _map_tensors(v, f) for k, v in value.items()}
+    elif isinstance(value, QueryBatch | EncoderInput | QuerySet):
+        result = replace(value, **{d.name: _map_tensors(getattr(value, d.name), f) for d in fields(value)})
+    return result
