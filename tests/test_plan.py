@@ -50,7 +50,8 @@ def test_a_horizon_longer_than_every_trajectory_is_refused(manifest):
 
 
 def test_windows_are_runs_of_one_shard_and_hold_short_trajectories_whole(manifest, monkeypatch):
-    monkeypatch.setattr(plan, "WINDOW_BYTES", 8 * 12 * 10 * 2 * 4)  # eight frames
+    monkeypatch.setattr(plan, "WINDOW_BYTES", 8 * 960)  # eight frames
+    monkeypatch.setattr(plan, "SPANS_PER_WINDOW", 1)
     table = table_of(manifest)
     assert (np.diff(table.window) >= 0).all()
     assert table.window.max() > 4
@@ -58,7 +59,7 @@ def test_windows_are_runs_of_one_shard_and_hold_short_trajectories_whole(manifes
         assert len(set(table.shard[table.window == window])) == 1
     for trajectory in set(table.trajectory.tolist()):
         windows = set(table.window[table.trajectory == trajectory].tolist())
-        assert len(windows) == 1 or (table.trajectory == trajectory).sum() > 8
+        assert len(windows) == 1 or (table.trajectory == trajectory).sum() > 16
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -79,6 +80,7 @@ def test_epochs_and_seeds_differ_and_repeat(manifest):
 def test_groups_bound_what_is_in_use_at_once(manifest, monkeypatch):
     """Samples of a window lie together: within a run as long as a group and its last window."""
     monkeypatch.setattr(plan, "WINDOW_BYTES", 8 * 960)
+    monkeypatch.setattr(plan, "SPANS_PER_WINDOW", 1)
     monkeypatch.setattr(plan, "GROUP_BYTES", 16 * 960)
     table = table_of(manifest)
     place = np.empty(len(table), int)

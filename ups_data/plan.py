@@ -25,6 +25,7 @@ from ups_data.schema import Manifest
 # Decoded bytes. Windows amortise a seek; a group is what samples are shuffled in, and half of the default pool.
 WINDOW_BYTES = 4 * 1024**2
 GROUP_BYTES = 256 * 1024**2
+SPANS_PER_WINDOW = 16
 
 
 class _Purpose(IntEnum):
@@ -100,9 +101,11 @@ def sample_table(
     moving = [s for s in specs if not s.static] or specs
     row_bytes = sum(manifest.frame_bytes(s) for s in moving)
     chunk_rows = max(s.chunk_rows for s in moving)
-    rows = max(1, WINDOW_BYTES // (row_bytes * chunk_rows)) * chunk_rows
+    # Frames that the last samples of a window share with the next one are decoded for both: a small share of the rows.
+    least = min(SPANS_PER_WINDOW * (before + after), max(1, GROUP_BYTES // row_bytes))
+    rows = -(-max(least, WINDOW_BYTES // row_bytes) // chunk_rows) * chunk_rows
     # Short trajectories go whole into the window that their first row lies in, long ones are cut on chunk boundaries.
-    anchor = first_row[trajectory] + (samples > rows)[trajectory] * number
+    anchor = first_row[trajectory] + (samples > 2 * rows)[trajectory] * number
     window = np.stack([shard[trajectory], anchor // rows])
     starts = np.concatenate([[True], (np.diff(window) != 0).any(0)])
     return SampleTable(

@@ -175,6 +175,17 @@ def test_a_chunk_is_decoded_once_an_epoch(tmp_path):
     assert source.stats.decoded_chunks == chunks
 
 
+def test_a_long_horizon_decodes_a_chunk_once_too(tmp_path, monkeypatch):
+    """Frames larger than a window, as in three dimensions: a sample's frames lie in one window all the same."""
+    monkeypatch.setattr("ups_data.shards.layout.CHUNK_BYTES", 960)
+    monkeypatch.setattr("ups_data.plan.WINDOW_BYTES", 480)
+    monkeypatch.setattr("ups_data.plan.GROUP_BYTES", 48 * 960)
+    write_grid(tmp_path / "d", steps=(12,) * 12, codec="lz4")
+    source = loader(tmp_path / "d", horizon=4, pool_bytes=96 * 960)
+    assert sum(len(b) for b in source) == 96
+    assert source.stats.decoded_chunks == 144
+
+
 def test_a_small_pool_changes_nothing_but_the_reads(tmp_path, monkeypatch):
     monkeypatch.setattr("ups_data.shards.layout.CHUNK_BYTES", 960)
     write_grid(tmp_path / "d", steps=(9,) * 8, codec="lz4")
