@@ -46,7 +46,7 @@ class SampleTable:
         row: row of the (last) input frame in its shard.
         static_row: row of the trajectory in its shard's static fields.
         window: number of the window, not decreasing.
-        row_bytes: decoded bytes of one row of the fields that are read.
+        window_bytes: (windows,) int64, decoded bytes of the rows that the window's samples need.
     """
 
     trajectory: np.ndarray
@@ -55,7 +55,7 @@ class SampleTable:
     row: np.ndarray
     static_row: np.ndarray
     window: np.ndarray
-    row_bytes: int
+    window_bytes: np.ndarray
 
     def __len__(self) -> int:
         return len(self.trajectory)
@@ -106,16 +106,19 @@ def sample_table(
     rows = -(-max(least, WINDOW_BYTES // row_bytes) // chunk_rows) * chunk_rows
     # Short trajectories go whole into the window that their first row lies in, long ones are cut on chunk boundaries.
     anchor = first_row[trajectory] + (samples > 2 * rows)[trajectory] * number
-    window = np.stack([shard[trajectory], anchor // rows])
-    starts = np.concatenate([[True], (np.diff(window) != 0).any(0)])
+    starts = np.concatenate([[True], (np.diff([shard[trajectory], anchor // rows]) != 0).any(0)])
+    window = np.cumsum(starts) - 1
+    # Every stretch of a trajectory in a window has the rows of its samples and those around them.
+    stretches = starts | np.concatenate([[True], np.diff(trajectory) != 0])
+    window_rows = np.bincount(window) + (before + after) * np.bincount(window[stretches])
     return SampleTable(
         trajectory=trajectory,
         step=step,
         shard=shard[trajectory],
         row=first_row[trajectory] + step,
         static_row=static_row[trajectory],
-        window=np.cumsum(starts) - 1,
-        row_bytes=row_bytes,
+        window=window,
+        window_bytes=window_rows * row_bytes,
     )
 
 
@@ -123,10 +126,10 @@ def epoch_order(table: SampleTable, *, seed: int, epoch: int, shuffle: bool) -> 
     """The samples of an epoch in order: (samples,) int64 numbers into the table."""
     if not shuffle:
         return np.arange(len(table))
-    sizes = np.bincount(table.window)
-    windows = np.argsort(hash_key(seed, epoch, _Purpose.WINDOWS, np.arange(len(sizes))), kind="stable")
-    filled = np.cumsum(sizes[windows] * table.row_bytes) - 1
-    group = np.empty(len(sizes), np.int64)
+    count = len(table.window_bytes)
+    windows = np.argsort(hash_key(seed, epoch, _Purpose.WINDOWS, np.arange(count)), kind="stable")
+    filled = np.cumsum(table.window_bytes[windows]) - 1
+    group = np.empty(count, np.int64)
     group[windows] = filled // GROUP_BYTES
     samples = hash_key(seed, epoch, _Purpose.SAMPLES, np.arange(len(table)))
     return np.lexsort((samples, group[table.window]))
