@@ -146,7 +146,7 @@ class QueryLoader:
             "samples": len(s.table),
             "seed": s.seed,
             "shuffle": s.shuffle,
-            "global_batch_size": s.batch_size * s.world_size,
+            "global_batch_size": s.batch_size * s.places,
         }
 
     def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":

@@ -1,0 +1,171 @@
+"""The first stage of the pipeline: plans an epoch and reads it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import get_worker_info
+
+from ups_data.batch import QueryBatch, Recipe, Sample, SampleBlock, collate_block
+from ups_data.errors import UpsDataError
+from ups_data.plan import EpochPlan, SampleTable, plan_epoch, sample_table
+from ups_data.sampling import QuerySampling
+from ups_data.schema import Manifest
+from ups_data.stream.buffers import Buffers
+from ups_data.stream.reader import SampleReader
+
+
+@dataclass(eq=False)
+class SampleSource:
+    """Samples of one split, epoch by epoch. Copies of a pipeline share it; worker processes get it pickled.
+
+    The attributes are `QueryDataset`'s arguments, with None resolved.
+    """
+
+    root: str | Path
+    split: str
+    batch_size: int
+    sampling: QuerySampling
+    inputs: QuerySampling | None
+    input_fields: Sequence[str] | None
+    target_fields: Sequence[str] | None
+    input_steps: int
+    horizon: int
+    dt_stride: int
+    shuffle: bool
+    drop_last: bool
+    seed: int
+    pool_bytes: int
+    rank: int | None
+    world_size: int | None
+    input_queries: bool
+    lattice_queries: bool
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("input_steps", 1), ("horizon", 0), ("dt_stride", 1)):
+            if getattr(self, name) < least:
+                raise UpsDataError(f"{name} is {getattr(self, name)}: give at least {least}")
+        self.manifest = Manifest.load(self.root)
+        if self.lattice_queries and self.manifest.grid is None:
+            raise UpsDataError(
+                "lattice_queries needs a grid, and this dataset has points: leave the inverse-decoding loss out"
+            )
+        if self.inputs is not None and self.input_steps > 1:
+            raise UpsDataError(
+                f"inputs= draws the encoder's points from one frame: input_steps is {self.input_steps}, give 1"
+            )
+        everything = [f.name for f in self.manifest.fields]
+        self.input_names = tuple(everything if self.input_fields is None else self.input_fields)
+        self.target_names = tuple(everything if self.target_fields is None else self.target_fields)
+        self.place, self.places = _rank(self.rank, self.world_size)
+        self.num_batches = len(self.plan(0))
+        self.points_drawn(0)
+        # Shared memory, so that persistent worker processes see the epoch change: (epoch, first batch).
+        self._position = torch.zeros(2, dtype=torch.int64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        return int(self._position[0])
+
+    @property
+    def first_batch(self) -> int:
+        return int(self._position[1])
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        self._position[0], self._position[1] = epoch, first_batch
+
+    @cached_property
+    def table(self) -> SampleTable:
+        return sample_table(
+            self.manifest,
+            self.split,
+            list(dict.fromkeys((*self.input_names, *self.target_names))),
+            input_steps=self.input_steps,
+            horizon=self.horizon,
+            dt_stride=self.dt_stride,
+        )
+
+    @cached_property
+    def reader(self) -> SampleReader:
+        return self.open(Buffers(pinned=torch.cuda.is_available()))
+
+    def open(self, memory: Buffers) -> SampleReader:
+        """A reader whose batches take their memory from `memory`."""
+        recipe = Recipe(
+            sampling=self.sampling,
+            inputs=self.inputs,
+            seed=self.seed,
+            input_queries=self.input_queries,
+            lattice_queries=self.lattice_queries,
+            params=tuple(self.manifest.params),
+            memory=memory,
+        )
+        return SampleReader(
+            self.root,
+            self.manifest,
+            self.split,
+            self.table,
+            recipe,
+            input_fields=self.input_names,
+            target_fields=self.target_names,
+            input_steps=self.input_steps,
+            horizon=self.horizon,
+            dt_stride=self.dt_stride,
+            pool_bytes=self.pool_bytes,
+        )
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """This rank's batches of one epoch."""
+        return plan_epoch(
+            self.table,
+            seed=self.seed,
+            epoch=epoch,
+            batch_size=self.batch_size,
+            rank=self.place,
+            world_size=self.places,
+            shuffle=self.shuffle,
+            drop_last=self.drop_last,
+        )
+
+    def points_drawn(self, epoch: int) -> int:
+        """Points that a sample draws, over all its query sets."""
+        sets = max(1, self.horizon) + self.input_queries + self.lattice_queries
+        count = self.sampling.count(self.manifest.num_points, epoch) * sets
+        return count + (0 if self.inputs is None else self.inputs.count(self.manifest.num_points, epoch))
+
+    def samples(self) -> Iterator[Sample]:
+        """Samples of the current epoch, or of this worker process's share of its batches."""
+        for block in self._blocks():
+            yield from block.samples()
+
+    def batches(self) -> Iterator[QueryBatch]:
+        """The same, collated batch by batch."""
+        return map(collate_block, self._blocks())
+
+    def _blocks(self) -> Iterator[SampleBlock]:
+        worker = get_worker_info()
+        if worker is not None and "reader" not in self.__dict__:
+            # Batches go to the training process: made in shared memory, they are not copied once more.
+            self.reader = self.open(Buffers(shared=True))
+        first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        epoch, plan = self.epoch, self.plan(self.epoch)
+        for batch in range(self.first_batch + first, len(plan), stride):
+            yield self.reader.block(plan[batch], epoch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Maps, pools and tables are made anew in a worker process.
+        return {k: v for k, v in self.__dict__.items() if k not in ("reader", "table")}
+
+
+def _rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if world_size is None:
+        world_size = torch.distributed.get_world_size() if distributed else 1
+    if rank is None:
+        rank = torch.distributed.get_rank() if distributed else 0
+    if not 0 <= rank < world_size:
+        raise UpsDataError(f"rank {rank} of world_size {world_size}: ranks count from 0 to world_size - 1")
+    return rank, world_size
