@@ -44,6 +44,8 @@ def main(
     console.rule("2. shards")
     root = out / "shards"
     tool("make_shards.py", data, "--out", root)
+    if "valid" not in Manifest.load(root).splits:
+        raise UpsDataError(f"{data}: one trajectory leaves none to validate on: give a file with at least two")
     console.rule("3. loader")
     console.print(throughput(root))
     console.rule("4. training")

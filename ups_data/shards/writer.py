@@ -190,7 +190,8 @@ class _SplitWriter:
                 "repair it, or keep and count them with --allow-nonfinite"
             )
         frames = cast_exactly(frames, np.dtype(spec.dtype), where)
-        self._moments[spec.name].update(frames)
+        for i in range(0, len(frames), spec.chunk_rows):  # moments are taken in float64, of a chunk at a time
+            self._moments[spec.name].update(frames[i : i + spec.chunk_rows])
         self._arrays[f"fields/{spec.name}"].append(frames)
         self.bytes += frames.nbytes
 

@@ -5,6 +5,7 @@ batch are handed out as views of kept buffers; a buffer comes back when its last
 A consumer that keeps every batch just gets fresh memory each time.
 """
 
+import itertools
 import math
 import weakref
 from collections import deque
@@ -28,8 +29,11 @@ class Buffers:
 
     def __init__(self, *, pinned: bool = False, shared: bool = False, keep: int = 64) -> None:
         self._pinned, self._shared, self._keep = pinned, shared, keep
-        # Taking and giving back are single deque operations: a finaliser may run in any thread, inside anything.
+        # Taking and giving back are single operations of dicts and deques: a buffer may be dropped in any thread,
+        # in the middle of anything.
         self._free: dict[int, deque[torch.Tensor]] = {}
+        self._leases: dict[int, weakref.ref[np.ndarray]] = {}
+        self._numbers = itertools.count()
 
     def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         """An uninitialised tensor; its memory returns when no view of it is left."""
@@ -45,7 +49,14 @@ class Buffers:
         except IndexError:
             memory = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
         lease = memory.numpy()  # a new object: tensors made from it keep it alive, and nothing else does
-        weakref.finalize(lease, free.append, memory).atexit = False
+        key = next(self._numbers)
+        leases = self._leases
+
+        def give_back(_: object) -> None:
+            free.append(memory)
+            del leases[key]
+
+        leases[key] = weakref.ref(lease, give_back)
         return torch.from_numpy(lease)[: math.prod(shape) * dtype.itemsize].view(dtype).view(shape)
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

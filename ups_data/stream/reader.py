@@ -61,25 +61,32 @@ class SampleReader:
         """
         table, chosen = self._table, np.asarray(numbers)
         rows, static_rows, steps = table.row[chosen], table.static_row[chosen], table.step[chosen]
-        shards = [self._shards[s] for s in table.shard[chosen].tolist()]
-        target_rows = rows[:, None] + self._after
-        time = np.array([s.time[r] for s, r in zip(shards, rows.tolist(), strict=True)])
-        target_time = np.array([s.time[r] for s, r in zip(shards, target_rows, strict=True)])
+        numbers_of_shards = table.shard[chosen]
+        shards = [self._shards[s] for s in numbers_of_shards.tolist()]
+        input_rows, target_rows = rows[:, None] + self._before, rows[:, None] + self._after
+        time = np.empty(len(chosen))
+        target_time = np.empty(target_rows.shape)
+        params = np.empty((len(chosen), len(self._recipe.params)))
+        for number in np.unique(numbers_of_shards):
+            here = numbers_of_shards == number
+            shard = self._shards[number]
+            time[here], target_time[here] = shard.time[rows[here]], shard.time[target_rows[here]]
+            params[here] = shard.params[static_rows[here]]
         return SampleBlock(
             recipe=self._recipe,
-            domains=self._domains(table.shard[chosen].tolist(), static_rows.tolist()),
+            domains=self._domains(numbers_of_shards.tolist(), static_rows.tolist()),
             epoch=epoch,
             trajectory=table.trajectory[chosen],
             step=steps,
             target_steps=steps[:, None] + self._after,
-            inputs={n: self._frames(n, shards, rows[:, None] + self._before, static_rows) for n in self._input_fields},
+            inputs={n: self._frames(n, shards, input_rows, static_rows) for n in self._input_fields},
             targets={
                 n: self._frames(n, shards, target_rows, static_rows, repeat=len(self._after))
                 for n in self._target_fields
             },
             time=time,
             dt=target_time - time[:, None],
-            params=np.array([s.params[r] for s, r in zip(shards, static_rows.tolist(), strict=True)]),
+            params=params,
         )
 
     def fetch_seconds(self) -> float:

@@ -1,5 +1,6 @@
 """The reference model and its training: it receives points, and never knows how they were chosen."""
 
+from ups_data.coords import make_grid_coords
 from ups_data.training.bundle import LossBundle, compute_operator_loss_bundle
 from ups_data.training.config import TrainConfig, load_config
 from ups_data.training.decoder import AnyPointDecoder, decode_dense
@@ -41,6 +42,7 @@ __all__ = [
     "latent_step_loss",
     "load_config",
     "load_trained",
+    "make_grid_coords",
     "prediction_loss",
     "rollout_loss",
     "spectral_loss",
