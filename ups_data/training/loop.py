@@ -132,7 +132,7 @@ class Trainer:
                 self.result.seconds += entry["seconds"]
                 self.result.peak_memory_mb = _peak_memory_mb(self.device)
                 self._save(epoch + 1)
-                progress.console.print(_line(entry, epochs))
+                progress.console.print(_line(entry, epochs), soft_wrap=True)
         return self.result
 
     def _start(self) -> None:
