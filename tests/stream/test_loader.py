@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import itertools
+import sys
 import threading
 
 import numpy as np
@@ -180,6 +181,7 @@ def test_a_long_horizon_decodes_a_chunk_once_too(tmp_path, monkeypatch):
     monkeypatch.setattr("ups_data.shards.layout.CHUNK_BYTES", 960)
     monkeypatch.setattr("ups_data.plan.WINDOW_BYTES", 480)
     monkeypatch.setattr("ups_data.plan.GROUP_BYTES", 48 * 960)
+    monkeypatch.setattr("ups_data.stream.engine.BLOCK_SAMPLES", 4)  # as few, against a group, as large frames make it
     write_grid(tmp_path / "d", steps=(12,) * 12, codec="lz4")
     source = loader(tmp_path / "d", horizon=4, pool_bytes=96 * 960)
     assert sum(len(b) for b in source) == 96
@@ -201,6 +203,17 @@ def test_no_thread_outlives_a_pass_left_early(root):
         break
     gc.collect()
     assert threading.active_count() == before
+
+
+def test_the_switch_interval_is_given_back(root):
+    before = sys.getswitchinterval()
+    first, second = iter(loader(root)), iter(loader(root))
+    next(first), next(second)
+    assert sys.getswitchinterval() < before
+    first.close()
+    assert sys.getswitchinterval() < before
+    second.close()
+    assert sys.getswitchinterval() == before
 
 
 def test_damage_is_an_error_in_the_training_process(tmp_path):

@@ -1,9 +1,8 @@
 """Batches of one pass, made by threads of this process.
 
-One thread copies; the others work ahead of it: they decode chunks and draw points, for several batches at once. The
-interpreter lock decides this shape. Copying a batch is many short calls that release it, and two threads that do so
-spend their time handing it over (measured on two cores: slower than one); decoding and drawing are few long calls,
-which run beside the copying thread undisturbed.
+The unit of work is a block of a few batches: a thread decodes what the block needs, draws all its points at once and
+copies its batches one after another. So the calls that release the interpreter lock are few and long, and threads meet
+at the lock as rarely as can be.
 """
 
 import time
@@ -16,10 +15,13 @@ from ups_data.batch.collate import Draws
 from ups_data.plan import EpochPlan
 from ups_data.stream.reader import SampleReader
 from ups_data.stream.stats import LoaderStats
+from ups_data.stream.switching import quick_switching
 
-# Samples and points that are drawn at once: long calls, but arrays that stay in a core's cache.
+# A block is as many batches as stay within these, at least one: long calls, but points that stay in a core's cache
+# and frames that are few against the pool.
 BLOCK_SAMPLES = 64
 BLOCK_POINTS = 128 * 1024
+BLOCK_BYTES = 32 * 1024**2
 
 
 class Engine:
@@ -29,8 +31,9 @@ class Engine:
         plan: this rank's batches.
         first: the first of them to make.
         points: points that a sample draws, over all its query sets.
+        frame_bytes: decoded bytes of all the frames of a sample.
         threads: 0 makes each batch when it is asked for.
-        ahead: batches that are ready, or being made, beyond the one handed out.
+        ahead: blocks that are ready beyond those that the threads are at.
         stats: where times are added.
     """
 
@@ -42,14 +45,16 @@ class Engine:
         first: int,
         *,
         points: int,
+        frame_bytes: int,
         threads: int,
         ahead: int,
         stats: LoaderStats,
     ) -> None:
         self._reader, self._plan, self._epoch, self._first = reader, plan, epoch, first
         self._threads, self._ahead, self._stats = threads, ahead, stats
-        samples = max(1, len(plan[first])) if first < len(plan) else 1
-        self._batches = max(1, min(BLOCK_SAMPLES, BLOCK_POINTS // max(points, 1)) // samples)  # of a block
+        self._left = False  # the consumer is gone
+        samples = min(BLOCK_SAMPLES, BLOCK_POINTS // points, BLOCK_BYTES // frame_bytes)
+        self._batches = max(1, samples // len(plan[first])) if first < len(plan) else 1  # of a block
 
     def __iter__(self) -> Iterator[QueryBatch]:
         return self._with_threads() if self._threads else self._without()
@@ -61,29 +66,33 @@ class Engine:
                 yield self._assemble(block, draws, *place)
 
     def _with_threads(self) -> Iterator[QueryBatch]:
-        copier = ThreadPoolExecutor(1, thread_name_prefix="ups_data-copy")
-        others = ThreadPoolExecutor(self._threads - 1, thread_name_prefix="ups_data") if self._threads > 1 else copier
-        blocks_ahead = self._threads + self._ahead // self._batches
-        blocks: deque[Future[tuple[SampleBlock, Draws]]] = deque()
-        batches: deque[Future[QueryBatch]] = deque()
-        starts = self._starts()
+        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ups_data")
+        blocks: deque[deque[Future[QueryBatch]]] = deque()
         try:
-            for start in starts[:blocks_ahead]:
-                blocks.append(others.submit(self._prepare, start))
-            for number, start in enumerate(starts):
-                block = blocks.popleft()
-                for place in self._places(start):
-                    batches.append(copier.submit(self._assemble_when_ready, block, *place))
-                    while len(batches) > self._ahead:
-                        yield batches.popleft().result()
-                if number + blocks_ahead < len(starts):
-                    blocks.append(others.submit(self._prepare, starts[number + blocks_ahead]))
-            while batches:
-                yield batches.popleft().result()
+            with quick_switching():
+                for start in self._starts():
+                    blocks.append(deque(Future() for _ in self._places(start)))
+                    executor.submit(self._make_block, start, tuple(blocks[-1]))
+                    if len(blocks) > self._threads + self._ahead:
+                        yield from _results(blocks.popleft())
+                while blocks:
+                    yield from _results(blocks.popleft())
         finally:
             # Also reached when the consumer leaves in mid-epoch: nothing outlives the pass.
-            others.shutdown(wait=True, cancel_futures=True)
-            copier.shutdown(wait=True, cancel_futures=True)
+            self._left = True
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def _make_block(self, start: int, batches: "tuple[Future[QueryBatch], ...]") -> None:
+        try:
+            block, draws = self._prepare(start)
+            for future, place in zip(batches, self._places(start), strict=True):
+                if self._left:
+                    return
+                future.set_result(self._assemble(block, draws, *place))
+        except BaseException as error:
+            for future in batches:
+                if not future.done():
+                    future.set_exception(error)
 
     def _starts(self) -> list[int]:
         """The first batch of each block."""
@@ -108,11 +117,14 @@ class Engine:
         self._stats.draw_seconds += time.perf_counter() - begun
         return block, draws
 
-    def _assemble_when_ready(self, prepared: "Future[tuple[SampleBlock, Draws]]", begin: int, end: int) -> QueryBatch:
-        return self._assemble(*prepared.result(), begin, end)
-
     def _assemble(self, block: SampleBlock, draws: Draws, begin: int, end: int) -> QueryBatch:
         begun = time.perf_counter()
         batch = collate_block(block.part(begin, end), part_of_draws(draws, len(block), begin, end))
         self._stats.assemble_seconds += time.perf_counter() - begun
         return batch
+
+
+def _results(batches: "deque[Future[QueryBatch]]") -> Iterator[QueryBatch]:
+    """The batches in order, none of them held once it is handed out."""
+    while batches:
+        yield batches.popleft().result()

@@ -31,7 +31,7 @@ class QueryLoader:
     Args:
         threads: of this process, None: as many as cores, at most 4; 0: assemble in the calling thread.
         num_workers: worker processes. They start by `forkserver`, so a script needs `if __name__ == "__main__":`.
-        prefetch: batches made ahead, in all or by each worker process.
+        prefetch: what a thread (blocks of a few batches) or a worker process (batches) has made ahead, at least 1.
 
     The other arguments are `QueryDataset`'s.
     """
@@ -180,8 +180,9 @@ class QueryLoader:
             epoch,
             first,
             points=self._source.points_drawn(epoch),
+            frame_bytes=self._source.frame_bytes(),
             threads=self._threads,
-            ahead=self._prefetch,
+            ahead=self._prefetch - 1,
             stats=self._stats,
         )
         return iter(engine)

@@ -136,6 +136,12 @@ class SampleSource:
         count = self.sampling.count(self.manifest.num_points, epoch) * sets
         return count + (0 if self.inputs is None else self.inputs.count(self.manifest.num_points, epoch))
 
+    def frame_bytes(self) -> int:
+        """Decoded bytes of all the frames of a sample."""
+        frames = [(name, self.input_steps) for name in self.input_names]
+        frames += [(name, max(1, self.horizon)) for name in self.target_names]
+        return sum(steps * self.manifest.frame_bytes(self.manifest.field(name)) for name, steps in frames)
+
     def samples(self) -> Iterator[Sample]:
         """Samples of the current epoch, or of this worker process's share of its batches."""
         for block in self._blocks():
