@@ -12,7 +12,7 @@ from ups_data import ShardWriter
 from ups_data.schema import Manifest
 from ups_data.shards import layout
 from ups_data.shards.convert import convert
-from ups_data.shards.reader import DirectArray, ZarrArray
+from ups_data.shards.reader import DirectArray, ZarrArray, open_array
 from ups_data.shards.shard import Shard
 from ups_data.sources import FORMATS, open_source
 
@@ -45,6 +45,17 @@ def test_grids(tmp_path, monkeypatch, codec, grid, chunk_bytes):
     monkeypatch.setattr(layout, "CHUNK_BYTES", chunk_bytes)
     runs = write_grid(tmp_path / "d", grid=grid, codec=codec, shard_bytes=20_000)
     assert np.array_equal(stored(tmp_path / "d", "train", "u"), np.concatenate(runs))
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4"])
+def test_rows_beyond_the_end_are_nan(tmp_path, monkeypatch, codec):
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 960 * 3)
+    write_grid(tmp_path / "d", steps=(7,), codec=codec)
+    array = open_array(tmp_path / "d/train/shard-000000.zarr/fields/u", where="here")
+    assert (array.chunk_rows, array.shape[0]) == (3, 7)
+    last = array.chunk(2)
+    assert np.isfinite(last[:1]).all()
+    assert np.isnan(last[1:]).all()
 
 
 def test_an_array_of_several_objects(tmp_path, monkeypatch):

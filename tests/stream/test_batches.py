@@ -62,6 +62,9 @@ def test_steps_of_a_sample(dataset, input_steps, horizon, dt_stride):
             frames = batch.inputs.fields["u"] if input_steps == 1 else batch.inputs.fields["u"][:, k]
             every = torch.arange(POINTS).expand(len(batch), -1)
             assert np.array_equal(frames.numpy(), gathered(runs, batch, every, batch.step + offset))
+        # The queries of the input are of its last frame.
+        drawn = batch.input_queries
+        assert np.array_equal(drawn.values["u"].numpy(), gathered(runs, batch, drawn.index, batch.step))
         queries = batch.target_queries
         if horizon > 1:
             assert queries.coords.shape == (len(batch), horizon, 12, 2)
