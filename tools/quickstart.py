@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 import typer
@@ -98,7 +99,8 @@ def comparison(histories: dict[str, dict[str, Any]]) -> Table:
     table = Table("", *histories, title="training")
     steps = {n: h["epochs"][-1] for n, h in histories.items()}
     table.add_row("queries a sample", *(f"{e['queries']:,}" for e in steps.values()))
-    table.add_row("time per step, ms", *(f"{1e3 * e['step_seconds_median']:.0f}" for e in steps.values()))
+    medians = (median(e["step_seconds_median"] for e in h["epochs"]) for h in histories.values())
+    table.add_row("time per step, ms", *(f"{1e3 * m:.0f}" for m in medians))
     table.add_row("peak memory, MB", *(f"{h['peak_memory_mb']:.0f}" for h in histories.values()))
     for key, name in (("untrained", "untrained"), ("persistence", "predicting no change"), ("valid", "trained")):
         values = [h[f"{key}_nrmse"] for h in histories.values()]
