@@ -9,12 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ups_data"
 # What each room may import of the project. `stream` composes the others, so it comes after `batch`.
-BASE = {"errors", "hashing", "coords", "schema"}
+BASE = {"atomic", "errors", "hashing", "coords", "schema"}
 ALLOWED = {
+    "atomic": set(),
     "errors": set(),
     "hashing": set(),
     "coords": set(),
-    "schema": {"errors", "coords"},
+    "schema": {"atomic", "errors", "coords"},
     "trajectory": set(),
     "sources": {"errors", "trajectory"},
     "shards": BASE | {"trajectory", "sources"},

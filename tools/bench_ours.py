@@ -14,13 +14,12 @@ Worker processes have a pool each; with `num_workers` the loader stays, and how 
 import gc
 from collections.abc import Iterator
 
-from bench_workloads import Case, touched_bytes
+from bench_workloads import PARTS, Case, touched_bytes
 
 from ups_data import QueryBatch, QueryLoader, QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES
 
-PARTS = ("fetch", "decode", "assemble", "wait")
 COUNTED = ("decoded_chunks", "decoded_bytes", *(f"{part}_seconds" for part in PARTS))
 
 
@@ -76,13 +75,17 @@ class ThisLoader:
 
     def counters(self) -> dict[str, float]:
         """Totals since the start, of whatever `loader.stats` counts."""
-        now = {name: float(getattr(self._loader.stats, name, 0.0)) for name in COUNTED} if self._loader else {}
-        return {name: past + now.get(name, 0.0) for name, past in self._past.items()}
+        if self._loader is None:
+            return self._past
+        stats = self._loader.stats
+        now = {name: float(getattr(stats, name)) for name in COUNTED}
+        now["assemble_seconds"] += stats.draw_seconds
+        return {name: past + now[name] for name, past in self._past.items()}
 
     def bytes_read(self) -> float:
         """Bytes per sample where chunks are mapped: dense frames whole, queries by the pages that they lie on."""
         case, points = self._case, self.manifest.num_points
-        point_bytes = sum(map(self.manifest.frame_bytes, self._moving)) // points
+        point_bytes = sum(f.point_bytes for f in self._moving)
         drawn = touched_bytes(points, case.queries, point_bytes)
         return 2 * drawn if case.draws_inputs else points * point_bytes + case.horizon * drawn
 

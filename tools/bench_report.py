@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench_workloads import PARTS
 from rich.table import Table
 
 OURS, LIMITS = "ups_data", ("limit", "cloud limit")
-PARTS = ("fetch", "decode", "assemble", "wait")
 PACKAGES = ("ups_data", "torch", "numpy", "zarr", "zarrs", "numcodecs", "webdataset")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 PAGE = 4096  # bytes that the kernel maps at once
+PARTS = ("fetch", "decode", "assemble", "wait")  # where a loader's time goes
 
 
 @dataclass(frozen=True)

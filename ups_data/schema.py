@@ -6,7 +6,6 @@ from anywhere.
 
 import json
 import math
-import os
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -14,6 +13,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from ups_data.atomic import replacing
 from ups_data.coords import outer_coords
 from ups_data.errors import UpsDataError
 
@@ -46,6 +46,11 @@ class FieldSpec(_Model):
     static: bool = False
     chunk_rows: PositiveInt
     units: str | None = None
+
+    @property
+    def point_bytes(self) -> int:
+        """Bytes of one stored point of one frame."""
+        return self.channels * np.dtype(self.dtype).itemsize
 
 
 class AxisSpec(_Model):
@@ -207,7 +212,7 @@ class Manifest(_Model):
 
     def frame_bytes(self, field: FieldSpec) -> int:
         """Bytes of one decoded frame of a field."""
-        return self.num_points * field.channels * np.dtype(field.dtype).itemsize
+        return self.num_points * field.point_bytes
 
     @classmethod
     def load(cls, root: str | Path) -> "Manifest":
@@ -235,10 +240,5 @@ class Manifest(_Model):
 
     def save(self, root: str | Path) -> None:
         """Write `root/dataset.json` in one atomic step."""
-        path = Path(root) / MANIFEST
-        aside = path.with_name(f".{MANIFEST}.{os.getpid()}")
-        with open(aside, "w") as f:
-            f.write(self.model_dump_json(indent=1, exclude_none=True))
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(aside, path)
+        with replacing(Path(root) / MANIFEST) as file:
+            file.write(self.model_dump_json(indent=1, exclude_none=True).encode())

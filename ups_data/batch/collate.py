@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ups_data.batch.samples import Memory, Sample, SampleBlock, stack
+from ups_data.batch.samples import TORCH_DTYPES, Memory, Sample, SampleBlock, stack
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 from ups_data.sampling import Draw, QuerySampling, Stream, draw_queries, sample_keys
 
@@ -127,7 +127,7 @@ def _query_set(block: SampleBlock, draw: Draw, frames: Frames, dense: EncoderInp
 
     values = {}
     for name, of_field in frames.items():
-        tensor = memory.tensor((*lead, queries, of_field[0].shape[-1]), _torch_dtype(of_field[0]))
+        tensor = memory.tensor((*lead, queries, of_field[0].shape[-1]), TORCH_DTYPES[of_field[0].dtype.name])
         out = tensor.numpy().reshape(len(of_field), queries, -1)
         for frame, index, row in zip(of_field, draw.index, out, strict=True):
             # mode="clip" lets numpy write into `out` without a buffer; the indices are in range.
@@ -166,7 +166,7 @@ def _full_query_set(block: SampleBlock, lead: tuple[int, ...], frames: Frames, d
 
 def _copied(frames: list[np.ndarray], lead: tuple[int, ...], memory: Memory) -> Tensor:
     """Whole frames, `(*lead, N, C)`."""
-    tensor = memory.tensor((*lead, *frames[0].shape), _torch_dtype(frames[0]))
+    tensor = memory.tensor((*lead, *frames[0].shape), TORCH_DTYPES[frames[0].dtype.name])
     for row, frame in zip(tensor.numpy().reshape(-1, *frames[0].shape), frames, strict=True):
         np.copyto(row, frame)
     return tensor
@@ -183,8 +183,5 @@ def _gathered_coords(block: SampleBlock, index: np.ndarray) -> Tensor:
 
 def _dense_coords(block: SampleBlock) -> Tensor:
     """Coordinates of all points, (1, N, d) where the samples share them and (B, N, d) elsewhere."""
-    return torch.from_numpy(np.stack([np.asarray(d.coords) for d in block.domains]))
-
-
-def _torch_dtype(array: np.ndarray) -> torch.dtype:
-    return {"float16": torch.float16, "float32": torch.float32}[array.dtype.name]
+    tables = [np.asarray(d.coords) for d in block.domains]
+    return torch.from_numpy(tables[0][None] if len(tables) == 1 else np.stack(tables))

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from ups_data.sampling import Domain, QuerySampling
 
+# Fields are stored as these.
+TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32}
+
 
 class Memory(Protocol):
     """Where a batch's arrays come from."""
@@ -105,11 +108,6 @@ class SampleBlock:
 
     def part(self, start: int, stop: int) -> "SampleBlock":
         """Samples start to stop - 1."""
-        size = len(self)
-
-        def frames(columns: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
-            return {n: f[start * (len(f) // size) : stop * (len(f) // size)] for n, f in columns.items()}
-
         return SampleBlock(
             recipe=self.recipe,
             domains=self.domains[start:stop] if len(self.domains) > 1 else self.domains,
@@ -117,8 +115,8 @@ class SampleBlock:
             trajectory=self.trajectory[start:stop],
             step=self.step[start:stop],
             target_steps=self.target_steps[start:stop],
-            inputs=frames(self.inputs),
-            targets=frames(self.targets),
+            inputs=self._frames(self.inputs, start, stop),
+            targets=self._frames(self.targets, start, stop),
             time=self.time[start:stop],
             dt=self.dt[start:stop],
             params=self.params[start:stop],
@@ -126,10 +124,6 @@ class SampleBlock:
 
     def samples(self) -> list[Sample]:
         """The samples one by one."""
-
-        def frames(columns: dict[str, list[np.ndarray]], i: int) -> dict[str, list[np.ndarray]]:
-            return {n: f[i * (len(f) // len(self)) : (i + 1) * (len(f) // len(self))] for n, f in columns.items()}
-
         return [
             Sample(
                 recipe=self.recipe,
@@ -137,8 +131,8 @@ class SampleBlock:
                 trajectory=int(self.trajectory[i]),
                 step=int(self.step[i]),
                 epoch=self.epoch,
-                inputs=frames(self.inputs, i),
-                targets=frames(self.targets, i),
+                inputs=self._frames(self.inputs, i, i + 1),
+                targets=self._frames(self.targets, i, i + 1),
                 target_steps=self.target_steps[i],
                 time=float(self.time[i]),
                 dt=self.dt[i],
@@ -146,6 +140,11 @@ class SampleBlock:
             )
             for i in range(len(self))
         ]
+
+    def _frames(self, columns: dict[str, list[np.ndarray]], start: int, stop: int) -> dict[str, list[np.ndarray]]:
+        """The frames of samples start to stop - 1."""
+        size = len(self)
+        return {n: f[start * (len(f) // size) : stop * (len(f) // size)] for n, f in columns.items()}
 
 
 def stack(samples: Sequence[Sample]) -> SampleBlock:

@@ -30,12 +30,7 @@ class Run:
         key: str,
         source: str,
     ) -> None:
-        self.fields = {
-            n: a if isinstance(getattr(a, "dtype", None), np.dtype) else np.asarray(a) for n, a in fields.items()
-        }
-        self.static = {
-            n: a if isinstance(getattr(a, "dtype", None), np.dtype) else np.asarray(a) for n, a in static.items()
-        }
+        self.fields, self.static = _arrays(fields), _arrays(static)
         self.params, self.axes, self.key, self.source = params, axes, key, source
         self.coords = None if coords is None else np.asarray(coords, np.float32)
         self.where = f"trajectory {key!r}" if key else "the trajectory"
@@ -104,7 +99,7 @@ class Layout:
 
     def row_bytes(self, spec: FieldSpec) -> int:
         """Bytes of one stored row of a field."""
-        return int(np.prod(self.frame_shape)) * spec.channels * np.dtype(spec.dtype).itemsize
+        return int(np.prod(self.frame_shape)) * spec.point_bytes
 
     def check(self, run: Run) -> None:
         """Refuse a trajectory that is not like the first one."""
@@ -149,6 +144,11 @@ class Layout:
             source=source,
             splits=splits,
         )
+
+
+def _arrays(fields: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+    """Fields with a numpy dtype, as they are where they have one: they may still lie in a file."""
+    return {n: a if isinstance(getattr(a, "dtype", None), np.dtype) else np.asarray(a) for n, a in fields.items()}
 
 
 def _unit_axes(shape: tuple[int, ...]) -> list[Axis]:

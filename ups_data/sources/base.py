@@ -5,6 +5,8 @@ from typing import Protocol
 
 from ups_data.trajectory import Trajectory
 
+AXIS_NAMES = ("x", "y", "z")
+
 
 class Source(Protocol):
     """A file or folder of raw simulations in one format."""
@@ -22,3 +24,9 @@ class Source(Protocol):
     def splits(self) -> list[str | None]:
         """The split that the source assigns to each trajectory, None where it assigns none."""
         ...
+
+
+def number_keys(count: int) -> list[str]:
+    """`0000`, `0001` … for trajectories that the file only numbers."""
+    width = max(4, len(str(count - 1)))
+    return [f"{number:0{width}d}" for number in range(count)]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import number_keys
 from ups_data.sources.content import Content
-from ups_data.sources.pdebench_axes import number_keys
 from ups_data.trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import AXIS_NAMES, number_keys
 from ups_data.sources.content import Content
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.numpy_members import Member, map_npy, open_npz
-from ups_data.sources.pdebench_axes import AXIS_NAMES, number_keys
 from ups_data.trajectory import Axis, Trajectory
 
 RESERVED = ("time", "coords", *AXIS_NAMES)

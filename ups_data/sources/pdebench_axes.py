@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import AXIS_NAMES
 from ups_data.trajectory import Axis
 
-AXIS_NAMES = ("x", "y", "z")
 _BOUNDARY = re.compile(r"(?:^|[_\-.])(periodic|trans)(?=[_\-.]|$)", re.IGNORECASE)
 
 
@@ -49,9 +49,3 @@ def times(path: Path, what: str, values: np.ndarray, frames: int) -> np.ndarray:
             f"{frames} or {frames + 1} times are expected, correct the times or the file"
         )
     return values[:frames]
-
-
-def number_keys(count: int) -> list[str]:
-    """`0000`, `0001` … for trajectories that the file only numbers."""
-    width = max(4, len(str(count - 1)))
-    return [f"{number:0{width}d}" for number in range(count)]

@@ -6,9 +6,10 @@ from pathlib import Path
 import h5py
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import AXIS_NAMES, number_keys
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.lazy import LazyArray
-from ups_data.sources.pdebench_axes import AXIS_NAMES, axes_of, number_keys, times
+from ups_data.sources.pdebench_axes import axes_of, times
 from ups_data.trajectory import Trajectory
 
 VELOCITIES = ("Vx", "Vy", "Vz")

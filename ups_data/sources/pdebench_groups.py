@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import AXIS_NAMES
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
-from ups_data.sources.pdebench_axes import AXIS_NAMES, axes_of, times
+from ups_data.sources.pdebench_axes import axes_of, times
 from ups_data.trajectory import Trajectory
 
 # how a run was made rather than what was simulated: the axes and times say it already, and a model that is

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import number_keys
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
-from ups_data.sources.pdebench_axes import number_keys, times
+from ups_data.sources.pdebench_axes import times
 from ups_data.trajectory import Trajectory
 
 IN_TIME = ("velocity", "particles")

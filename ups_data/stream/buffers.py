@@ -13,6 +13,8 @@ from collections import deque
 import numpy as np
 import torch
 
+from ups_data.batch.samples import TORCH_DTYPES
+
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
 ALIGN = 64
@@ -61,7 +63,4 @@ class Buffers:
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """The same as a numpy array."""
-        return self.tensor(shape, _TORCH[dtype.name]).numpy()
-
-
-_TORCH = {"float16": torch.float16, "float32": torch.float32, "int64": torch.int64}
+        return self.tensor(shape, TORCH_DTYPES[dtype.name]).numpy()

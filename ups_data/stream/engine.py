@@ -9,6 +9,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
 
 from ups_data.batch import QueryBatch, SampleBlock, collate_block, draw_block, part_of_draws
 from ups_data.batch.collate import Draws
@@ -100,18 +103,16 @@ class Engine:
 
     def _places(self, start: int) -> list[tuple[int, int]]:
         """The samples of each batch of the block that starts with batch `start`."""
-        places, begin = [], 0
-        for batch in range(start, min(start + self._batches, len(self._plan))):
-            size = len(self._plan[batch])
-            places.append((begin, begin + size))
-            begin += size
-        return places
+        ends = np.cumsum([len(numbers) for numbers in self._numbers(start)]).tolist()
+        return list(pairwise([0, *ends]))
+
+    def _numbers(self, start: int) -> list[np.ndarray]:
+        """The numbers of the samples of each of them."""
+        return [self._plan[batch] for batch in range(start, min(start + self._batches, len(self._plan)))]
 
     def _prepare(self, start: int) -> tuple[SampleBlock, Draws]:
         """Decode what a block of batches needs and draw its points."""
-        stop = min(start + self._batches, len(self._plan))
-        numbers = [number for batch in range(start, stop) for number in self._plan[batch].tolist()]
-        block = self._reader.block(numbers, self._epoch)
+        block = self._reader.block(np.concatenate(self._numbers(start)), self._epoch)
         begun = time.perf_counter()
         draws = draw_block(block)
         self._stats.draw_seconds += time.perf_counter() - begun

@@ -1,5 +1,6 @@
 """The decoded chunks that samples are views of."""
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -38,31 +39,30 @@ class Pool:
         key = (array, number)
         with self._lock:
             future = self._chunks.get(key)
-            if future is not None:
-                self._chunks.move_to_end(key)
-        if future is not None:
-            return future.result()
-        shape = (array.chunk_rows, *array.shape[1:])
-        size = int(np.prod(shape)) * array.dtype.itemsize
-        with self._lock:
-            future = self._chunks.get(key)
             mine = future is None
             if future is None:
                 future = self._chunks[key] = Future()
-                self._bytes += size
+                self._bytes += _chunk_bytes(array)
                 self.decoded_chunks += 1
-                self.decoded_bytes += size
+                self.decoded_bytes += _chunk_bytes(array)
                 while self._bytes > self._limit and len(self._chunks) > 1:
                     (old, _), _ = self._chunks.popitem(last=False)
-                    self._bytes -= int(np.prod((old.chunk_rows, *old.shape[1:]))) * old.dtype.itemsize
+                    self._bytes -= _chunk_bytes(old)
+            else:
+                self._chunks.move_to_end(key)
         if mine:
             begun, fetched = time.perf_counter(), array.fetch_seconds
             try:
-                future.set_result(array.chunk(number, self._buffers.array(shape, array.dtype)))
+                out = self._buffers.array((array.chunk_rows, *array.shape[1:]), array.dtype)
+                future.set_result(array.chunk(number, out))
                 self.decode_seconds += time.perf_counter() - begun - (array.fetch_seconds - fetched)
             except BaseException as e:
                 with self._lock:
                     if self._chunks.pop(key, None) is not None:
-                        self._bytes -= size
+                        self._bytes -= _chunk_bytes(array)
                 future.set_exception(e)
         return future.result()
+
+
+def _chunk_bytes(array: StoredArray) -> int:
+    return array.chunk_rows * math.prod(array.shape[1:]) * array.dtype.itemsize

@@ -11,7 +11,7 @@ from torch.utils.data import get_worker_info
 
 from ups_data.batch import QueryBatch, Recipe, Sample, SampleBlock, collate_block
 from ups_data.errors import UpsDataError
-from ups_data.plan import EpochPlan, SampleTable, plan_epoch, sample_table
+from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, sample_table
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.buffers import Buffers
@@ -61,7 +61,10 @@ class SampleSource:
         self.input_names = tuple(everything if self.input_fields is None else self.input_fields)
         self.target_names = tuple(everything if self.target_fields is None else self.target_fields)
         self.place, self.places = _rank(self.rank, self.world_size)
-        self.num_batches = len(self.plan(0))
+        bounds = batch_bounds(
+            len(self.table), batch_size=self.batch_size, world_size=self.places, drop_last=self.drop_last
+        )
+        self.num_batches = len(bounds) - 1
         self.points_drawn(0)
         # Shared memory, so that persistent worker processes see the epoch change: (epoch, first batch).
         self._position = torch.zeros(2, dtype=torch.int64).share_memory_()

@@ -1,12 +1,12 @@
 """Checkpoints: written whole or not at all, read without unpickling code."""
 
-import os
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 
 CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
@@ -14,16 +14,8 @@ CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists and dicts of them) in one atomic step."""
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(aside, "wb") as f:
-            torch.save(state, f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with replacing(Path(path)) as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import resource
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ups_data.atomic import replacing
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
 from ups_data.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
@@ -103,8 +103,6 @@ class Trainer:
         self.device = _device(config.training.device)
         self.weights = config.loss_weights()
         self.loader = train_loader(config)
-        if len(self.loader) == 0:
-            raise UpsDataError(f"{config.data.root}: fewer training samples than data.batch_size: give a smaller one")
         self.valid = valid_loader(config, self.loader)
         torch.manual_seed(config.training.seed)
         self.model = build_model(config.data.root, self.loader.manifest, config.data, config.model).to(self.device)
@@ -216,9 +214,8 @@ class Trainer:
                 "history": history,
             },
         )
-        aside = self.out / f".{HISTORY}.{os.getpid()}"
-        aside.write_text(json.dumps({"config": self.config.model_dump(mode="json"), **history}, indent=1))
-        os.replace(aside, self.out / HISTORY)
+        with replacing(self.out / HISTORY) as file:
+            file.write(json.dumps({"config": self.config.model_dump(mode="json"), **history}, indent=1).encode())
 
     def _restore(self, state: dict[str, Any], path: Path) -> None:
         then, now = _flat(state["config"]), _flat(self.config.model_dump(mode="json"))
