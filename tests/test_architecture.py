@@ -9,19 +9,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ups_data"
 # What each room may import of the project. `stream` composes the others, so it comes after `batch`.
-BASE = {"atomic", "errors", "hashing", "coords", "schema"}
+BASE = {"atomic", "errors", "hashing", "coords", "blocks", "schema"}
 ALLOWED = {
     "atomic": set(),
     "errors": set(),
     "hashing": set(),
     "coords": set(),
+    "blocks": {"errors", "hashing"},
     "schema": {"atomic", "errors", "coords"},
     "trajectory": set(),
     "sources": {"errors", "trajectory"},
     "shards": BASE | {"trajectory", "sources"},
     "plan": BASE,
-    "sampling": {"errors", "hashing"},
-    "batch": {"errors", "sampling"},
+    "sampling": {"errors", "hashing", "blocks"},
+    "batch": {"errors", "blocks", "sampling"},
     "stream": BASE | {"shards", "plan", "sampling", "batch"},
     "training": BASE | {"batch", "sampling", "stream"},
     "plots": BASE | {"batch", "sampling", "stream"},

@@ -30,6 +30,21 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class PointSet:
+    """Points without a lattice (mesh vertices, particles, cell centres) and the fields on them.
+
+    Attributes:
+        coords: `(N, d)`, or `(T, N, d)` where the points move.
+        fields: name → `(T, N, C)`.
+        static: name → `(N, C)`: fields without time.
+    """
+
+    coords: ArrayLike
+    fields: Mapping[str, ArrayLike]
+    static: Mapping[str, ArrayLike] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Trajectory:
     """One run of a simulation. Fields are read when they are sliced, not before.
 
@@ -38,7 +53,9 @@ class Trajectory:
         static: name → `(*grid, C)` or `(N, C)`: fields without time.
         time: `(T,)` in the source's units, or None.
         axes: the grid's axes in array order, or None.
-        coords: `(N, d)` positions of points, or None for a grid.
+        coords: `(N, d)` positions of points, `(T, N, d)` where they move, or None for a grid.
+        sets: name → point set, where a run has several (surface and volume); `fields`, `static` and `coords` are then
+            empty. Names of fields are unique over the sets.
         split: the split that the source itself assigns, or None.
     """
 
@@ -49,5 +66,6 @@ class Trajectory:
     time: np.ndarray | None = None
     params: Mapping[str, float] = field(default_factory=dict)
     axes: tuple[Axis, ...] | None = None
-    coords: np.ndarray | None = None
+    coords: ArrayLike | None = None
+    sets: Mapping[str, PointSet] = field(default_factory=dict)
     split: str | None = None
