@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ups_data.blocks import Blocks
 from ups_data.sampling import Domain, QuerySampling, Stream, sample_keys
 
 REAL_FRAME_FILE = Path(__file__).parents[2].parent / "shared" / "data" / "pdebench" / "2D_diff-react_NA_NA.h5"
@@ -19,6 +20,25 @@ def grid(*shape: int) -> Domain:
 def cloud(num_points: int, d: int) -> Domain:
     """A point set that is dense in one corner."""
     return Domain(num_points, coords=np.random.default_rng(num_points + d).random((num_points, d)) ** 3)
+
+
+def dealt(domain: Domain, blocks: int, seed: int = 0) -> Domain:
+    """The domain with its points dealt into blocks: every group of `blocks` neighbours along the curve in random order.
+
+    The blocks that get one point more are consecutive, from a random one on.
+    """
+    rng = np.random.default_rng(seed)
+    held: list[list[int]] = [[] for _ in range(blocks)]
+    for start in range(0, domain.num_points, blocks):
+        group = domain.curve[start : start + blocks]
+        full = len(group) == blocks
+        to = rng.permutation(blocks) if full else (rng.integers(blocks) + np.arange(len(group))) % blocks
+        for point, block in zip(group, to, strict=False):
+            held[block].append(int(point))
+    slots = max(len(points) for points in held)
+    index = np.array([points + [-1] * (slots - len(points)) for points in held], np.int32).ravel()
+    stored = Blocks(index, np.array([len(points) for points in held], np.int64))
+    return Domain(domain.num_points, domain.grid_shape, domain.coords, stored)
 
 
 DOMAINS = {

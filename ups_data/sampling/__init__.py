@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_data.sampling.blocks import draw_blocks
 from ups_data.sampling.config import Mode, QuerySampling
 from ups_data.sampling.domain import Domain
 from ups_data.sampling.draw import Draw
@@ -36,6 +37,7 @@ SAMPLERS: dict[Mode, Sampler] = {
     "uniform": draw_uniform,
     "stratified": draw_stratified,
     "lattice": draw_lattice,
+    "blocks": draw_blocks,
 }
 
 
@@ -52,8 +54,10 @@ def draw_queries(sampling: QuerySampling, domain: Domain, keys: NDArray[np.uint6
         `Draw` with `sampling.num_drawn(domain, epoch)` points per sample.
 
     Raises:
-        UpsDataError: more queries than points; `lattice` on a point set; `stratified` on points without coordinates.
+        UpsDataError: more queries than points; `lattice` on a point set; `stratified` on points without coordinates;
+            `blocks` on points that are not stored in blocks.
     """
     count = sampling.count(domain.num_points, epoch)
-    sampler = draw_full if count == domain.num_points else SAMPLERS[sampling.mode]
-    return sampler(domain, keys, count)
+    if count == domain.num_points and (sampling.mode != "blocks" or domain.blocks is None):
+        return draw_full(domain, keys, count)
+    return SAMPLERS[sampling.mode](domain, keys, count)

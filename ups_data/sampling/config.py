@@ -11,7 +11,7 @@ from ups_data.sampling import schedule as schedules
 from ups_data.sampling.domain import Domain
 from ups_data.sampling.lattice import lattice_shape
 
-Mode = Literal["full", "uniform", "stratified", "lattice"]
+Mode = Literal["full", "uniform", "stratified", "lattice", "blocks"]
 ALIASES = {"random": "uniform"}
 
 
@@ -25,8 +25,8 @@ class QuerySampling(BaseModel):
     Attributes:
         ratio: queries ÷ points, in (0, 1].
         num_queries: queries per sample, where their number should not depend on N.
-        mode: `full`, `uniform` (without replacement; alias `random`), `stratified` (one jittered point per tile), or
-            `lattice` (a randomly offset coarse grid).
+        mode: `full`, `uniform` (without replacement; alias `random`), `stratified` (one jittered point per tile),
+            `lattice` (a randomly offset coarse grid), or `blocks` (whole stored blocks, so that only those are read).
         schedule: `constant`, `linear` or `cosine` in the epoch, from `start_ratio` at `start_epoch` to `end_ratio` at
             `end_epoch`.
         query_multiple: Q is rounded to the nearest multiple of this, so that compiled models see few shapes (`lattice`

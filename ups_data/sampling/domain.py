@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_data.blocks import Blocks
 from ups_data.errors import UpsDataError
 from ups_data.sampling.hilbert import hilbert_index
 
@@ -23,14 +24,16 @@ class Domain:
         num_points: N, 1 to 2^31 - 1.
         grid_shape: the grid's shape in array order, where the points form a grid; points are numbered row-major.
         coords: `(N, d)` coordinates of a point set (needed for `stratified` on point sets only).
+        blocks: how the points are stored, where they are dealt into blocks (needed for mode `blocks`).
 
     Raises:
-        UpsDataError: where the shape or the coordinates do not have N points.
+        UpsDataError: where the shape, the coordinates or the blocks do not have N points.
     """
 
     num_points: int
     grid_shape: tuple[int, ...] | None = None
     coords: NDArray[np.floating] | None = None
+    blocks: Blocks | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_points < MAX_POINTS:
@@ -39,6 +42,8 @@ class Domain:
             raise UpsDataError(f"domain's grid {tuple(self.grid_shape)} does not have {self.num_points} points")
         if self.coords is not None and (self.coords.ndim != 2 or len(self.coords) != self.num_points):
             raise UpsDataError(f"domain's coordinates have shape {self.coords.shape}: give ({self.num_points}, d)")
+        if self.blocks is not None and self.blocks.num_points != self.num_points:
+            raise UpsDataError(f"domain has {self.num_points} points, its blocks hold {self.blocks.num_points}")
 
     @functools.cached_property
     def curve(self) -> NDArray[np.int64]:

@@ -14,8 +14,14 @@ class Draw:
         index: `(B, Q)` int64, row-major point numbers, no repeats within a row. May be a read-only broadcast.
         weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability; None where every weight is exactly 1.
         grid_shape: the shape of the lattice that the Q points form (array order, points row-major), where they do.
+        blocks: `(B, m)` int64, mode `blocks` only: the stored blocks that hold a sample's points, in the order in which
+            `slots` counts them; -1 behind the last where a sample needs fewer than m.
+        slots: `(B, Q)` int64, mode `blocks` only: the points' places in the concatenation of those blocks, j P + place
+            for the j-th, P slots each. The points of one block come in stored order. May be a read-only broadcast.
     """
 
     index: NDArray[np.int64]
     weight: NDArray[np.float32] | None = None
     grid_shape: tuple[int, ...] | None = None
+    blocks: NDArray[np.int64] | None = None
+    slots: NDArray[np.int64] | None = None

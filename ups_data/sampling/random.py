@@ -50,19 +50,31 @@ def random_uniforms(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> 
     return np.multiply(bits.view(np.int64), 2.0**-53, dtype=np.float64)
 
 
+def child_keys(keys: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
+    """Number `number` of each key's sequence, `(B,)`, as the key of a sequence of its own."""
+    return random_bits(keys, 1, counter0=number)[:, 0]
+
+
 def random_integers(
-    keys: NDArray[np.uint64], count: int, bound: int | NDArray[np.int64], counter0: int = 0
+    keys: NDArray[np.uint64],
+    count: int,
+    bound: int | NDArray[np.int64],
+    counter0: int = 0,
+    *,
+    largest: int | None = None,
 ) -> NDArray[np.int64]:
     """Uniform integers in [0, bound), `(B, count)` int64.
 
     Args:
         bound: one positive integer, or positive integers that broadcast to `(B, count)`; below 2^31.
+        largest: give it where the rows' bounds differ: the largest bound that any row of any batch can have. By
+            default it is the largest of `bound`, on which the numbers would then depend.
 
     They are floor(u · bound) with u in fixed point: as many leading bits of the 64 as leave room for the product
     (33 at least, 49 for a bound of 16,384), so a value's probability is off by less than 2^-33 and no float rounds
     up to the bound.
     """
-    width = int(np.max(bound)).bit_length()
+    width = int(np.max(bound) if largest is None else largest).bit_length()
     bits = random_bits(keys, count, counter0)
     bits >>= np.uint64(width)
     bits *= np.asarray(bound).astype(np.uint64)

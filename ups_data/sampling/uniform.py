@@ -30,12 +30,16 @@ def draw_uniform(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
     Returns:
         index `(B, Q)`, ascending in each row; weight None.
     """
-    total = domain.num_points
+    return Draw(distinct_integers(keys, count, domain.num_points))
+
+
+def distinct_integers(keys: NDArray[np.uint64], count: int, total: int) -> NDArray[np.int64]:
+    """`count` different integers of [0, total), every subset equally likely: `(B, count)` int64, ascending."""
     if count * SPARSE <= total:
-        return Draw(_first_distinct(keys, count, total, _enough(count, total)))
+        return _first_distinct(keys, count, total, _enough(count, total))
     # Each 64-bit number serves two points: half the cost, and equal priorities are told apart below.
     priorities = random_bits(keys, (total + 1) // 2).view(np.uint32)[:, :total]
-    return Draw(_smallest(priorities, keys, count))
+    return _smallest(priorities, keys, count)
 
 
 def _enough(count: int, total: int) -> int:
