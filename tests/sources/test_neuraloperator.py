@@ -51,6 +51,53 @@ def test_cars_are_points(tmp_path):
         assert (t.time, t.axes) == (None, None)
 
 
+@pytest.mark.parametrize("name", ["pos", "positions", "coords", "points", "vertices"])
+def test_clouds_of_any_size_under_any_name_of_coordinates(tmp_path, name):
+    """N is each cloud's own; arrays [N], [N, C] and [1, N] are fields, whatever their dtype."""
+    sizes = (1, 2, 3, 12)
+    clouds = [
+        {
+            name: torch.from_numpy(files.values(n, 2)).to(torch.float64),
+            "u": torch.arange(n, dtype=torch.float16),
+            "v": torch.arange(4 * n).reshape(n, 4),
+            "kind": torch.ones(1, n, dtype=torch.bool),
+            "triangles": torch.zeros(2 * n + 5, 3, dtype=torch.int64),
+            "label": "text",
+        }
+        for n in sizes
+    ]
+    torch.save(clouds, tmp_path / "f")
+    for n, cloud, t in zip(sizes, clouds, open_source(tmp_path / "f"), strict=True):
+        assert (t.coords.shape, t.coords.dtype) == ((n, 2), np.float64)
+        np.testing.assert_array_equal(t.coords, cloud[name].numpy())
+        assert {field: (a.shape, a.dtype) for field, a in t.fields.items()} == {
+            "u": ((1, n, 1), np.dtype(np.float16)),
+            "v": ((1, n, 4), np.dtype(np.int64)),
+            "kind": ((1, n, 1), np.dtype(bool)),
+        }
+        np.testing.assert_array_equal(t.fields["u"][0, :, 0], np.arange(n))
+        np.testing.assert_array_equal(t.fields["v"][0], np.arange(4 * n).reshape(n, 4))
+
+
+def test_clouds_without_fields_carry_their_coordinates(tmp_path):
+    clouds = [{"pos": torch.from_numpy(files.values(n, 3))} for n in (4, 6)]
+    torch.save(clouds, tmp_path / "f")
+    for cloud, t in zip(clouds, open_source(tmp_path / "f"), strict=True):
+        assert t.fields.keys() == {"pos"}
+        np.testing.assert_array_equal(t.fields["pos"][0:1], cloud["pos"].numpy()[None])
+
+
+def test_coordinates_that_are_not_finite_are_refused_where_they_are_reached(tmp_path):
+    clouds = _cars() + _cars()
+    clouds[1]["vertices"] = torch.tensor([[0.0, 0, 0]] * 3 + [[0, torch.inf, 0]] + [[torch.nan] * 3])
+    torch.save(clouds, tmp_path / "f")
+    trajectories = iter(open_source(tmp_path / "f"))
+    assert next(trajectories).coords.shape == (5, 3)
+    with pytest.raises(UpsDataError, match=r"entry 1: vertices has 4 coordinates .* point 3\): repair") as caught:
+        next(trajectories)
+    assert str(tmp_path / "f") in str(caught.value)
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_strided_tensors_and_files_of_old_torch(tmp_path, legacy):
     x = torch.from_numpy(files.values(6, 5, 4)).permute(2, 1, 0)
@@ -96,6 +143,11 @@ def _cars(**changes):
         ([*_cars(), {"vertices": torch.zeros(5, 3)}], "entry 1 .* press"),
         (_cars(press=torch.zeros(1, 6)), "entry 0: vertices has shape .* press"),
         (_cars(vertices=torch.zeros(5)), "entry 0: vertices has shape"),
+        (_cars(vertices=torch.zeros(5, 4)), "entry 0: vertices has shape"),
+        (_cars(vertices=torch.zeros(0, 3)), "entry 0: vertices has shape"),
+        (_cars(pos=torch.zeros(5, 3)), "entry 0: vertices and pos are both names of coordinates"),
+        ([{"press": torch.zeros(1, 5)}], "entry 0 holds press; the coordinates .* missing: save them as vertices"),
+        ([*_cars(), *_cars(normals=torch.zeros(5, 3))], "entry 1 has the fields press, normals, entry 0 has press"),
         ([], "no trajectory"),
     ],
 )

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources import torch_files
 from ups_data.sources.base import number_keys
 from ups_data.sources.content import Content
+from ups_data.sources.positions import COORDINATES, are_positions, coordinates_among, finite, own_field
 from ups_data.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    import torch
 
 
 class NeuraloperatorSource:
@@ -21,8 +20,9 @@ class NeuraloperatorSource:
     - Static (Darcy): `x` and `y` [N, *grid]; both are fields (1, *grid, 1).
     - In time (Burgers): `x` [N, *grid] is the static field `x` (*grid, 1), `y` [N, T, *grid] the field `y`
       (T, *grid, 1). For both, any other tensor of one number or of one for each trajectory (`visc`) is a param.
-    - A list of dicts, one trajectory each, with `vertices` [N, d] and `press` [1, N]: fields on points, (1, N, C), of
-      every tensor [1, N], [N] or [N, C]. Others (triangles, distance grids) are left out.
+    - A list of dicts, one trajectory each, N its own: `vertices` [N, d] (or another name of COORDINATES) are the
+      coordinates; every tensor [1, N], [N] or [N, C] is a field on the points, (1, N, C) (`press`,
+      `vertex_normals`), and without any the coordinates are. Others (triangles, distance grids) are left out.
 
     Dtypes stay as they are: bool, float64. The format has neither times nor axes.
 
@@ -35,11 +35,11 @@ class NeuraloperatorSource:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        loaded = _load(self._path)
+        loaded = torch_files.load(self._path)
         if isinstance(loaded, dict):
-            self._trajectories: _Grids | _Cars = _Grids(self._path, loaded)
+            self._trajectories: _Grids | _Clouds = _Grids(self._path, loaded)
         elif isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded):
-            self._trajectories = _Cars(self._path, loaded)
+            self._trajectories = _Clouds(self._path, loaded)
         else:
             raise UpsDataError(
                 f"{self._path}: holds a {type(loaded).__name__}, a dict of tensors x and y or a list of dicts with "
@@ -64,7 +64,7 @@ class NeuraloperatorSource:
 class _Grids:
     def __init__(self, path: Path, loaded: dict[str, Any]) -> None:
         self._path = path
-        arrays = _arrays(path, loaded)
+        arrays = torch_files.arrays(path, loaded)
         missing = [name for name in ("x", "y") if name not in arrays]
         if missing:
             raise UpsDataError(
@@ -100,75 +100,57 @@ class _Grids:
         )
 
 
-class _Cars:
+class _Clouds:
     def __init__(self, path: Path, loaded: list[dict[str, Any]]) -> None:
         self._path = path
-        self._cars = [_arrays(path, car) for car in loaded]
-        for number, car in enumerate(self._cars):
-            vertices, pressure = car.get("vertices"), car.get("press")
-            if vertices is None or pressure is None:
+        self._clouds = [torch_files.arrays(path, cloud) for cloud in loaded]
+        self._names = [self._field_names(number, cloud) for number, cloud in enumerate(self._clouds)]
+        for number, names in enumerate(self._names):
+            if set(names) != set(self._names[0]):
                 raise UpsDataError(
-                    f"{path}: entry {number} holds {', '.join(map(str, car)) or 'no tensor'}; "
-                    "vertices [N, d] and press [1, N] are needed: add them"
-                )
-            if vertices.ndim != 2 or pressure.shape != (1, len(vertices)):
-                raise UpsDataError(
-                    f"{path}: entry {number}: vertices has shape {vertices.shape} and press {pressure.shape}; "
-                    "[N, d] and [1, N] are expected: correct them"
+                    f"{path}: entry {number} has the fields {', '.join(names) or 'none'}, "
+                    f"entry 0 has {', '.join(self._names[0]) or 'none'}: give every entry the same ones"
                 )
 
     def __len__(self) -> int:
-        return len(self._cars)
+        return len(self._clouds)
 
     def trajectory(self, number: int, key: str) -> Trajectory:
-        car = self._cars[number]
-        coords = car["vertices"]
-        points = len(coords)
-        fields = {}
-        for name, values in car.items():
-            if values.shape in ((1, points), (points,)):
-                fields[name] = values.reshape(1, points, 1)
-            elif values.ndim == 2 and len(values) == points and name != "vertices":
-                fields[name] = values[None]
-        return Trajectory(key=key, source=str(self._path), fields=fields, coords=coords)
+        cloud = self._clouds[number]
+        name = self._coordinates(number, cloud)
+        coords = finite(f"{self._path}: entry {number}: {name}", cloud[name])
+        # every shape has N·C values in the order of points, then channels
+        fields: dict[str, Any] = {f: cloud[f].reshape(1, len(coords), -1) for f in self._names[number]}
+        return Trajectory(key=key, source=str(self._path), fields=fields or own_field(name, coords), coords=coords)
 
+    def _coordinates(self, number: int, cloud: dict[str, np.ndarray]) -> str:
+        name = coordinates_among(f"{self._path}: entry {number}", cloud)
+        if name is None:
+            raise UpsDataError(
+                f"{self._path}: entry {number} holds {', '.join(cloud) or 'no tensor'}; the coordinates of its points "
+                f"are missing: save them as vertices [N, d] (or {', '.join(COORDINATES)})"
+            )
+        if not are_positions(cloud[name].shape, lead=(1,)):
+            raise UpsDataError(
+                f"{self._path}: entry {number}: {name} has shape {cloud[name].shape}; [N, d] with d of 1 to 3 is "
+                "expected: correct it"
+            )
+        return name
 
-def _load(path: Path) -> Any:
-    import pickle
-    import warnings
-    import zipfile
-
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            # that the file's pickle protocol is unusual is no news to the user of a file that loads, or is refused
-            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
-            # files from before torch 1.6 are no zip archives and cannot be mapped
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise UpsDataError(
-            f"{path}: needs unpickling of more than tensors and plain containers, which could run code and is refused: "
-            "save a dict of tensors from the program that made it"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UpsDataError(
-            f"{path}: cannot be read by torch.load, it is truncated or damaged: download or copy it again ({reason})"
-        ) from error
-
-
-def _arrays(path: Path, loaded: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The dict's tensors as views of the mapped file, without the rest."""
-    import torch
-
-    return {name: _array(path, name, value) for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-
-
-def _array(path: Path, name: str, tensor: "torch.Tensor") -> np.ndarray:
-    try:
-        return tensor.detach().numpy()
-    except (TypeError, RuntimeError) as error:
-        raise UpsDataError(
-            f"{path}: {name} is a tensor of {tensor.dtype} that NumPy does not have: save it as float32"
-        ) from error
+    def _field_names(self, number: int, cloud: dict[str, np.ndarray]) -> list[str]:
+        coordinates = self._coordinates(number, cloud)
+        points = len(cloud[coordinates])
+        names = []
+        for name, values in cloud.items():
+            if name == coordinates:
+                continue
+            if values.shape == (points,) or (values.ndim == 2 and len(values) == points):
+                names.append(name)
+            elif values.ndim == 2 and len(values) == 1:
+                if values.shape[1] != points:
+                    raise UpsDataError(
+                        f"{self._path}: entry {number}: {coordinates} has shape {cloud[coordinates].shape} and {name} "
+                        f"{values.shape}; [N, d] and [1, N] are expected: correct one of them"
+                    )
+                names.append(name)
+        return names
