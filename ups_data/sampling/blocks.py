@@ -58,15 +58,20 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
     if not kept.all():
         order = np.argsort(kept == 0, axis=1, kind="stable")
         blocks, kept = np.take_along_axis(blocks, order, 1), np.take_along_axis(kept, order, 1)
-    slots = _slots(stored.block_points, stored.counts[blocks], kept, child_keys(keys, 2), count)
-    index = _points(stored, blocks, slots)
+    thin_keys = child_keys(keys, 2)
+    if stored.counts.min() == stored.block_points:
+        index, slots = _alike(stored, blocks, thin_keys, count)
+    else:
+        slots = _slots(stored.block_points, stored.counts[blocks], kept, thin_keys, count)
+        held = stored.index.reshape(len(stored), -1)[blocks].reshape(len(keys), -1)
+        index = np.take_along_axis(held, slots, 1).astype(np.int64)
     return Draw(index, blocks=np.where(kept > 0, blocks, -1), slots=slots)
 
 
 def thinned(
     sizes: NDArray[np.int64], kept: NDArray[np.int64], keys: NDArray[np.uint64], longest: int
-) -> NDArray[np.bool_]:
-    """Which places of sequences survive a stratified thinning: one jittered place in each equal stretch.
+) -> NDArray[np.int64]:
+    """The places of sequences that survive a stratified thinning: one jittered place in each equal stretch.
 
     As in `draw_stratified`: sequence s of n places is cut into k stretches whose lengths differ by one at most, shifted
     around by an offset uniform in [0, n), so that every place survives with probability k / n.
@@ -74,22 +79,26 @@ def thinned(
     Args:
         sizes, kept: `(S,)` n and k of every sequence, 1 ≤ k ≤ n.
         keys: `(S,)` uint64.
-        longest: L, no sequence is longer, in whatever batch.
+        longest: no sequence is longer, in whatever batch.
 
     Returns:
-        `(S, L)` bool, k true in each row, all of them before place n.
+        `(S, max k)` int64: k places in [0, n), ascending, in each row, and something else behind them.
     """
-    n, k = sizes[:, None], kept[:, None]
-    stretch = np.arange(int(kept.max(initial=0)), dtype=np.int64)
-    start = stretch * n // k
-    length = (stretch + 1) * n // k - start
-    place = start + random_integers(keys, len(stretch), length, counter0=1, largest=longest)
-    place = (place + random_integers(keys, 1, n, largest=longest)) % n
-    survives = np.zeros((len(sizes), longest), bool)
-    rows = np.broadcast_to(np.arange(len(sizes))[:, None], place.shape)
-    used = stretch < k
-    survives[rows[used], place[used]] = True
-    return survives
+    alike = len(sizes) > 0 and (sizes == sizes[0]).all() and (kept == kept[0]).all()
+    n, k = (x[: 1 if alike else None, None] for x in (sizes, kept))  # one row of borders serves all, then
+    borders = np.arange(int(kept.max(initial=0)) + 1, dtype=np.int64) * n // k
+    place = random_integers(keys, borders.shape[1] - 1, np.diff(borders, axis=1), counter0=1, largest=longest)
+    place += borders[:, :-1]
+    place += random_integers(keys, 1, n, largest=longest)
+    stretch = np.arange(place.shape[1])
+    before_end = np.count_nonzero((place < n) & (stretch < k), axis=1)[:, None]
+    # What has passed the end belongs in front. Rows differ in k, so the turn is made row by row.
+    source = stretch + before_end
+    np.subtract(source, k, out=source, where=source >= k)
+    np.minimum(source, place.shape[1] - 1, out=source)
+    place = np.take_along_axis(place, source, 1)
+    np.subtract(place, n, out=place, where=place >= n)
+    return place
 
 
 def _every_block(domain: Domain, stored: Blocks, samples: int) -> Draw:
@@ -132,26 +141,39 @@ def _dropped(sizes: NDArray[np.int64], place: NDArray[np.int64], count: int) -> 
     return dropped
 
 
+def _alike(
+    stored: Blocks, blocks: NDArray[np.int64], keys: NDArray[np.uint64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Index and slots, `(S, Q)` each, where all blocks are full: whole blocks, and part of the last one."""
+    samples, number = blocks.shape
+    held = stored.index.reshape(len(stored), -1)
+    if count == number * stored.block_points:
+        index = held[blocks].reshape(samples, count).astype(np.int64)
+        return index, np.broadcast_to(np.arange(count, dtype=np.int64), (samples, count))
+    whole = (number - 1) * stored.block_points
+    sizes, kept = np.full(samples, stored.block_points), np.full(samples, count - whole)
+    place = thinned(sizes, kept, keys, stored.block_points)
+    index, slots = np.empty((2, samples, count), np.int64)
+    index[:, :whole] = held[blocks[:, :-1]].reshape(samples, whole)
+    index[:, whole:] = stored.index.take(place + blocks[:, -1:] * stored.block_points)
+    slots[:, :whole] = np.arange(whole)
+    np.add(place, whole, out=slots[:, whole:])
+    return index, slots
+
+
 def _slots(
     block_points: int, sizes: NDArray[np.int64], kept: NDArray[np.int64], keys: NDArray[np.uint64], count: int
 ) -> NDArray[np.int64]:
     """The slots of the points kept, `(S, Q)`, ascending, in the concatenation of each sample's m blocks."""
     samples, number = sizes.shape
-    if (kept == block_points).all():
-        return np.broadcast_to(np.arange(count, dtype=np.int64), (samples, count))
     taken = np.arange(block_points) < kept[..., None]
     rows, columns = np.nonzero((kept > 0) & (kept < sizes))
     if len(rows):
-        block_keys = absorb(keys[rows], columns)
-        taken[rows, columns] = thinned(sizes[rows, columns], kept[rows, columns], block_keys, block_points)
+        sizes, kept = sizes[rows, columns], kept[rows, columns]
+        places = thinned(sizes, kept, absorb(keys[rows], columns), block_points)
+        thin, place = np.nonzero(np.arange(places.shape[1]) < kept[:, None])
+        taken[rows, columns] = False
+        taken[rows[thin], columns[thin], places[thin, place]] = True
     slots = np.flatnonzero(taken).reshape(samples, count)
     slots -= np.arange(samples, dtype=np.int64)[:, None] * (number * block_points)
     return slots
-
-
-def _points(stored: Blocks, blocks: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row-major numbers of the points in slots of the concatenation of each sample's blocks."""
-    held = stored.index.reshape(len(stored), -1).take(blocks, axis=0).reshape(len(blocks), -1)
-    if slots.shape == held.shape and (len(slots) == 0 or slots.strides[0] == 0):
-        return held.astype(np.int64)
-    return np.take_along_axis(held, slots, 1).astype(np.int64)
