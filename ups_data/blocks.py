@@ -1,10 +1,25 @@
-"""How the points of a domain are dealt into blocks, each of which is a stratified sample of it."""
+"""How the points of a domain are dealt into blocks, each of which is a stratified sample of it.
 
+Points are grouped with their neighbours, about as many to a group as there are blocks, and every group deals its
+members to different blocks at random. So a block has one point of nearly every group, and groups that lie beside each
+other along the order leave their points beside each other in every block.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ups_data.errors import UpsDataError
+from ups_data.hashing import absorb, hash_key
+
+# Keeps the deal's random numbers apart from those of any other use of the same seed.
+_FULL, _PARTIAL, _ORDER = 201, 202, 203
+# Members dealt at once: what a core's cache holds.
+_DEAL = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,3 +54,149 @@ class Blocks:
         filled = np.flatnonzero(self.index >= 0)
         slots[self.index[filled]] = filled
         return slots
+
+
+def grid_blocks(shape: Sequence[int], blocks: int, *, seed: int = 0) -> Blocks:
+    """Deal the points of a grid: tiles of s^d cells, smaller at the far edges, deal their cells to the s^d blocks.
+
+    Args:
+        shape: the grid, d axes.
+        blocks: B = s^d, at most as many as there are points.
+        seed: of the deal.
+
+    Returns:
+        B blocks of `ceil(N / B)` slots.
+
+    Raises:
+        UpsDataError: B is no s^d, or more than there are points.
+    """
+    side = tile_side(shape, blocks)
+    padded = [-(-n // side) * side for n in shape]
+    cells = np.full(padded, -1, np.int32)
+    cells[tuple(slice(n) for n in shape)] = np.arange(math.prod(shape), dtype=np.int32).reshape(shape)
+    tiles = [part for n in padded for part in (n // side, side)]
+    inside_last = [*range(0, len(tiles), 2), *range(1, len(tiles), 2)]
+    groups = cells.reshape(tiles).transpose(inside_last).reshape(-1, blocks)
+    member = groups >= 0
+    return _dealt(groups[member], member.sum(1), blocks, -(-math.prod(shape) // blocks), seed)
+
+
+def tile_side(shape: Sequence[int], blocks: int) -> int:
+    """s, for B = s^d blocks of a grid with d axes.
+
+    Raises:
+        UpsDataError: B is no s^d, or more than there are points.
+    """
+    axes, points = len(shape), math.prod(shape)
+    if blocks < 1 or blocks > points:
+        raise UpsDataError(f"blocks={blocks} on a grid of {points} points: give a number from 1 to {points}")
+    side = round(blocks ** (1 / axes))
+    if side**axes != blocks:
+        low = side if side**axes < blocks else side - 1
+        raise UpsDataError(
+            f"blocks={blocks} on a grid of {axes} axes: blocks are dealt by tiles of s^{axes} cells, "
+            f"give {low**axes} or {(low + 1) ** axes}"
+        )
+    return side
+
+
+def point_blocks(coords: NDArray[np.floating], *, block_points: int, seed: int = 0) -> Blocks:
+    """Deal points without a lattice: groups of neighbours in Morton order deal their points to the blocks.
+
+    Args:
+        coords: `(N, d)`, finite, d at most 3.
+        block_points: P, slots of a block.
+        seed: of the deal.
+
+    Returns:
+        `ceil(N / P)` blocks of P slots. One block alone keeps the order given.
+    """
+    points = len(coords)
+    blocks = -(-points // block_points)
+    if blocks == 1:
+        return single_block(points, block_points)
+    groups = -(-points // blocks)
+    sizes = np.diff(np.arange(groups + 1) * points // groups)
+    return _dealt(morton_order(coords), sizes, blocks, block_points, seed)
+
+
+def single_block(points: int, block_points: int) -> Blocks:
+    """N points in the order given, in one block of P slots."""
+    index = np.full(block_points, -1, np.int32)
+    index[:points] = np.arange(points)
+    return Blocks(index, np.array([points]))
+
+
+def block_counts(points: int, blocks: int) -> NDArray[np.int64]:
+    """`(B,)`, points of each block: the fuller blocks come first, whatever the deal."""
+    return points // blocks + (np.arange(blocks) < points % blocks).astype(np.int64)
+
+
+def morton_order(coords: NDArray[np.floating]) -> NDArray[np.int64]:
+    """`(N,)`, the points in order along the Morton curve through the cube that encloses them.
+
+    G. M. Morton, "A computer oriented geodetic data base" (IBM, 1966): cells in the order of their coordinates' bits,
+    interleaved.
+    """
+    x = np.asarray(coords, np.float64)
+    bits = min(31, 62 // x.shape[1])
+    width = (x.max(0) - x.min(0)).max() or 1.0
+    cells = ((x - x.min(0)) * ((2**bits - 1) / width)).astype(np.int64)
+    code = np.zeros(len(x), np.int64)
+    for level in range(bits - 1, -1, -1):
+        for axis in range(x.shape[1] - 1, -1, -1):
+            code <<= 1
+            code |= (cells[:, axis] >> level) & 1
+    return np.argsort(code, kind="stable")
+
+
+def _dealt(order: NDArray[np.integer], sizes: NDArray[np.int64], blocks: int, block_points: int, seed: int) -> Blocks:
+    """Blocks from points `(N,)` in group order and the groups' sizes `(groups,)`, none above the number of blocks."""
+    block = np.empty(len(order), np.int64)
+    group_of = np.repeat(sizes == blocks, sizes)
+    block[group_of] = _deal_full(int((sizes == blocks).sum()), blocks, seed)
+    block[~group_of] = _deal_partial(sizes[sizes < blocks], blocks, seed)
+    # Renumbered so that the fuller blocks come first: their sizes need not be stored. Radix sort takes 16 bits.
+    renumbered = np.argsort(np.argsort(-np.bincount(block, minlength=blocks), kind="stable"))
+    block = renumbered.astype(np.uint16 if blocks <= 2**16 else np.int64)[block]
+    counts = block_counts(len(order), blocks)
+    slot = np.arange(len(order)) + np.repeat(np.arange(blocks) * block_points - (np.cumsum(counts) - counts), counts)
+    index = np.full(blocks * block_points, -1, np.int32)
+    index[slot] = order[np.argsort(block, kind="stable")]
+    return Blocks(index, counts)
+
+
+def _deal_full(groups: int, blocks: int, seed: int) -> NDArray[np.int64]:
+    """A permutation of the blocks for each group of as many members: `(groups * B,)`."""
+    key = hash_key(seed, _FULL)
+    out = np.empty((groups, blocks), np.int64)
+    step = max(1, _DEAL // blocks)
+    for start in range(0, groups, step):
+        part = out[start : start + step]
+        part[...] = absorb(key, np.arange(start * blocks, start * blocks + part.size)).reshape(part.shape).argsort(1)
+    return out.reshape(-1)
+
+
+def _deal_partial(sizes: NDArray[np.int64], blocks: int, seed: int) -> NDArray[np.int64]:
+    """Blocks for groups of fewer members: one group after another goes to the least filled blocks, ties at random.
+
+    In rounds: every round has all blocks once, in an order of its own. A group that begins in one round and ends in
+    the next takes from the new one only blocks that it does not have. Groups come in random order, so that being dealt
+    one after the other ties no two of them.
+    """
+    key = hash_key(seed, _PARTIAL)
+    rounds = 0
+    left = np.empty(0, np.int64)
+    out = np.empty(int(sizes.sum()), np.int64)
+    starts = np.cumsum(sizes) - sizes
+    for group in absorb(hash_key(seed, _ORDER), np.arange(len(sizes))).argsort().tolist():
+        mine = out[starts[group] : starts[group] + sizes[group]]
+        taken, left = left[: len(mine)], left[len(mine) :]
+        mine[: len(taken)] = taken
+        if missing := len(mine) - len(taken):
+            fresh = absorb(key, np.arange(rounds * blocks, (rounds + 1) * blocks)).argsort()
+            rounds += 1
+            chosen = np.flatnonzero(~np.isin(fresh, taken))[:missing]
+            mine[len(taken) :] = fresh[chosen]
+            left = np.delete(fresh, chosen)
+    return out
