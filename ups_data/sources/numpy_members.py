@@ -12,13 +12,17 @@ from ups_data.errors import UpsDataError
 
 
 class Member(Protocol):
-    """An array in a file; `array[i, a:b]` and the like read what they ask for."""
+    """An array in a file; each method reads what it returns and no more."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
 
     def rows(self, lead: int, start: int, stop: int) -> np.ndarray:
         """`array[lead, start:stop]`."""
+        ...
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """`array[start:stop]`."""
         ...
 
     def whole(self) -> np.ndarray: ...
@@ -33,6 +37,9 @@ class MappedMember:
 
     def rows(self, lead: int, start: int, stop: int) -> np.ndarray:
         return self._array[lead, start:stop]
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        return self._array[start:stop]
 
     def whole(self) -> np.ndarray:
         return np.array(self._array)
@@ -61,6 +68,10 @@ class CompressedMember:
         row = int(np.prod(self.shape[2:], dtype=np.int64))
         first = (lead * self.shape[1] + start) * row
         return self._read(first, (stop - start) * row).reshape(stop - start, *self.shape[2:])
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        row = int(np.prod(self.shape[1:], dtype=np.int64))
+        return self._read(start * row, (stop - start) * row).reshape(stop - start, *self.shape[1:])
 
     def whole(self) -> np.ndarray:
         return self._read(0, int(np.prod(self.shape, dtype=np.int64))).reshape(self.shape)
@@ -92,8 +103,8 @@ class _Header:
         self.offset = stream.tell()
 
 
-def map_npy(path: Path) -> MappedMember:
-    """The array of a `.npy` file.
+def map_npy(path: Path) -> np.ndarray:
+    """The array of a `.npy` file, mapped.
 
     Raises:
         UpsDataError: truncated, or of Python objects.
@@ -105,7 +116,7 @@ def map_npy(path: Path) -> MappedMember:
     if not isinstance(array, np.ndarray):
         raise UpsDataError(f"{path}: is not a .npy file: leave out --format or give the right one")
     _check_dtype(path, "the array", array.dtype)
-    return MappedMember(array)
+    return array
 
 
 def open_npz(path: Path) -> dict[str, Member]:
