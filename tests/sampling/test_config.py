@@ -77,7 +77,28 @@ def test_num_drawn_is_what_is_drawn(mode: str, name: str, ratio: float) -> None:
             {"schedule": "linear", "start_ratio": 1.0, "end_ratio": 0.2, "end_epoch": 3, "ratio": 0.1},
             "ratio and schedule 'linear' are both given: leave ratio out",
         ),
-        ({"start_ratio": 1.0}, "start_ratio has no effect on a constant schedule: set schedule to linear or cosine"),
+        ({"start_ratio": 1.0}, "start_ratio has no effect on a constant schedule: set schedule to linear, cosine"),
+        ({"schedule": "step", "start_ratio": 1.0, "end_ratio": 0.2, "end_epoch": 3, "jumps": 0}, "jumps is 0: give at"),
+        ({"schedule_unit": "steps"}, "schedule_unit 'steps' is not known: did you mean 'step'\\?"),
+        ({"importance_metric": "grad"}, "importance_metric 'grad' is not known: did you mean 'gradient'\\?"),
+        ({"importance_floor": 0}, "importance_floor is 0: give a number above 0 and at most 1"),
+        ({"off_grid": True, "mode": "lattice"}, "off_grid takes points off the grid that mode 'lattice' promises"),
+        ({"off_grid": True, "mode_schedule": {3: "lattice"}}, "off_grid takes points off the grid"),
+        ({"mode": {}}, "mode is empty"),
+        ({"mode": {"uniform": 0.5, "stratifed": 0.5}}, "mode 'stratifed' is not known: did you mean 'stratified'\\?"),
+        (
+            {"mode": {"uniform": 0.5, "lattice": 0.5}},
+            "mode 'lattice' cannot be part of a mixture: mix importance, stra",
+        ),
+        ({"mode": {"uniform": 0.5, "stratified": 0.4}}, "the shares of mode's mixture add up to 0.9: make them add up"),
+        ({"mode": {"uniform": 1.5, "stratified": -0.5}}, "mode 'uniform' has share 1.5 of a mixture: give a number"),
+        ({"mode": {"uniform": True}}, "mode 'uniform' has share True of a mixture"),
+        ({"mode": ["uniform", "stratified"]}, r"mode is \['uniform', 'stratified'\]: give a mapping, or pairs"),
+        ({"mode": 3}, "mode 3 is not known"),
+        ({"mode_schedule": "importance"}, "mode_schedule is 'importance': give first epochs and modes"),
+        ({"mode_schedule": {-1: "uniform"}}, "mode_schedule has epoch -1: give whole numbers from 0 on"),
+        ({"mode_schedule": {1.5: "uniform"}}, "mode_schedule has epoch 1.5: give whole numbers from 0 on"),
+        ({"mode_schedule": {5: "unifrm"}}, "mode 'unifrm' is not known: did you mean 'uniform'\\?"),
         ({"rato": 0.1}, "option 'rato' is not known: did you mean 'ratio'\\?"),
         ({"zzz": 0.1}, "option 'zzz' is not known: options are ratio, num_queries"),
     ],
@@ -112,8 +133,20 @@ def test_random_is_uniform() -> None:
     assert QuerySampling(mode="random") == QuerySampling(mode="uniform")
 
 
-def test_survives_pickle_json_and_a_larger_model() -> None:
-    sampling = QuerySampling(schedule="linear", start_ratio=1.0, end_ratio=0.2, end_epoch=3, mode="stratified")
+ALL_OPTIONS = {
+    "a ramp": {"schedule": "linear", "start_ratio": 1.0, "end_ratio": 0.2, "end_epoch": 3, "mode": "stratified"},
+    "modes": {
+        "ratio": 0.1,
+        "mode": {"stratified": 0.7, "importance": 0.3},
+        "mode_schedule": {20: "importance", 4: {"uniform": 0.25, "stratified": 0.75}},
+        "importance_metric": "error",
+    },
+}
+
+
+@pytest.mark.parametrize("options", ALL_OPTIONS.values(), ids=ALL_OPTIONS)
+def test_survives_pickle_json_and_a_larger_model(options: dict) -> None:
+    sampling = QuerySampling(**options)
     assert pickle.loads(pickle.dumps(sampling)) == sampling
     assert QuerySampling.model_validate_json(sampling.model_dump_json()) == sampling
     assert hash(QuerySampling(**sampling.model_dump())) == hash(sampling)
@@ -135,3 +168,38 @@ def test_pickled_domain_draws_the_same() -> None:
     domain, sampling = grid(17, 10), QuerySampling(ratio=0.2, mode="stratified")
     copy = pickle.loads(pickle.dumps(domain))
     assert (draw_queries(sampling, copy, keys(4), 0).index == draw_queries(sampling, domain, keys(4), 0).index).all()
+
+
+def test_mixtures_that_say_the_same_are_equal() -> None:
+    one = QuerySampling(mode={"stratified": 0.7, "importance": 0.3})
+    assert one == QuerySampling(mode={"importance": 0.3, "stratified": 0.7})
+    assert one == QuerySampling(mode=[("stratified", 0.7), ("importance", 0.3)])
+    assert QuerySampling(mode={"random": 1}) == QuerySampling(mode="uniform")
+    assert one.uses_importance(0)
+    assert not QuerySampling(mode={"stratified": 0.7, "uniform": 0.3}).uses_importance(0)
+
+
+def test_modes_change_at_their_epochs() -> None:
+    chosen = QuerySampling(
+        ratio=0.1, mode_schedule={20: "importance", 5: {"uniform": 0.5, "stratified": 0.5}, 9: "full"}
+    )
+    mixture = (("stratified", 0.5), ("uniform", 0.5))
+    assert [chosen.mode_at(e) for e in (0, 4.9, 5, 8, 9, 19, 20, 99)] == [
+        "uniform",
+        "uniform",
+        mixture,
+        mixture,
+        "full",
+        "full",
+        "importance",
+        "importance",
+    ]
+    assert [chosen.count(100, e) for e in (8, 9, 19, 20)] == [10, 100, 100, 10]
+    assert [chosen.uses_importance(e) for e in (0, 8, 20)] == [False, False, True]
+    assert QuerySampling(mode_schedule={0: "stratified"}).mode_at(0) == "stratified"
+    assert QuerySampling(mode_schedule={"3": "stratified"}).mode_at(3) == "stratified"  # as JSON and YAML may have it
+
+
+def test_as_lattice() -> None:
+    chosen = QuerySampling(ratio=0.25, mode_schedule={3: "importance"}, off_grid=True).as_lattice()
+    assert chosen == QuerySampling(ratio=0.25, mode="lattice")

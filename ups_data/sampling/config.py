@@ -10,9 +10,9 @@ from ups_data.errors import UpsDataError
 from ups_data.sampling import schedule as schedules
 from ups_data.sampling.domain import Domain
 from ups_data.sampling.lattice import lattice_shape
+from ups_data.sampling.modes import Mixture, Mode, ModeSchedule, known, mode_at, parse_mode, parse_mode_schedule
 
-Mode = Literal["full", "uniform", "stratified", "lattice", "blocks"]
-ALIASES = {"random": "uniform"}
+SCHEDULES = ", ".join(s for s in get_args(schedules.Schedule) if s != "constant")
 
 
 class QuerySampling(BaseModel):
@@ -26,11 +26,23 @@ class QuerySampling(BaseModel):
         ratio: queries ÷ points, in (0, 1].
         num_queries: queries per sample, where their number should not depend on N.
         mode: `full`, `uniform` (without replacement; alias `random`), `stratified` (one jittered point per tile),
-            `lattice` (a randomly offset coarse grid), or `blocks` (whole stored blocks, so that only those are read).
-        schedule: `constant`, `linear` or `cosine` in the epoch, from `start_ratio` at `start_epoch` to `end_ratio` at
-            `end_epoch`.
+            `lattice` (a randomly offset coarse grid), `blocks` (whole stored blocks, so that only those are read), or
+            `importance` (tiles by their importance, points uniformly inside, with weights that undo the preference); or
+            a mixture of `uniform`, `stratified` and `importance`, as `{"stratified": 0.7, "importance": 0.3}`.
+        mode_schedule: first epoch → mode, as `{0: "uniform", 20: "importance"}`; `mode` holds before the first.
+        schedule: `constant`, `linear`, `cosine`, `exponential` or `step`, from `start_ratio` at `start_epoch` to
+            `end_ratio` at `end_epoch` (formulae: `ups_data.sampling.schedule.ratio_at`). Before `start_epoch` a
+            constant schedule draws every point, the others draw `start_ratio`.
+        schedule_unit: `epoch`, the ratio is constant during an epoch; or `step`, it moves on with every step: the
+            epoch is then given as epoch + step ÷ steps per epoch.
+        jumps: of schedule `step`, how many equal jumps lead from the start to the end.
         query_multiple: Q is rounded to the nearest multiple of this, so that compiled models see few shapes (`lattice`
             draws the grid nearest to that number).
+        off_grid: on grids, move every drawn point to a random place in its cell (see `Draw.offset`); its target is
+            interpolated. For training that should not lock to the lattice.
+        importance_metric: of mode `importance`: `gradient` or `variance` of the data, or `error`, the model's own.
+        importance_floor: share of the queries that `importance` spreads evenly, in (0, 1]; so every point can be drawn
+            and no weight exceeds 1 / floor.
 
     Raises:
         UpsDataError: one line that names the option, what is wrong with it and what to give instead.
@@ -40,13 +52,19 @@ class QuerySampling(BaseModel):
 
     ratio: float | None = None
     num_queries: int | None = None
-    mode: Mode = "uniform"
+    mode: Mode | Mixture = "uniform"
+    mode_schedule: ModeSchedule | None = None
     schedule: schedules.Schedule = "constant"
+    schedule_unit: Literal["epoch", "step"] = "epoch"
     start_ratio: float | None = None
     end_ratio: float | None = None
     start_epoch: int = 0
     end_epoch: int | None = None
+    jumps: int = 4
     query_multiple: int = 1
+    off_grid: bool = False
+    importance_metric: Literal["gradient", "variance", "error"] = "gradient"
+    importance_floor: float = 0.1
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -57,21 +75,26 @@ class QuerySampling(BaseModel):
     @field_validator("mode", mode="before")
     @classmethod
     def _known_mode(cls, mode: Any) -> Any:
-        return _known("mode", ALIASES.get(mode, mode) if isinstance(mode, str) else mode, get_args(Mode))
+        return parse_mode(mode)
 
-    @field_validator("schedule", mode="before")
+    @field_validator("mode_schedule", mode="before")
     @classmethod
-    def _known_schedule(cls, schedule: Any) -> Any:
-        return _known("schedule", schedule, get_args(schedules.Schedule))
+    def _known_modes(cls, mode_schedule: Any) -> Any:
+        return parse_mode_schedule(mode_schedule)
 
-    @field_validator("ratio", "start_ratio", "end_ratio")
+    @field_validator("schedule", "schedule_unit", "importance_metric", mode="before")
+    @classmethod
+    def _known_name(cls, name: Any, info: Any) -> Any:
+        return known(info.field_name, name, get_args(cls.model_fields[info.field_name].annotation))
+
+    @field_validator("ratio", "start_ratio", "end_ratio", "importance_floor")
     @classmethod
     def _ratio_in_range(cls, ratio: float | None, info: Any) -> float | None:
         if ratio is not None and not 0 < ratio <= 1:
             raise ValueError(f"{info.field_name} is {ratio:g}: give a number above 0 and at most 1")
         return ratio
 
-    @field_validator("num_queries", "query_multiple")
+    @field_validator("num_queries", "query_multiple", "jumps")
     @classmethod
     def _positive(cls, number: int | None, info: Any) -> int | None:
         if number is not None and number < 1:
@@ -82,11 +105,13 @@ class QuerySampling(BaseModel):
     def _consistent(self) -> "QuerySampling":
         if self.ratio is not None and self.num_queries is not None:
             raise ValueError(f"ratio={self.ratio:g} and num_queries={self.num_queries} are both given: leave one out")
+        if self.off_grid and "lattice" in self.modes:
+            raise ValueError("off_grid takes points off the grid that mode 'lattice' promises: leave one of them out")
         ramp = {"start_ratio": self.start_ratio, "end_ratio": self.end_ratio, "end_epoch": self.end_epoch}
         if self.schedule == "constant":
             given = [name for name, value in ramp.items() if value is not None]
             if given:
-                raise ValueError(f"{given[0]} has no effect on a constant schedule: set schedule to linear or cosine")
+                raise ValueError(f"{given[0]} has no effect on a constant schedule: set schedule to {SCHEDULES}")
             return self
         missing = [name for name, value in ramp.items() if value is None]
         if missing:
@@ -98,32 +123,55 @@ class QuerySampling(BaseModel):
             raise ValueError(f"end_epoch {self.end_epoch} is before start_epoch {self.start_epoch}: swap them")
         return self
 
-    def ratio_at(self, epoch: int) -> float:
-        """The ratio that one epoch asks for (before rounding to whole points).
+    @property
+    def modes(self) -> tuple[Mode | Mixture, ...]:
+        """Every mode that some epoch may use."""
+        return (self.mode, *(mode for _, mode in self.mode_schedule or ()))
+
+    def mode_at(self, epoch: float) -> Mode | Mixture:
+        """The mode of one epoch."""
+        return mode_at(self.mode, self.mode_schedule, epoch)
+
+    def uses_importance(self, epoch: float) -> bool:
+        """Whether one epoch's mode looks at the importance of tiles."""
+        mode = self.mode_at(epoch)
+        return mode == "importance" or (isinstance(mode, tuple) and "importance" in dict(mode))
+
+    def as_lattice(self) -> "QuerySampling":
+        """The same numbers of points, in mode `lattice` at every epoch."""
+        return self.model_copy(update={"mode": "lattice", "mode_schedule": None, "off_grid": False})
+
+    def ratio_at(self, epoch: float) -> float:
+        """The ratio asked for (before rounding to whole points).
+
+        Args:
+            epoch: the epoch, or epoch + step ÷ steps per epoch, of which `schedule_unit="epoch"` looks at the whole
+                part only.
 
         Raises:
             UpsDataError: where `num_queries` is given, so that the ratio depends on N: use `count`.
         """
-        if self.mode == "full":
+        if self._draws_all(epoch):
             return 1.0
         if self.num_queries is not None:
             raise UpsDataError("QuerySampling: num_queries is given, so there is no ratio: call count()")
         if self.start_ratio is None or self.end_ratio is None or self.end_epoch is None:
             return 1.0 if self.ratio is None else self.ratio
+        moment = epoch if self.schedule_unit == "step" else math.floor(epoch)
         return schedules.ratio_at(
-            self.schedule, epoch, self.start_ratio, self.end_ratio, self.start_epoch, self.end_epoch
+            self.schedule, moment, self.start_ratio, self.end_ratio, self.start_epoch, self.end_epoch, self.jumps
         )
 
-    def count(self, num_points: int, epoch: int) -> int:
+    def count(self, num_points: int, epoch: float) -> int:
         """Q, the number of queries asked for: max(1, round(ratio · N)), exactly N at ratio 1.
 
         Rounded to the nearest multiple of `query_multiple`, at least one multiple and never above N. `lattice` may
-        draw a few more or fewer: see `num_drawn`.
+        draw a few more or fewer: see `num_drawn`. `epoch` may be fractional, see `ratio_at`.
 
         Raises:
             UpsDataError: where more queries are asked for than there are points.
         """
-        if self.mode == "full":
+        if self._draws_all(epoch):
             return num_points
         if self.num_queries is not None:
             if self.num_queries > num_points:
@@ -140,20 +188,16 @@ class QuerySampling(BaseModel):
         nearest = math.floor(queries / multiple + 0.5) * multiple
         return min(max(nearest, multiple), num_points // multiple * multiple)
 
-    def num_drawn(self, domain: Domain, epoch: int) -> int:
+    def num_drawn(self, domain: Domain, epoch: float) -> int:
         """The number of points that `draw_queries` returns per sample."""
         queries = self.count(domain.num_points, epoch)
-        if self.mode == "lattice" and queries < domain.num_points:
+        if self.mode_at(epoch) == "lattice" and queries < domain.num_points:
             return math.prod(lattice_shape(domain, queries))
         return queries
 
-
-def _known(option: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    if value in allowed:
-        return value
-    near = difflib.get_close_matches(str(value), [*allowed, *ALIASES] if option == "mode" else allowed, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"{option} {value!r} is not known: {hint}Give one of {', '.join(allowed)}")
+    def _draws_all(self, epoch: float) -> bool:
+        before_start = self.schedule == "constant" and math.floor(epoch) < self.start_epoch
+        return before_start or self.mode_at(epoch) == "full"
 
 
 def _them(names: list[str]) -> str:

@@ -24,6 +24,7 @@ class Domain:
         num_points: N, 1 to 2^31 - 1.
         grid_shape: the grid's shape in array order, where the points form a grid; points are numbered row-major.
         coords: `(N, d)` coordinates of a point set (needed for `stratified` on point sets only).
+        periodic: of a grid, whether each axis goes round; default: none does. Matters for off-grid draws only.
         blocks: how the points are stored, where they are dealt into blocks (needed for mode `blocks`).
 
     Raises:
@@ -34,6 +35,7 @@ class Domain:
     grid_shape: tuple[int, ...] | None = None
     coords: NDArray[np.floating] | None = None
     blocks: Blocks | None = None
+    periodic: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_points < MAX_POINTS:
@@ -42,6 +44,10 @@ class Domain:
             raise UpsDataError(f"domain's grid {tuple(self.grid_shape)} does not have {self.num_points} points")
         if self.coords is not None and (self.coords.ndim != 2 or len(self.coords) != self.num_points):
             raise UpsDataError(f"domain's coordinates have shape {self.coords.shape}: give ({self.num_points}, d)")
+        if not self.periodic:
+            object.__setattr__(self, "periodic", (False,) * len(self.grid_shape or ()))
+        if len(self.periodic) != len(self.grid_shape or ()):
+            raise UpsDataError(f"domain's grid {self.grid_shape} has other axes than periodic={self.periodic}")
         if self.blocks is not None and self.blocks.num_points != self.num_points:
             raise UpsDataError(f"domain has {self.num_points} points, its blocks hold {self.blocks.num_points}")
 
@@ -61,7 +67,9 @@ class Domain:
         elif self.coords is not None:
             curve = _point_curve(self.coords)
         else:
-            raise UpsDataError("domain has neither a grid shape nor coordinates: mode 'stratified' needs one of them")
+            raise UpsDataError(
+                "domain has neither a grid shape nor coordinates: modes 'stratified' and 'importance' need one of them"
+            )
         curve.setflags(write=False)
         return curve
 

@@ -26,15 +26,19 @@ def draw_stratified(domain: Domain, keys: NDArray[np.uint64], count: int) -> Dra
     Returns:
         index `(B, Q)` in the curve's order, weight None.
     """
-    total = domain.num_points
+    return Draw(domain.curve.take(jittered(keys, count, domain.num_points), mode="clip"))
+
+
+def jittered(keys: NDArray[np.uint64], count: int, total: int) -> NDArray[np.int64]:
+    """One place, uniform, from each of `count` segments of a curve of `total` places: `(B, count)` int64."""
     bounds = np.arange(count + 1, dtype=np.int64) * total // count
     if total % count == 0:
-        index = random_integers(keys, count, total // count)
-        index += bounds[:-1]
-        return Draw(domain.curve.take(index, mode="clip"))
-    index = random_integers(keys, count, np.diff(bounds), counter0=1)
-    index += bounds[:-1]
-    index += random_integers(keys, 1, total)  # counter 0: the shift
-    around = index.view(np.uint64)  # unsigned, so that what has not passed the end becomes huge by subtracting N
+        place = random_integers(keys, count, total // count)
+        place += bounds[:-1]
+        return place
+    place = random_integers(keys, count, np.diff(bounds), counter0=1)
+    place += bounds[:-1]
+    place += random_integers(keys, 1, total)  # counter 0: the shift
+    around = place.view(np.uint64)  # unsigned, so that what has not passed the end becomes huge by subtracting N
     np.minimum(around, around - np.uint64(total), out=around)
-    return Draw(domain.curve.take(index, mode="clip"))
+    return place
