@@ -162,6 +162,35 @@ def write_cars_pt(path: Path, *, points: tuple[int, ...] = (7, 9)) -> list[dict[
     return cars
 
 
+def write_lagrangebench(
+    path: Path, *, points: tuple[int, ...] = (7, 9), frames: int = 5, dim: int = 2, **others: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+    """A group per trajectory, `00000` …: `position` [T,N,D], `particle_type` [N], and `others` in every group."""
+    groups = {}
+    with h5py.File(path, "w") as file:
+        for number, n in enumerate(points):
+            key = f"{number:05d}"
+            position, kind = values(frames, n, dim, seed=number), np.arange(n) % 3
+            groups[key] = {"position": position, "particle_type": kind, **others}
+            for name, array in groups[key].items():
+                file[f"{key}/{name}"] = array
+    return groups
+
+
+def write_case(folder: Path, ending: str = ".pt", **arrays: np.ndarray) -> dict[str, np.ndarray]:
+    """A file for each array, `.npy` or of torch.save, under its name; `frame_3_u` as `00000003_u`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        if name.startswith("frame_"):
+            number, name = name.removeprefix("frame_").split("_", 1)
+            name = f"{int(number):08d}_{name}"
+        if ending == ".npy":
+            np.save(folder / f"{name}.npy", array)
+        else:
+            torch.save(torch.from_numpy(np.array(array)), folder / f"{name}{ending}")
+    return arrays
+
+
 def truncate(path: Path, share: float = 0.5) -> None:
     """Cuts a file short, as an interrupted download does."""
     data = path.read_bytes()

@@ -19,6 +19,8 @@ WRITERS = {
     "darcy_pt": (files.write_darcy_pt, "neuraloperator"),
     "burgers_pt": (files.write_burgers_pt, "neuraloperator"),
     "cars_pt": (files.write_cars_pt, "neuraloperator"),
+    "cloud": (lambda path: files.write_npz(path, u=files.values(5), pos=files.values(5, 2)), "npz"),
+    "particles": (files.write_lagrangebench, "lagrangebench"),
 }
 
 
@@ -46,6 +48,7 @@ def test_a_user_block_before_hdf5(tmp_path):
     [
         *(("npy", "pdebench"), ("tensor", "npy"), ("npy", "npz"), ("npz", "npy")),
         *(("npz", "neuraloperator"), ("darcy_pt", "npz"), ("tensor", "neuraloperator")),
+        *(("npy", "cases"), ("npz", "lagrangebench"), ("particles", "npz")),
     ],
 )
 def test_a_format_that_is_asked_for_overrides_what_is_found(tmp_path, name, format):
@@ -74,7 +77,7 @@ def _hdf5(path):
         (lambda path: path.write_bytes(b""), "empty"),
         (lambda path: None, "no such file"),
         (lambda path: files.write_tensor(path, count=0), "no trajectory"),
-        (lambda path: path.mkdir(), "a folder with nothing in it"),
+        (lambda path: path.mkdir(), "a folder that holds no data: add files"),
     ],
 )
 def test_what_is_unknown_is_named_in_one_line(tmp_path, write, message):
@@ -86,43 +89,8 @@ def test_what_is_unknown_is_named_in_one_line(tmp_path, write, message):
 
 
 def test_an_unknown_format_is_named_with_the_known_ones(tmp_path):
-    with pytest.raises(UpsDataError, match=r"'pdebunch'.*pdebench, npy, npz, neuraloperator"):
+    with pytest.raises(UpsDataError, match=r"'pdebunch'.*lagrangebench, pdebench, npy, npz, neuraloperator, cases"):
         open_source(tmp_path, "pdebunch")
-
-
-def test_folders_are_splits(tmp_path):
-    for folder, name in (("train", "b.h5"), ("train", "a.h5"), ("val", "a.h5"), ("test", "a")):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        files.write_groups(tmp_path / folder / name, keys=("0003", "0005"), frames=4 if name == "a" else 5)
-    (tmp_path / "train" / "stats.yaml").write_text("mean: 0")
-    (tmp_path / "train" / ".hidden").write_text("x")
-    source = open_source(tmp_path)
-    assert (source.format, len(source)) == ("pdebench", 8)
-    assert source.splits() == ["train"] * 4 + ["valid"] * 2 + ["test"] * 2
-    trajectories = list(source)
-    assert [t.split for t in trajectories] == source.splits()
-    assert [t.source.removeprefix(f"{tmp_path}/") for t in trajectories[::2]] == [
-        "train/a.h5",
-        "train/b.h5",
-        "val/a.h5",
-        "test/a",
-    ]
-    assert [t.key for t in trajectories] == ["0003", "0005"] * 4
-
-
-def test_a_folder_of_splits_leaves_no_gaps(tmp_path):
-    (tmp_path / "train").mkdir()
-    with pytest.raises(UpsDataError, match="no data"):
-        open_source(tmp_path)
-    files.write_tensor(tmp_path / "train" / "a")
-    (tmp_path / "train" / "b").write_bytes(b"junk")
-    with pytest.raises(UpsDataError, match="no reader knows"):
-        open_source(tmp_path)
-    (tmp_path / "train" / "b").unlink()
-    (tmp_path / "valid").mkdir()
-    (tmp_path / "val").mkdir()
-    with pytest.raises(UpsDataError, match="valid and val"):
-        open_source(tmp_path)
 
 
 def test_only_files_of_torch_import_torch():

@@ -5,8 +5,10 @@ from typing import Any
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
+from ups_data.sources.case import CaseSource
 from ups_data.sources.content import look_inside
-from ups_data.sources.folder import FolderSource
+from ups_data.sources.folder import open_folder
+from ups_data.sources.lagrangebench import LagrangebenchSource
 from ups_data.sources.neuraloperator import NeuraloperatorSource
 from ups_data.sources.numpy_files import NpySource, NpzSource
 from ups_data.sources.pdebench import PdebenchSource
@@ -16,12 +18,13 @@ __all__ = ["FORMATS", "ArrayLike", "Axis", "Source", "Trajectory", "open_source"
 
 # name → class; each is constructed from a path and tells by `recognises(content)` whether a file is its own
 FORMATS: dict[str, Any] = {
-    source.format: source for source in (PdebenchSource, NpySource, NpzSource, NeuraloperatorSource)
+    source.format: source
+    for source in (LagrangebenchSource, PdebenchSource, NpySource, NpzSource, NeuraloperatorSource, CaseSource)
 }
 
 
 def open_source(path: str | Path, format: str | None = None) -> Source:
-    """The simulations at `path`: a file, or a folder of files in `train/`, `valid/` and `test/`.
+    """The simulations at `path`: a file, or a folder as `open_folder` says.
 
     The format is recognised from what the file holds, never from its extension.
 
@@ -37,7 +40,9 @@ def open_source(path: str | Path, format: str | None = None) -> Source:
     if not path.exists():
         raise UpsDataError(f"{path}: no such file or folder: check the path")
     if path.is_dir():
-        return FolderSource(path, lambda file: open_source(file, format))
+        return open_folder(path, lambda file: open_source(file, format), format)
+    if format == CaseSource.format:
+        raise UpsDataError(f"{path}: is a file; {format} are folders with a file per field: give their folder")
     source = FORMATS[format](path) if format is not None else _recognise(path)
     if len(source) == 0:
         raise UpsDataError(f"{path}: holds no trajectory: give a file with at least one")

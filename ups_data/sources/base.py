@@ -6,6 +6,7 @@ from typing import Protocol
 from ups_data.trajectory import Trajectory
 
 AXIS_NAMES = ("x", "y", "z")
+SPLITS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}  # name of a file or folder → split
 
 
 class Source(Protocol):

@@ -4,6 +4,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
+
 from ups_data.errors import UpsDataError
 from ups_data.sources.hdf5 import opened
 
@@ -20,10 +22,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Content:
-    """`kind`: a key of KINDS. `keys`: the names at the top of the file, empty where its kind has none."""
+    """`kind`: a key of KINDS. `keys`: the names at the top of the file, empty where its kind has none.
+
+    `inside`: the names in the first group of an HDF5 file.
+    """
 
     kind: str
     keys: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         shown = ", ".join(self.keys[:8]) + (", …" if len(self.keys) > 8 else "")
@@ -50,7 +56,9 @@ def look_inside(path: Path) -> Content:
     # a user block may put the signature at 512, 1024, 2048 …; simulations leave it out, other tools may not
     if any(head[at:].startswith(HDF5_SIGNATURE) for at in (0, 512, 1024, 2048)):
         with opened(path) as hdf5:
-            return Content("hdf5", tuple(hdf5.keys()))
+            keys = tuple(hdf5.keys())
+            first = hdf5[keys[0]] if keys else None
+            return Content("hdf5", keys, tuple(first.keys()) if isinstance(first, h5py.Group) else ())
     if head.startswith(b"\x93NUMPY"):
         return Content("npy")
     if head.startswith(b"PK"):
