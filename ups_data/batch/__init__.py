@@ -1,11 +1,15 @@
 """`QueryBatch` and `query_collate`: from samples to what a training step receives."""
 
 from ups_data.batch.collate import collate_block, draw_block, part_of_draws, query_collate
+from ups_data.batch.frames import Frames
+from ups_data.batch.pieces import Pieces
 from ups_data.batch.samples import Recipe, Sample, SampleBlock
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 
 __all__ = [
     "EncoderInput",
+    "Frames",
+    "Pieces",
     "QueryBatch",
     "QuerySet",
     "Recipe",

@@ -1,16 +1,18 @@
 """`query_collate`: draw the queries of a whole batch, and make the only copy."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ups_data.batch.frames import Frames, RepeatedFrame
 from ups_data.batch.samples import TORCH_DTYPES, Memory, Sample, SampleBlock, stack
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 from ups_data.sampling import Draw, QuerySampling, Stream, draw_queries, sample_keys
 
-Frames = dict[str, list[np.ndarray]]
 Draws = Mapping[Stream, Draw]
 
 
@@ -18,7 +20,7 @@ def query_collate(samples: Sequence[Sample]) -> QueryBatch:
     """Make a batch of samples of one `QueryDataset` and one epoch.
 
     Raises:
-        UpsDataError: the sampling asks for more points than there are.
+        UpsDataError: the sampling asks for more points than there are, or stored bytes are damaged.
     """
     return collate_block(stack(samples))
 
@@ -31,12 +33,12 @@ def collate_block(block: SampleBlock, draws: Draws | None = None) -> QueryBatch:
     if recipe.inputs is None:
         inputs = _dense_input(block)
     else:
-        drawn = _query_set(block, draws[Stream.INPUTS], last_input)
+        drawn = _query_set(block, draws[Stream.INPUTS], last_input, block.input_coords)
         inputs = EncoderInput(fields=drawn.values, coords=drawn.coords, grid_shape=drawn.grid_shape)
     sets = {
-        Stream.INPUT_QUERIES: (last_input, inputs),
-        Stream.TARGET_QUERIES: (block.targets, None),
-        Stream.LATTICE_QUERIES: ({}, None),
+        Stream.INPUT_QUERIES: (last_input, block.input_coords, inputs),
+        Stream.TARGET_QUERIES: (block.targets, block.target_coords, None),
+        Stream.LATTICE_QUERIES: ({}, None, None),
     }
     queries = {s: _query_set(block, draws[s], *sets[s]) for s in sets if s in draws}
     dt = torch.from_numpy(block.dt.astype(np.float32))
@@ -86,77 +88,103 @@ def part_of_draws(draws: Draws, size: int, start: int, stop: int) -> dict[Stream
     for stream, draw in draws.items():
         per_sample = len(draw.index) // size
         rows = slice(start * per_sample, stop * per_sample)
-        weight = None if draw.weight is None else draw.weight[rows]
-        parts[stream] = Draw(draw.index[rows], weight, draw.grid_shape)
+        parts[stream] = _with_rows(draw, {name: array[rows] for name, array in _rows(draw).items()})
     return parts
 
 
 def _joined(draws: list[Draw]) -> Draw:
-    index = np.concatenate([d.index for d in draws])
-    weights = [d.weight for d in draws if d.weight is not None]
-    return Draw(index, np.concatenate(weights) if weights else None, draws[0].grid_shape)
+    """The rows of several draws; rows of blocks are filled up with -1."""
+    columns = {name: [_rows(d)[name] for d in draws] for name in _rows(draws[0])}
+    if "blocks" in columns:
+        most = max(rows.shape[1] for rows in columns["blocks"])
+        columns["blocks"] = [
+            np.pad(rows, ((0, 0), (0, most - rows.shape[1])), constant_values=-1) for rows in columns["blocks"]
+        ]
+    return _with_rows(draws[0], {name: np.concatenate(arrays) for name, arrays in columns.items()})
 
 
-def _last(frames: list[np.ndarray], samples: int) -> list[np.ndarray]:
+def _rows(draw: Draw) -> dict[str, np.ndarray]:
+    """What a draw has one row of for each frame."""
+    values = {f.name: getattr(draw, f.name) for f in fields(draw)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def _with_rows(draw: Draw, rows: dict[str, Any]) -> Draw:
+    return replace(draw, **rows)
+
+
+def _last(frames: Frames, samples: int) -> Frames:
     """Each sample's last frame."""
     steps = len(frames) // samples
-    return frames[steps - 1 :: steps]
+    return frames if steps == 1 else frames.part(steps - 1, len(frames), steps)
 
 
 def _dense_input(block: SampleBlock) -> EncoderInput:
-    fields = {}
+    values = {}
     for name, frames in block.inputs.items():
         steps = len(frames) // len(block)
-        fields[name] = _copied(frames, (len(block), steps) if steps > 1 else (len(block),), block.recipe.memory)
-    return EncoderInput(fields=fields, coords=_dense_coords(block), grid_shape=block.domains[0].grid_shape)
+        lead = (len(block), steps) if steps > 1 else (len(block),)
+        values[name] = _copied(frames, lead, block)
+    return EncoderInput(
+        fields=values, coords=_dense_coords(block, block.input_coords), grid_shape=block.domains[0].grid_shape
+    )
 
 
-def _query_set(block: SampleBlock, draw: Draw, frames: Frames, dense: EncoderInput | None = None) -> QuerySet:
+def _query_set(
+    block: SampleBlock,
+    draw: Draw,
+    fields: Mapping[str, Frames],
+    coords: Frames | None,
+    dense: EncoderInput | None = None,
+) -> QuerySet:
     """Gather the frames' values and coordinates at the points drawn.
 
     Args:
-        frames: field → one frame for each row of the draw.
+        fields: field → one frame for each row of the draw.
+        coords: positions likewise, None where the domain has them.
         dense: the encoder's input, whose tensors are these very frames where all points are drawn.
     """
-    memory, domain = block.recipe.memory, block.domains[0]
-    steps = len(draw.index) // len(block)
-    lead = (len(block),) if steps == 1 else (len(block), steps)
-    queries = draw.index.shape[-1]
-    if queries == domain.num_points and draw.index.strides[0] == 0:  # every point, in order
-        return _full_query_set(block, lead, frames, dense)
-
-    values = {}
-    for name, of_field in frames.items():
-        tensor = memory.tensor((*lead, queries, of_field[0].shape[-1]), TORCH_DTYPES[of_field[0].dtype.name])
-        out = tensor.numpy().reshape(len(of_field), queries, -1)
-        for frame, index, row in zip(of_field, draw.index, out, strict=True):
-            # mode="clip" lets numpy write into `out` without a buffer; the indices are in range.
-            frame.take(index, 0, row, "clip")
-        values[name] = tensor
+    rows, queries = draw.index.shape
+    lead = (len(block),) if rows == len(block) else (len(block), rows // len(block))
+    if queries == block.domains[0].num_points and draw.index.strides[0] == 0:  # every point, in order
+        return _full_query_set(block, lead, fields, coords, dense)
+    memory = block.recipe.memory
+    positions, place = (coords, draw) if coords is not None else (_coord_table(block, rows), Draw(draw.index))
     weight = torch.ones(()) if draw.weight is None else torch.from_numpy(draw.weight).view(*lead, queries)
     return QuerySet(
-        coords=_gathered_coords(block, draw.index).view(*lead, queries, -1),
-        values=values,
+        coords=_taken(positions, lead, place, memory),
+        values={name: _taken(frames, lead, draw, memory) for name, frames in fields.items()},
         index=torch.from_numpy(draw.index).view(*lead, queries),
         weight=weight.expand(*lead, queries),
         grid_shape=draw.grid_shape,
     )
 
 
-def _full_query_set(block: SampleBlock, lead: tuple[int, ...], frames: Frames, dense: EncoderInput | None) -> QuerySet:
-    """Every point in row-major order: coordinates, index and weight are views that take no memory."""
+def _full_query_set(
+    block: SampleBlock,
+    lead: tuple[int, ...],
+    fields: Mapping[str, Frames],
+    coords: Frames | None,
+    dense: EncoderInput | None,
+) -> QuerySet:
+    """Every point in row-major order: index and weight, and a grid's coordinates, are views that take no memory."""
     points = block.domains[0].num_points
     values = {}
-    for name, of_field in frames.items():
+    for name, frames in fields.items():
         copied = None if dense is None else dense.fields.get(name)
-        if copied is None or copied.shape != (*lead, *of_field[0].shape):
-            copied = _copied(of_field, lead, block.recipe.memory)
+        if copied is None or copied.shape != (*lead, points, frames.channels):
+            copied = _copied(frames, lead, block)
         values[name] = copied
-    coords = _dense_coords(block)
-    if len(lead) > 1:
-        coords = coords[:, None]
+    if dense is not None and dense.coords.shape[-2] == points:
+        positions = dense.coords
+    elif coords is None:
+        positions = _dense_coords(block, None)
+    else:
+        positions = _copied(coords, lead, block)
+    if positions.ndim <= len(lead):
+        positions = positions[:, None]
     return QuerySet(
-        coords=coords.expand(*lead, *coords.shape[-2:]),
+        coords=positions.expand(*lead, *positions.shape[-2:]),
         values=values,
         index=torch.arange(points).expand(*lead, points),
         weight=torch.ones(()).expand(*lead, points),
@@ -164,24 +192,29 @@ def _full_query_set(block: SampleBlock, lead: tuple[int, ...], frames: Frames, d
     )
 
 
-def _copied(frames: list[np.ndarray], lead: tuple[int, ...], memory: Memory) -> Tensor:
+def _copied(frames: Frames, lead: tuple[int, ...], block: SampleBlock) -> Tensor:
     """Whole frames, `(*lead, N, C)`."""
-    tensor = memory.tensor((*lead, *frames[0].shape), TORCH_DTYPES[frames[0].dtype.name])
-    for row, frame in zip(tensor.numpy().reshape(-1, *frames[0].shape), frames, strict=True):
-        np.copyto(row, frame)
+    shape = (block.domains[0].num_points, frames.channels)
+    tensor = block.recipe.memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype.name])
+    frames.copy_to(tensor.numpy().reshape(-1, *shape))
     return tensor
 
 
-def _gathered_coords(block: SampleBlock, index: np.ndarray) -> Tensor:
-    """Coordinates of the points drawn, `(frames, Q, d)`; one gather where the samples share their points."""
-    tables = [np.asarray(d.coords) for d in block.domains]
-    tensor = block.recipe.memory.tensor((*index.shape, tables[0].shape[-1]), torch.float32)
-    for table, at, out in zip(tables, np.split(index, len(tables)), np.split(tensor.numpy(), len(tables)), strict=True):
-        np.take(table, at, axis=0, out=out, mode="clip")
+def _taken(frames: Frames, lead: tuple[int, ...], draw: Draw, memory: Memory) -> Tensor:
+    """The points drawn of each frame, `(*lead, Q, C)`."""
+    shape = (draw.index.shape[-1], frames.channels)
+    tensor = memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype.name])
+    frames.take_to(tensor.numpy().reshape(-1, *shape), draw)
     return tensor
 
 
-def _dense_coords(block: SampleBlock) -> Tensor:
-    """Coordinates of all points, (1, N, d) where the samples share them and (B, N, d) elsewhere."""
-    tables = [np.asarray(d.coords) for d in block.domains]
-    return torch.from_numpy(tables[0][None] if len(tables) == 1 else np.stack(tables))
+def _coord_table(block: SampleBlock, frames: int) -> Frames:
+    """The coordinates that all frames of a grid share."""
+    return RepeatedFrame(np.asarray(block.domains[0].coords, np.float32), frames)
+
+
+def _dense_coords(block: SampleBlock, coords: Frames | None) -> Tensor:
+    """Coordinates of all points, (1, N, d) for a grid and (B, N, d) for point sets."""
+    if coords is None:
+        return torch.from_numpy(np.asarray(block.domains[0].coords)[None])
+    return _copied(coords, (len(block),), block)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ups_data.batch.frames import ArrayFrames, Frames, JoinedFrames
 from ups_data.sampling import Domain, QuerySampling
 
 # Fields are stored as these.
@@ -49,13 +50,15 @@ class Recipe:
 
 @dataclass(slots=True, eq=False)
 class Sample:
-    """One encoder input and its target frames: views, nothing copied yet.
+    """One encoder input and its target frames: nothing copied yet, frames are read when they are indexed.
 
     Attributes:
-        domain: the points, with their coordinates `(N, d)`.
+        domain: the points.
         step: number of the (last) input frame in the trajectory.
         inputs: field → S frames `(N, C)`; one for a static field.
         targets: field → K frames `(N, C)`; one where the input frame is its own target.
+        input_coords, target_coords: positions `(N, d)` of a point set in the (last) input frame and in each target
+            frame; None for a grid.
         target_steps: `(K,)` numbers of the target frames in the trajectory.
         dt: `(K,)` time from the input frame to each target frame.
         params: `(P,)`.
@@ -66,8 +69,10 @@ class Sample:
     trajectory: int
     step: int
     epoch: int
-    inputs: dict[str, list[np.ndarray]]
-    targets: dict[str, list[np.ndarray]]
+    inputs: dict[str, Sequence[np.ndarray]]
+    targets: dict[str, Sequence[np.ndarray]]
+    input_coords: Sequence[np.ndarray] | None
+    target_coords: Sequence[np.ndarray] | None
     target_steps: np.ndarray
     time: float
     dt: np.ndarray
@@ -80,7 +85,7 @@ class SampleBlock:
 
     Attributes:
         domains: one for all samples, or one for each.
-        inputs, targets: field → the samples' frames in one list, sample by sample, step by step.
+        inputs, targets: field → the samples' frames, sample by sample, step by step; coordinates likewise.
         target_steps, dt: `(B, K)`; time: `(B,)`; params: `(B, P)`.
 
     The others are `Sample`'s, `(B,)`.
@@ -92,8 +97,10 @@ class SampleBlock:
     trajectory: np.ndarray
     step: np.ndarray
     target_steps: np.ndarray
-    inputs: dict[str, list[np.ndarray]]
-    targets: dict[str, list[np.ndarray]]
+    inputs: dict[str, Frames]
+    targets: dict[str, Frames]
+    input_coords: Frames | None
+    target_coords: Frames | None
     time: np.ndarray
     dt: np.ndarray
     params: np.ndarray
@@ -115,8 +122,10 @@ class SampleBlock:
             trajectory=self.trajectory[start:stop],
             step=self.step[start:stop],
             target_steps=self.target_steps[start:stop],
-            inputs=self._frames(self.inputs, start, stop),
-            targets=self._frames(self.targets, start, stop),
+            inputs={n: self._frames(f, start, stop) for n, f in self.inputs.items()},
+            targets={n: self._frames(f, start, stop) for n, f in self.targets.items()},
+            input_coords=None if self.input_coords is None else self._frames(self.input_coords, start, stop),
+            target_coords=None if self.target_coords is None else self._frames(self.target_coords, start, stop),
             time=self.time[start:stop],
             dt=self.dt[start:stop],
             params=self.params[start:stop],
@@ -124,27 +133,30 @@ class SampleBlock:
 
     def samples(self) -> list[Sample]:
         """The samples one by one."""
+        parts = [self.part(i, i + 1) for i in range(len(self))]
         return [
             Sample(
-                recipe=self.recipe,
-                domain=self.domains[i % len(self.domains)],
-                trajectory=int(self.trajectory[i]),
-                step=int(self.step[i]),
-                epoch=self.epoch,
-                inputs=self._frames(self.inputs, i, i + 1),
-                targets=self._frames(self.targets, i, i + 1),
-                target_steps=self.target_steps[i],
-                time=float(self.time[i]),
-                dt=self.dt[i],
-                params=self.params[i],
+                recipe=part.recipe,
+                domain=part.domains[0],
+                trajectory=int(part.trajectory[0]),
+                step=int(part.step[0]),
+                epoch=part.epoch,
+                inputs=dict(part.inputs),
+                targets=dict(part.targets),
+                input_coords=part.input_coords,
+                target_coords=part.target_coords,
+                target_steps=part.target_steps[0],
+                time=float(part.time[0]),
+                dt=part.dt[0],
+                params=part.params[0],
             )
-            for i in range(len(self))
+            for part in parts
         ]
 
-    def _frames(self, columns: dict[str, list[np.ndarray]], start: int, stop: int) -> dict[str, list[np.ndarray]]:
+    def _frames(self, frames: Frames, start: int, stop: int) -> Frames:
         """The frames of samples start to stop - 1."""
-        size = len(self)
-        return {n: f[start * (len(f) // size) : stop * (len(f) // size)] for n, f in columns.items()}
+        of_sample = len(frames) // len(self)
+        return frames.part(start * of_sample, stop * of_sample)
 
 
 def stack(samples: Sequence[Sample]) -> SampleBlock:
@@ -158,9 +170,21 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         trajectory=np.array([s.trajectory for s in samples]),
         step=np.array([s.step for s in samples]),
         target_steps=np.array([s.target_steps for s in samples]),
-        inputs={name: [f for s in samples for f in s.inputs[name]] for name in first.inputs},
-        targets={name: [f for s in samples for f in s.targets[name]] for name in first.targets},
+        inputs={name: _joined([s.inputs[name] for s in samples]) for name in first.inputs},
+        targets={name: _joined([s.targets[name] for s in samples]) for name in first.targets},
+        input_coords=_joined_coords([s.input_coords for s in samples]),
+        target_coords=_joined_coords([s.target_coords for s in samples]),
         time=np.array([s.time for s in samples]),
         dt=np.array([s.dt for s in samples]),
         params=np.array([s.params for s in samples]),
     )
+
+
+def _joined(sequences: Sequence[Sequence[np.ndarray]]) -> Frames:
+    """All frames in one sequence; a user's stage may have replaced them by arrays."""
+    return JoinedFrames([f if isinstance(f, Frames) else ArrayFrames(f) for f in sequences])
+
+
+def _joined_coords(sequences: Sequence[Sequence[np.ndarray] | None]) -> Frames | None:
+    given = [s for s in sequences if s is not None]
+    return _joined(given) if given else None

@@ -1,13 +1,13 @@
 """Batches of one pass, made by threads of this process.
 
-The unit of work is a block of a few batches: a thread decodes what the block needs, draws all its points at once and
-copies its batches one after another. So the calls that release the interpreter lock are few and long, and threads meet
+The unit of work is a block of a few batches: a thread draws all its points at once, then reads and copies one batch
+after another. So the calls that release the interpreter lock are few and long, and threads meet
 at the lock as rarely as can be.
 """
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ from ups_data.batch import QueryBatch, SampleBlock, collate_block, draw_block, p
 from ups_data.batch.collate import Draws
 from ups_data.plan import EpochPlan
 from ups_data.stream.reader import SampleReader
-from ups_data.stream.stats import LoaderStats
+from ups_data.stream.stats import StatsInMaking
 from ups_data.stream.switching import quick_switching
 
 # A block is as many batches as stay within these, at least one: long calls, but points that stay in a core's cache
@@ -31,7 +31,7 @@ class Engine:
     """Makes the batches of one pass.
 
     Args:
-        plan: this rank's batches.
+        plan: the numbers of the samples of each batch.
         first: the first of them to make.
         points: points that a sample draws, over all its query sets.
         frame_bytes: decoded bytes of all the frames of a sample.
@@ -43,7 +43,7 @@ class Engine:
     def __init__(
         self,
         reader: SampleReader,
-        plan: EpochPlan,
+        plan: Sequence[np.ndarray] | EpochPlan,
         epoch: int,
         first: int,
         *,
@@ -51,7 +51,7 @@ class Engine:
         frame_bytes: int,
         threads: int,
         ahead: int,
-        stats: LoaderStats,
+        stats: StatsInMaking,
     ) -> None:
         self._reader, self._plan, self._epoch, self._first = reader, plan, epoch, first
         self._threads, self._ahead, self._stats = threads, ahead, stats
@@ -111,17 +111,19 @@ class Engine:
         return [self._plan[batch] for batch in range(start, min(start + self._batches, len(self._plan)))]
 
     def _prepare(self, start: int) -> tuple[SampleBlock, Draws]:
-        """Decode what a block of batches needs and draw its points."""
+        """Look up what a block of batches needs and draw its points."""
         block = self._reader.block(np.concatenate(self._numbers(start)), self._epoch)
         begun = time.perf_counter()
         draws = draw_block(block)
-        self._stats.draw_seconds += time.perf_counter() - begun
+        self._stats.add(draw_seconds=time.perf_counter() - begun)
         return block, draws
 
     def _assemble(self, block: SampleBlock, draws: Draws, begin: int, end: int) -> QueryBatch:
-        begun = time.perf_counter()
+        """Read what a batch needs and copy it."""
+        begun, reading = time.perf_counter(), self._reader.pool.seconds_of_thread()
         batch = collate_block(block.part(begin, end), part_of_draws(draws, len(block), begin, end))
-        self._stats.assemble_seconds += time.perf_counter() - begun
+        reading = self._reader.pool.seconds_of_thread() - reading
+        self._stats.add(assemble_seconds=time.perf_counter() - begun - reading)
         return batch
 
 

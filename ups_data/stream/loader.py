@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,10 @@ from webdataset import DataPipeline, WebLoader
 
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
-from ups_data.plan import EpochPlan
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
-from ups_data.stream.engine import Engine
 from ups_data.stream.stats import LoaderStats
 
 
@@ -30,7 +27,9 @@ class QueryLoader:
 
     Args:
         threads: of this process, None: as many as cores, at most 4; 0: assemble in the calling thread.
-        num_workers: worker processes. They start by `forkserver`, so a script needs `if __name__ == "__main__":`.
+        num_workers: worker processes.
+        multiprocessing_context: how they start, `forkserver` or `spawn` (so a script needs
+            `if __name__ == "__main__":`); never `fork`.
         prefetch: what a thread (blocks of a few batches) or a worker process (batches) has made ahead, at least 1.
 
     The other arguments are `QueryDataset`'s.
@@ -60,7 +59,13 @@ class QueryLoader:
         input_queries: bool = True,
         lattice_queries: bool = False,
         prefetch: int = 2,
+        multiprocessing_context: str = "forkserver",
     ) -> None:
+        if multiprocessing_context not in ("forkserver", "spawn"):
+            raise UpsDataError(
+                f"multiprocessing_context {multiprocessing_context!r}: give 'forkserver' or 'spawn'; threads, and "
+                "zarrs' own, do not survive a fork, and a forked worker would wait for them for ever"
+            )
         if num_workers < 0 or (threads is not None and threads < 0) or prefetch < 1:
             raise UpsDataError(f"num_workers={num_workers}, threads={threads}, prefetch={prefetch}: too small")
         self.dataset = QueryDataset(
@@ -85,9 +90,10 @@ class QueryLoader:
         )
         self._source = self.dataset.source
         self._threads = min(4, os.cpu_count() or 1) if threads is None else threads
-        self._num_workers, self._prefetch = num_workers, prefetch
+        self._num_workers, self._prefetch, self._start_method = num_workers, prefetch, multiprocessing_context
         self._workers: WebLoader | None = None
-        self._stats = LoaderStats()
+        self._handed_out = LoaderStats()
+        self._of_workers: dict[int, LoaderStats] = {}  # what each worker process has told last
         self._progress = (0, 0)  # (epoch, batch) after the last batch that was handed out
 
     @property
@@ -105,13 +111,8 @@ class QueryLoader:
 
     @property
     def stats(self) -> LoaderStats:
-        """Totals since the loader was made; with worker processes, only what the training process sees."""
-        reader = self._source.__dict__.get("reader")
-        if reader is not None:
-            pool = reader.pool
-            self._stats.decoded_chunks, self._stats.decoded_bytes = pool.decoded_chunks, pool.decoded_bytes
-            self._stats.fetch_seconds, self._stats.decode_seconds = reader.fetch_seconds(), pool.decode_seconds
-        return replace(self._stats)
+        """Totals since the loader was made, over all its threads and worker processes."""
+        return sum(self._of_workers.values(), self._handed_out + self._source.stats())
 
     def __len__(self) -> int:
         """Batches of an epoch, the same on every rank."""
@@ -157,15 +158,18 @@ class QueryLoader:
     def __iter__(self) -> Iterator[QueryBatch]:
         epoch, first = start = self._source.epoch, self._source.first_batch
         plan = self._source.plan(epoch)
-        batches = self._from_workers() if self._num_workers else self._from_threads(plan, epoch, first)
+        if self._num_workers:
+            batches = self._from_workers()
+        else:
+            engine = self._source.engine(plan, epoch, first, threads=self._threads, ahead=self._prefetch - 1)
+            batches = iter(engine)
         after = epoch, 0  # a pass that is left early starts over
         try:
             for number in range(first, len(plan)):
                 begun = time.perf_counter()
                 batch = next(batches)
-                self._stats.wait_seconds += time.perf_counter() - begun
-                self._stats.batches += 1
-                self._stats.samples += len(batch)
+                waited = time.perf_counter() - begun
+                self._handed_out += LoaderStats(batches=1, samples=len(batch), wait_seconds=waited)
                 self._progress = (epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0)
                 yield batch
             after = epoch + 1, 0
@@ -173,26 +177,12 @@ class QueryLoader:
             if (self._source.epoch, self._source.first_batch) == start:  # nobody called set_epoch meanwhile
                 self._source.set_epoch(*after)
 
-    def _from_threads(self, plan: EpochPlan, epoch: int, first: int) -> Iterator[QueryBatch]:
-        engine = Engine(
-            self._source.reader,
-            plan,
-            epoch,
-            first,
-            points=self._source.points_drawn(epoch),
-            frame_bytes=self._source.frame_bytes(),
-            threads=self._threads,
-            ahead=self._prefetch - 1,
-            stats=self._stats,
-        )
-        return iter(engine)
-
     def _from_workers(self) -> Iterator[QueryBatch]:
         if self._workers is None:
-            # Never fork: `zarrs` and this loader have threads, which a forked child would wait for in vain. The server
-            # imports torch once, its children then start in no time.
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["__main__", __name__])
+            # The server imports torch once, its children then start in no time.
+            context = multiprocessing.get_context(self._start_method)
+            if self._start_method == "forkserver":
+                context.set_forkserver_preload(["__main__", __name__])
             self._workers = WebLoader(
                 DataPipeline(self._source.batches),
                 batch_size=None,
@@ -201,4 +191,6 @@ class QueryLoader:
                 prefetch_factor=self._prefetch,
                 multiprocessing_context=context,
             )
-        return iter(self._workers)
+        for batch, worker, stats in self._workers:
+            self._of_workers[worker] = stats
+            yield batch

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from concurrent.futures import Future
 
 import numpy as np
@@ -28,12 +29,24 @@ class Pool:
         self.decoded_chunks = 0
         self.decoded_bytes = 0
         self.decode_seconds = 0.0  # over all threads
+        self._mine = threading.local()
 
-    def row(self, array: StoredArray, row: int) -> np.ndarray:
-        """One row of a stored array, read-only by convention."""
-        number, place = divmod(row, array.chunk_rows)
-        chunk = array.chunk(number) if array.mapped else self._chunk(array, number)
-        return chunk[place]
+    def chunks(self, array: StoredArray, numbers: Iterable[int]) -> list[np.ndarray]:
+        """Decoded chunks of a stored array, read-only by convention.
+
+        Raises:
+            UpsDataError: the stored bytes are damaged, or not there.
+        """
+        if array.mapped:
+            return [array.chunk(number) for number in numbers]
+        begun = time.perf_counter()
+        chunks = [self._chunk(array, number) for number in numbers]
+        self._mine.seconds = self.seconds_of_thread() + time.perf_counter() - begun
+        return chunks
+
+    def seconds_of_thread(self) -> float:
+        """What this thread has spent so far on compressed chunks, or on waiting for another thread's."""
+        return getattr(self._mine, "seconds", 0.0)
 
     def _chunk(self, array: StoredArray, number: int) -> np.ndarray:
         key = (array, number)

@@ -1,16 +1,20 @@
 """From numbers of samples to samples: opened shards, a pool, views."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ups_data.batch import Recipe, SampleBlock
+from ups_data.blocks import Blocks
 from ups_data.plan import SampleTable
 from ups_data.sampling import Domain
 from ups_data.schema import Manifest
+from ups_data.shards.reader import StoredArray
 from ups_data.shards.shard import Shard
+from ups_data.stream.frames import StoredFrames
 from ups_data.stream.pool import Pool
 
 # Geometries kept with their space-filling curves; a grid has one.
@@ -47,7 +51,6 @@ class SampleReader:
         # Frames of a sample, counted from its (last) input frame.
         self._before = np.arange(-(input_steps - 1), 1) * dt_stride
         self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
-        self._points = (manifest.num_points, -1)
         self.pool = Pool(pool_bytes)
         self._grid = grid_domain(manifest)
         # The cache belongs to this reader, as its shards do.
@@ -61,32 +64,25 @@ class SampleReader:
         """
         table, chosen = self._table, np.asarray(numbers)
         rows, static_rows, steps = table.row[chosen], table.static_row[chosen], table.step[chosen]
-        numbers_of_shards = table.shard[chosen]
-        shards = [self._shards[s] for s in numbers_of_shards.tolist()]
+        shards, shard = np.unique(table.shard[chosen], return_inverse=True)
+        samples = _Samples([self._shards[s] for s in shards.tolist()], shard, static_rows)
         input_rows, target_rows = rows[:, None] + self._before, rows[:, None] + self._after
-        time = np.empty(len(chosen))
-        target_time = np.empty(target_rows.shape)
-        params = np.empty((len(chosen), len(self._recipe.params)))
-        for number in np.unique(numbers_of_shards):
-            here = numbers_of_shards == number
-            shard = self._shards[number]
-            time[here], target_time[here] = shard.time[rows[here]], shard.time[target_rows[here]]
-            params[here] = shard.params[static_rows[here]]
+        time, target_time = samples.time(input_rows[:, -1:]), samples.time(target_rows)
+        stored = self._stored(samples)
         return SampleBlock(
             recipe=self._recipe,
-            domains=self._domains(numbers_of_shards.tolist(), static_rows.tolist()),
+            domains=self._domains(samples, stored),
             epoch=epoch,
             trajectory=table.trajectory[chosen],
             step=steps,
             target_steps=steps[:, None] + self._after,
-            inputs={n: self._frames(n, shards, input_rows, static_rows) for n in self._input_fields},
-            targets={
-                n: self._frames(n, shards, target_rows, static_rows, repeat=len(self._after))
-                for n in self._target_fields
-            },
-            time=time,
-            dt=target_time - time[:, None],
-            params=params,
+            inputs={n: self._frames(n, samples, input_rows, stored, once=True) for n in self._input_fields},
+            targets={n: self._frames(n, samples, target_rows, stored) for n in self._target_fields},
+            input_coords=self._coords(samples, input_rows[:, -1:], stored),
+            target_coords=self._coords(samples, target_rows, stored),
+            time=time[:, 0],
+            dt=target_time - time,
+            params=samples.params(len(self._recipe.params)),
         )
 
     def fetch_seconds(self) -> float:
@@ -94,27 +90,68 @@ class SampleReader:
         return sum(shard.fetch_seconds() for shard in self._shards)
 
     def _frames(
-        self, field: str, shards: list[Shard], rows: np.ndarray, static_rows: np.ndarray, *, repeat: int = 1
-    ) -> list[np.ndarray]:
-        """Frames `(N, C)` at rows (samples, steps), sample by sample; of a static field, each sample's one `repeat`
-        times."""
+        self, field: str, samples: "_Samples", rows: np.ndarray, stored: list[Blocks | None], *, once: bool = False
+    ) -> StoredFrames:
+        """Frames at rows (samples, steps), sample by sample; of a static field each sample's only one, for every step
+        or `once`."""
         if field in self._static:
-            rows = np.repeat(static_rows[:, None], repeat, axis=1)
-        row, points = self.pool.row, self._points
-        return [
-            row(array, r).reshape(points)
-            for array, of_sample in zip([s.field(field) for s in shards], rows.tolist(), strict=True)
-            for r in of_sample
-        ]
+            rows = np.repeat(samples.trajectory[:, None], 1 if once else rows.shape[1], axis=1)
+        return self._stored_frames([s.field(field) for s in samples.shards], samples, rows, stored)
 
-    def _domains(self, shards: list[int], geometries: list[int]) -> list[Domain]:
+    def _coords(self, samples: "_Samples", rows: np.ndarray, stored: list[Blocks | None]) -> StoredFrames | None:
+        """Positions of the points in the frames at rows (samples, steps); None for a grid."""
+        if self._grid is not None:
+            return None
+        rows = np.repeat(samples.trajectory[:, None], rows.shape[1], axis=1)
+        return self._stored_frames([s.coords for s in samples.shards], samples, rows, stored)
+
+    def _stored_frames(
+        self, arrays: list[StoredArray], samples: "_Samples", rows: np.ndarray, stored: list[Blocks | None]
+    ) -> StoredFrames:
+        steps = rows.shape[1]
+        stored = stored if len(stored) == 1 else [s for s in stored for _ in range(steps)]
+        return StoredFrames(self.pool, arrays, np.repeat(samples.shard, steps), rows.ravel(), stored)
+
+    def _stored(self, samples: "_Samples") -> list[Blocks | None]:
+        """How the points of the samples are stored: one entry for all, or one for each."""
+        return [None]
+
+    def _domains(self, samples: "_Samples", stored: list[Blocks | None]) -> list[Domain]:
         if self._grid is not None:
             return [self._grid]
-        return [self._point_domain(s, g) for s, g in zip(shards, geometries, strict=True)]
+        numbers = samples.shard.tolist(), samples.trajectory.tolist()
+        return [self._point_domain(samples.shards[s], g) for s, g in zip(*numbers, strict=True)]
 
-    def _read_point_domain(self, shard: int, geometry: int) -> Domain:
-        coords = np.array(self.pool.row(self._shards[shard].coords, geometry))
+    def _read_point_domain(self, shard: Shard, geometry: int) -> Domain:
+        frame = StoredFrames(self.pool, [shard.coords], np.zeros(1, np.int64), np.array([geometry]), [None])
+        coords = np.array(frame[0])
         return Domain(num_points=len(coords), coords=coords)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """The shards that some samples come from, the number of each sample's shard among them, and of its trajectory in
+    that shard."""
+
+    shards: list[Shard]
+    shard: np.ndarray
+    trajectory: np.ndarray
+
+    def time(self, rows: np.ndarray) -> np.ndarray:
+        """The times of frames at rows (samples, steps)."""
+        time = np.empty(rows.shape)
+        for number, shard in enumerate(self.shards):
+            here = self.shard == number
+            time[here] = shard.time[rows[here]]
+        return time
+
+    def params(self, count: int) -> np.ndarray:
+        """(samples, count), the parameters of the samples' trajectories."""
+        params = np.empty((len(self.shard), count))
+        for number, shard in enumerate(self.shards):
+            here = self.shard == number
+            params[here] = shard.params[self.trajectory[here]]
+        return params
 
 
 def grid_domain(manifest: Manifest) -> Domain | None:

@@ -1,21 +1,25 @@
 """The first stage of the pipeline: plans an epoch and reads it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from ups_data.batch import QueryBatch, Recipe, Sample, SampleBlock, collate_block
+from ups_data.batch import QueryBatch, Recipe, Sample
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, sample_table
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.buffers import Buffers
+from ups_data.stream.engine import Engine
 from ups_data.stream.reader import SampleReader
+from ups_data.stream.stats import LoaderStats, StatsInMaking
 
 
 @dataclass(eq=False)
@@ -66,6 +70,7 @@ class SampleSource:
         )
         self.num_batches = len(bounds) - 1
         self.points_drawn(0)
+        self._stats, self._process = StatsInMaking(), os.getpid()
         # Shared memory, so that persistent worker processes see the epoch change: (epoch, first batch).
         self._position = torch.zeros(2, dtype=torch.int64).share_memory_()
 
@@ -121,7 +126,16 @@ class SampleSource:
         )
 
     def plan(self, epoch: int) -> EpochPlan:
-        """This rank's batches of one epoch."""
+        """This rank's batches of one epoch.
+
+        Raises:
+            UpsDataError: in a process that was forked from the one that opened the dataset.
+        """
+        if os.getpid() != self._process:
+            raise UpsDataError(
+                "this dataset was opened before the process forked, and its threads and maps do not survive that: "
+                "start workers with multiprocessing_context='forkserver' (or 'spawn'), or open it in the worker"
+            )
         return plan_epoch(
             self.table,
             seed=self.seed,
@@ -147,26 +161,64 @@ class SampleSource:
 
     def samples(self) -> Iterator[Sample]:
         """Samples of the current epoch, or of this worker process's share of its batches."""
-        for block in self._blocks():
-            yield from block.samples()
+        epoch, batches = self._share()
+        for numbers in batches:
+            yield from self.reader.block(numbers, epoch).samples()
 
-    def batches(self) -> Iterator[QueryBatch]:
-        """The same, collated batch by batch."""
-        return map(collate_block, self._blocks())
+    def batches(self) -> Iterator[tuple[QueryBatch, int, LoaderStats]]:
+        """The same, collated batch by batch; with each the number of the worker and what it has done so far."""
+        worker = get_worker_info()
+        number = -1 if worker is None else worker.id
+        epoch, batches = self._share()
+        for batch in self.engine(batches, epoch, threads=0):
+            yield batch, number, self.stats()
 
-    def _blocks(self) -> Iterator[SampleBlock]:
+    def engine(
+        self, batches: "Sequence[np.ndarray] | EpochPlan", epoch: int, first: int = 0, *, threads: int, ahead: int = 0
+    ) -> Engine:
+        """Makes batches from the numbers of their samples, from batch `first` on."""
+        return Engine(
+            self.reader,
+            batches,
+            epoch,
+            first,
+            points=self.points_drawn(epoch),
+            frame_bytes=self.frame_bytes(),
+            threads=threads,
+            ahead=ahead,
+            stats=self._stats,
+        )
+
+    def stats(self) -> LoaderStats:
+        """Where the time of this process's threads went, and what they decoded."""
+        totals = self._stats.totals()
+        reader = self.__dict__.get("reader")
+        if reader is None:
+            return totals
+        pool = reader.pool
+        return totals + LoaderStats(
+            fetch_seconds=reader.fetch_seconds(),
+            decode_seconds=pool.decode_seconds,
+            decoded_chunks=pool.decoded_chunks,
+            decoded_bytes=pool.decoded_bytes,
+        )
+
+    def _share(self) -> tuple[int, list[np.ndarray]]:
+        """The epoch, and the samples of each batch that this process makes."""
         worker = get_worker_info()
         if worker is not None and "reader" not in self.__dict__:
             # Batches go to the training process: made in shared memory, they are not copied once more.
             self.reader = self.open(Buffers(shared=True))
         first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         epoch, plan = self.epoch, self.plan(self.epoch)
-        for batch in range(self.first_batch + first, len(plan), stride):
-            yield self.reader.block(plan[batch], epoch)
+        return epoch, [plan[batch] for batch in range(self.first_batch + first, len(plan), stride)]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Maps, pools and tables are made anew in a worker process.
-        return {k: v for k, v in self.__dict__.items() if k not in ("reader", "table")}
+        # Maps, pools, tables and locks are made anew in a worker process.
+        return {k: v for k, v in self.__dict__.items() if k not in ("reader", "table", "_stats", "_process")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _stats=StatsInMaking(), _process=os.getpid())
 
 
 def _rank(rank: int | None, world_size: int | None) -> tuple[int, int]:

@@ -1,11 +1,13 @@
 """What a loader did and where its time went."""
 
+import threading
 from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass
 class LoaderStats:
-    """Totals. `wait_seconds` is the consumer's time; the others are summed over the loader's threads.
+    """Totals. `wait_seconds` is the consumer's time; the others are summed over the loader's threads and processes.
 
     Attributes:
         batches, samples: handed out.
@@ -27,6 +29,27 @@ class LoaderStats:
     decoded_chunks: int = 0
     decoded_bytes: int = 0
 
+    def __add__(self, other: "LoaderStats") -> "LoaderStats":
+        return LoaderStats(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
     def __sub__(self, earlier: "LoaderStats") -> "LoaderStats":
         """What happened since `earlier`."""
         return LoaderStats(**{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)})
+
+
+class StatsInMaking:
+    """Totals that threads add to."""
+
+    def __init__(self) -> None:
+        self._totals = LoaderStats()
+        self._lock = threading.Lock()
+
+    def add(self, **amounts: Any) -> None:
+        """Add to totals by their names."""
+        with self._lock:
+            for name, amount in amounts.items():
+                setattr(self._totals, name, getattr(self._totals, name) + amount)
+
+    def totals(self) -> LoaderStats:
+        with self._lock:
+            return self._totals + LoaderStats()

@@ -1,0 +1,26 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def stack(
+    buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64], size: int, out: NDArray[np.uint8]
+) -> None: ...
+def take(
+    buffers: list[Any],
+    buffer: NDArray[np.int64],
+    offset: NDArray[np.int64],
+    points: int,
+    index: NDArray[np.int64],
+    size: int,
+    out: NDArray[np.uint8],
+) -> None: ...
+def restore(
+    buffers: list[Any],
+    buffer: NDArray[np.int64],
+    offset: NDArray[np.int64],
+    points: int,
+    order: NDArray[np.int32],
+    size: int,
+    out: NDArray[np.uint8],
+) -> None: ...

@@ -1,0 +1,160 @@
+"""Frames of one field that are read when a batch is made of them, whole or only the blocks that were drawn."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_data.batch.pieces import Pieces, pieces_of
+from ups_data.blocks import Blocks
+from ups_data.sampling import Draw
+
+
+class Frames(Sequence[np.ndarray]):
+    """n frames of one field, `(N, C)` each.
+
+    Indexing reads a frame and gives its points in row-major order: a view where it is stored so.
+
+    Attributes:
+        channels, dtype: of a point.
+        stored: how the points of a frame are stored, None for row-major: one entry for all frames, or one for each.
+    """
+
+    channels: int
+    dtype: np.dtype
+    stored: Sequence[Blocks | None]
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def part(self, start: int, stop: int, step: int = 1) -> "Frames":
+        """Frames start, start + step, … below stop."""
+
+    @abstractmethod
+    def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
+        """All frames, or of frame i only the stored blocks `blocks[i]`, `(n, m)`; what is -1 is left out.
+
+        Raises:
+            UpsDataError: the stored bytes are damaged, or not there.
+        """
+
+    def copy_to(self, out: np.ndarray) -> None:
+        """Copy whole frames into `out`, `(n, N, C)`, in row-major order."""
+        if len(self.stored) > 1:
+            for i, row in enumerate(out):
+                self.part(i, i + 1).copy_to(row[None])
+        elif self.stored[0] is None:
+            self.read().stack(out)
+        else:
+            self.read().restore(self.stored[0].index, out)
+
+    def take_to(self, out: np.ndarray, draw: Draw) -> None:
+        """Copy the points drawn, one row of the draw for each frame, into `out`, `(n, Q, C)`."""
+        if draw.blocks is not None and draw.slots is not None:
+            self.read(draw.blocks).take(draw.slots, out)
+        else:
+            self.read().take(self._slots(draw.index), out)
+
+    def _slots(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where those points are stored."""
+        if len(self.stored) == 1:
+            return index if self.stored[0] is None else self.stored[0].slots[index]
+        return np.stack([i if s is None else s.slots[i] for s, i in zip(self.stored, index, strict=True)])
+
+    @overload
+    def __getitem__(self, number: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> "Frames": ...
+
+    def __getitem__(self, number: "int | slice") -> "np.ndarray | Frames":
+        if isinstance(number, slice):
+            return self.part(*number.indices(len(self)))
+        number = range(len(self))[number]
+        stored = self.stored[number % len(self.stored)]
+        frame = self.part(number, number + 1).read().array(0)
+        return frame if stored is None else frame[stored.slots]
+
+
+class ArrayFrames(Frames):
+    """Frames that are arrays `(N, C)` in memory: what a user's own stage of a pipeline made."""
+
+    def __init__(self, arrays: Iterable[np.ndarray]) -> None:
+        self._arrays = list(arrays)
+        self.channels, self.dtype = self._arrays[0].shape[-1], self._arrays[0].dtype
+        self.stored = (None,)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def part(self, start: int, stop: int, step: int = 1) -> "ArrayFrames":
+        return ArrayFrames(self._arrays[start:stop:step])
+
+    def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
+        if blocks is not None:
+            raise ValueError("arrays in memory have no stored blocks")
+        return pieces_of(self._arrays)
+
+
+class RepeatedFrame(Frames):
+    """One array `(N, C)` in memory as every one of n frames."""
+
+    def __init__(self, array: np.ndarray, count: int) -> None:
+        self._array, self._count = np.ascontiguousarray(array), count
+        self.channels, self.dtype = array.shape[-1], array.dtype
+        self.stored = (None,)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def part(self, start: int, stop: int, step: int = 1) -> "RepeatedFrame":
+        return RepeatedFrame(self._array, len(range(start, stop, step)))
+
+    def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
+        if blocks is not None:
+            raise ValueError("arrays in memory have no stored blocks")
+        pieces = pieces_of([self._array])
+        pieces.buffer, pieces.offset = np.zeros((2, self._count, 1), np.int64)
+        return pieces
+
+
+class JoinedFrames(Frames):
+    """The frames of several sequences, one after another."""
+
+    def __init__(self, sequences: Sequence[Frames]) -> None:
+        self._sequences = sequences
+        self.channels, self.dtype = sequences[0].channels, sequences[0].dtype
+        stored = [s.stored[i % len(s.stored)] for s in sequences for i in range(len(s))]
+        self.stored = stored if any(s is not stored[0] for s in stored) else stored[:1]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sequences))
+
+    def part(self, start: int, stop: int, step: int = 1) -> "JoinedFrames":
+        one_by_one = [s.part(i, i + 1) for s in self._sequences for i in range(len(s))]
+        return JoinedFrames(one_by_one[start:stop:step])
+
+    def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
+        parts, start = [], 0
+        for sequence in self._sequences:
+            parts.append(sequence.read(None if blocks is None else blocks[start : start + len(sequence)]))
+            start += len(sequence)
+        width = max(p.buffer.shape[1] for p in parts)
+        first = np.cumsum([0, *(len(p.buffers) for p in parts[:-1])])
+        numbers = [np.where(p.buffer < 0, -1, p.buffer + f) for p, f in zip(parts, first, strict=True)]
+        return Pieces(
+            buffers=[b for p in parts for b in p.buffers],
+            buffer=np.concatenate([_widened(n, width) for n in numbers]),
+            offset=np.concatenate([_widened(p.offset, width) for p in parts]),
+            piece_points=parts[0].piece_points,
+            channels=self.channels,
+            dtype=self.dtype,
+        )
+
+
+def _widened(rows: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The same rows with -1 behind them."""
+    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1)

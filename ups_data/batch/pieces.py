@@ -1,0 +1,103 @@
+"""Frames in memory as pieces of buffers, and the three copies that make batches of them.
+
+One call copies for a whole batch. The native module does so outside the interpreter lock; where it was not built (no
+C compiler at installation), numpy does the same frame by frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+native: Any
+try:
+    from ups_data.batch import _native as native
+except ImportError:
+    native = None
+
+
+@dataclass(slots=True, eq=False)
+class Pieces:
+    """n frames of one field, each m runs of P points in memory.
+
+    Piece j of frame i begins at byte `offset[i, j]` of `buffers[buffer[i, j]]`. A frame that lies in memory as it is
+    has one piece of all its points.
+
+    Attributes:
+        buffers: contiguous arrays, kept alive by this.
+        buffer, offset: `(n, m)` int64.
+        piece_points: P.
+        channels, dtype: of a point.
+    """
+
+    buffers: list[Any]
+    buffer: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    piece_points: int
+    channels: int
+    dtype: np.dtype
+
+    def __len__(self) -> int:
+        return len(self.buffer)
+
+    @property
+    def point_bytes(self) -> int:
+        return self.channels * self.dtype.itemsize
+
+    def array(self, frame: int) -> np.ndarray:
+        """The points of one frame, piece after piece, `(m P, C)`; a view where there is one piece."""
+        pieces = [
+            np.frombuffer(self.buffers[b], self.dtype, self.piece_points * self.channels, o)
+            for b, o in zip(self.buffer[frame].tolist(), self.offset[frame].tolist(), strict=True)
+        ]
+        return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)).reshape(-1, self.channels)
+
+    def stack(self, out: np.ndarray) -> None:
+        """Copy frames of one piece into `out`, `(n, P, C)`, contiguous."""
+        if native is not None:
+            size = self.piece_points * self.point_bytes
+            native.stack(self.buffers, self.buffer[:, 0].copy(), self.offset[:, 0].copy(), size, _bytes_of(out))
+            return
+        for i, row in enumerate(out):
+            np.copyto(row, self.array(i))
+
+    def take(self, index: NDArray[np.int64], out: np.ndarray) -> None:
+        """Copy points `index[i]` of frame i, counted through its pieces, into `out[i]`; `out` is `(n, Q, C)`.
+
+        Raises:
+            IndexError: a point is not in its frame.
+        """
+        if native is not None:
+            index = np.ascontiguousarray(index)
+            native.take(
+                self.buffers, self.buffer, self.offset, self.piece_points, index, self.point_bytes, _bytes_of(out)
+            )
+            return
+        for i, row in enumerate(out):
+            self.array(i).take(index[i], 0, row)
+
+    def restore(self, order: NDArray[np.int32], out: np.ndarray) -> None:
+        """Copy the point in slot s of each frame to place `order[s]` of `out`, `(n, N, C)`; -1 marks an empty slot."""
+        if native is not None:
+            native.restore(
+                self.buffers, self.buffer, self.offset, self.piece_points, order, self.point_bytes, _bytes_of(out)
+            )
+            return
+        filled = np.flatnonzero(order >= 0)
+        for i, row in enumerate(out):
+            row[order[filled]] = self.array(i)[filled]
+
+
+def pieces_of(arrays: Sequence[np.ndarray]) -> Pieces:
+    """Frames `(N, C)` of one shape and dtype."""
+    points, channels = arrays[0].shape
+    buffers = [np.ascontiguousarray(a) for a in arrays]
+    buffer = np.arange(len(arrays), dtype=np.int64)[:, None]
+    return Pieces(buffers, buffer, np.zeros_like(buffer), points, channels, arrays[0].dtype)
+
+
+def _bytes_of(array: np.ndarray) -> NDArray[np.uint8]:
+    """The memory of a contiguous array."""
+    return array.reshape(-1).view(np.uint8)
