@@ -1,4 +1,8 @@
-"""Trains the reference operator: `train.py CONFIG [key=value …]`."""
+"""Trains the reference operator: `train.py CONFIG [key=value …]`.
+
+SIGTERM, or Ctrl-C once, ends the run after the step in hand, saved; the same command then goes on from there, as it
+does after a kill from the last checkpoint.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +14,7 @@ from rich.table import Table
 
 from ups_data.training.config import load_config
 from ups_data.training.loop import TrainResult, train
+from ups_data.training.stop import StopSignals
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -20,8 +25,12 @@ def main(
     overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value, for example data.root=DIR.")] = None,
 ) -> None:
     console = Console()
-    result = train(load_config(config, overrides or []), console=console)
-    console.print(summary(result), f"checkpoint and history: {result.out}")
+    with StopSignals() as stop:
+        result = train(load_config(config, overrides or []), console=console, stop=stop)
+    if result.finished:
+        console.print(summary(result), f"checkpoint, history and metrics: {result.out}")
+    else:
+        console.print(f"the same command goes on from {result.out}")
 
 
 def summary(result: TrainResult) -> Table:

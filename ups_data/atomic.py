@@ -1,5 +1,6 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders that one process has to itself."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,11 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; it takes the place of `path` in one step when the block ends without an error."""
+    """A file to write; it takes the place of `path` in one step when the block ends without an error.
+
+    Whatever is killed or cut off at whatever moment, `path` is the old file or the new one. A kill may leave the
+    unfinished file behind: see `remove_debris`.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(aside, "wb") as file:
@@ -19,3 +24,31 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+    # The rename itself survives a power cut once the folder is on the disk.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def remove_debris(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it. Only for a process that has the folder to itself."""
+    for file in path.parent.iterdir():
+        name, _, number = file.name.rpartition(".")
+        if name == f".{path.name}" and number.isdecimal():
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, made if need be and left there, empty.
+
+    The lock is the system's (`flock`): it ends with the process, however that ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield

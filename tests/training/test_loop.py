@@ -6,30 +6,15 @@ from typing import Any
 import pytest
 import torch
 import zarr
-from rich.console import Console
 from torch.nn import functional as F
 
+from tests.training.runs import QUIET, config
 from ups_data import QueryLoader, QuerySampling, UpsDataError, make_grid_coords
 from ups_data.schema import Manifest
-from ups_data.training.checkpoint import load_checkpoint, save_checkpoint
-from ups_data.training.config import TrainConfig
 from ups_data.training.evaluate import evaluate
-from ups_data.training.loop import StepRecord, TrainResult, train
+from ups_data.training.loop import StepRecord, train
 from ups_data.training.model import build_model
 from ups_data.training.trained import load_trained
-
-QUIET = Console(quiet=True)
-
-
-def config(root: Path, out: Path, *, data: dict | None = None, **training: Any) -> TrainConfig:
-    return TrainConfig.model_validate(
-        {
-            "data": {"root": str(root), "batch_size": 4, "threads": 1, **(data or {})},
-            "model": {"dim": 32, "depth": 1},
-            "training": {"epochs": 2, "lr": 5e-3, "lr_warmup_steps": 2, "device": "cpu", **training},
-            "out": str(out),
-        }
-    )
 
 
 def test_a_tenth_of_the_points_teaches_the_dense_field(waves: Path, tmp_path: Path) -> None:
@@ -112,66 +97,6 @@ def _set_rate(adam: torch.optim.Optimizer, step: int, steps: int) -> None:
     fall = 0.01 + 0.99 * 0.5 * (1 + cos(pi * min(1.0, (step - 2) / (steps - 2))))
     for group in adam.param_groups:
         group["lr"] = 5e-3 * (rise if step < 2 else fall)
-
-
-def test_resumed_training_is_bit_identical(waves: Path, tmp_path: Path) -> None:
-    sampling = {"query_sampling_schedule": "linear", "query_sample_end_ratio": 0.2, "epochs": 4, "validate_every": 2}
-    whole = train(config(waves, tmp_path / "whole", **sampling), console=QUIET)
-
-    def stop(record: StepRecord) -> None:
-        if record.epoch == 2 and record.step == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(config(waves, tmp_path / "cut", **sampling), on_step=stop, console=QUIET)
-    torch.manual_seed(123)
-    resumed = train(config(waves, tmp_path / "cut", resume=True, **sampling), console=QUIET)
-
-    assert [r["epoch"] for r in resumed.epochs] == [0, 1, 2, 3]
-    assert _losses(resumed) == _losses(whole)
-    assert resumed.valid_nrmse == whole.valid_nrmse
-    states = [load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "cut")]
-    for part in ("model", "optimiser", "loader", "rng"):
-        _assert_equal(states[0][part], states[1][part])
-
-
-def _losses(result: TrainResult) -> list[dict[str, float]]:
-    return [e["loss"] | {"queries": e["queries"], "lr": e["lr"]} for e in result.epochs]
-
-
-def _assert_equal(a: Any, b: Any) -> None:
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            _assert_equal(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        for x, y in zip(a, b, strict=True):
-            _assert_equal(x, y)
-    else:
-        assert a == b
-
-
-def test_a_run_is_not_resumed_with_other_settings(waves: Path, tmp_path: Path) -> None:
-    train(config(waves, tmp_path, epochs=1), console=QUIET)
-    with pytest.raises(UpsDataError, match=r"made with training\.lr=0\.005, the configuration has 0\.1"):
-        train(config(waves, tmp_path, epochs=1, lr=0.1, resume=True), console=QUIET)
-    (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 damaged")
-    with pytest.raises(UpsDataError, match="not a checkpoint"):
-        train(config(waves, tmp_path, epochs=1, resume=True), console=QUIET)
-
-
-def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"epoch": 1})
-    with pytest.raises((AttributeError, TypeError, RuntimeError)):
-        save_checkpoint(path, {"epoch": 2, "model": lambda: None})
-    assert load_checkpoint(path) == {"epoch": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
-    torch.save({"path": Path("x")}, path)  # anything but plain data would run code when read
-    with pytest.raises(UpsDataError, match="not a checkpoint of this project"):
-        load_checkpoint(path)
 
 
 def test_static_problems_predict_other_fields(static: Path, tmp_path: Path) -> None:

@@ -8,14 +8,38 @@ import torch
 
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
+from ups_data.training.config import TrainConfig
 
 CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
+VERSION = 2
+# Keys in which a run that continues may differ from the run that it continues: none of them changes a loss.
+FREE_KEYS = {
+    "out",
+    "training.resume",
+    "training.checkpoint_every",
+    "training.device",
+    "data.root",
+    "data.num_workers",
+    "data.threads",
+}
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, strings, lists and dicts of them) in one atomic step."""
-    with replacing(Path(path)) as file:
-        torch.save(state, file)
+    """Write `state` (tensors, numbers, strings, lists and dicts of them) in one atomic step.
+
+    Raises:
+        UpsDataError: the disk does not take it; what was there before still is.
+    """
+    try:
+        with replacing(Path(path)) as file:
+            torch.save(state, file)
+    except (OSError, RuntimeError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__  # torch's writer raises an error of its own on top of the disk's
+        if cause is None:
+            raise
+        raise UpsDataError(f"{path}: cannot be written ({cause.strerror}): make room; the last one stands") from None
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -32,3 +56,27 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UpsDataError(f"{path}: not a checkpoint of this project ({reason}); train again") from None
     return state
+
+
+def check_continues(state: dict[str, Any], config: TrainConfig, path: str | Path) -> None:
+    """Refuse to continue a run with other settings.
+
+    Raises:
+        UpsDataError: a setting that differs, or a checkpoint of another version.
+    """
+    if state.get("version") != VERSION:
+        raise UpsDataError(f"{path}: made by another version of this project: start over with training.resume=false")
+    then, now = _flat(state["config"]), _flat(config.model_dump(mode="json"))
+    for key in sorted((then.keys() | now.keys()) - FREE_KEYS):
+        if then.get(key) != now.get(key):
+            raise UpsDataError(
+                f"{path}: made with {key}={then.get(key)}, the configuration has {now.get(key)}: restore it, train in "
+                "another out, or start over with training.resume=false"
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

@@ -67,7 +67,8 @@ class TrainingConfig(_Section):
         loss_weights: term → weight (see `bundle`); a term left out has its default weight.
         inverse_loss_warmup_epochs, inverse_loss_max_weight: ramp and cap of the inverse terms' weights.
         validate_every: epochs between dense validations (the last epoch is always validated).
-        resume: continue from the checkpoint in `out`, if there is one.
+        resume: continue from the checkpoint in `out`, if there is one; false starts over.
+        checkpoint_every: optimiser steps between checkpoints; 0: only after each epoch, and on SIGTERM.
         device: `auto`, or a torch device.
         query_sample_ratio: queries ÷ points; 1.0, the default, trains on the full grid.
         query_sampling_mode: `random` is an alias of `uniform`.
@@ -85,7 +86,8 @@ class TrainingConfig(_Section):
     device: str = "auto"
     seed: int = 0
     validate_every: Count = 1
-    resume: bool = False
+    resume: bool = True
+    checkpoint_every: Natural = 500
 
     loss_weights: dict[str, float] = {}
     inverse_loss_warmup_epochs: Natural = 0
@@ -141,7 +143,7 @@ class TrainingConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """A whole run. `out` receives checkpoint, history and log."""
+    """A whole run. `out` receives `checkpoint.pt`, `history.json` and `metrics.jsonl`."""
 
     data: DataConfig
     model: ModelConfig = ModelConfig()

@@ -1,0 +1,54 @@
+"""The log of a run: one line of JSON per step and per validation."""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ups_data.errors import UpsDataError
+
+METRICS = "metrics.jsonl"  # its name in a run's folder
+
+
+class MetricsFile:
+    """Lines that are neither lost nor doubled when a run is killed and continued.
+
+    A checkpoint keeps the length that `sync` returned; the run that continues from it cuts the file there and writes
+    the steps since then again. Nothing that differs from run to run (times of day, durations) belongs in a line.
+
+    Args:
+        keep: bytes to keep, 0 for a new run.
+
+    Raises:
+        UpsDataError: the file holds less than that.
+    """
+
+    def __init__(self, path: Path, keep: int) -> None:
+        size = path.stat().st_size if path.exists() else 0
+        if size < keep:
+            raise UpsDataError(
+                f"{path}: has {size} bytes, the checkpoint beside it was made at {keep}: put the file back, or start "
+                "over with training.resume=false"
+            )
+        self._file = open(path, "ab")  # noqa: SIM115, kept open between lines
+        self._file.truncate(keep)
+        self._file.seek(keep)
+
+    def write(self, **values: Any) -> None:
+        """Append one line; others can read it at once."""
+        self._file.write(json.dumps(values).encode() + b"\n")
+        self._file.flush()
+
+    def sync(self) -> int:
+        """Bring the lines to the disk; returns the file's length in bytes."""
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def __enter__(self) -> "MetricsFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
