@@ -191,6 +191,31 @@ def write_case(folder: Path, ending: str = ".pt", **arrays: np.ndarray) -> dict[
     return arrays
 
 
+def write_ply(
+    path: Path,
+    encoding: str = "binary_little_endian",
+    *,
+    count: int = 6,
+    properties: dict[str, tuple[str, np.ndarray]] | None = None,
+    lines: tuple[str, ...] = (),
+) -> np.ndarray:
+    """Vertices of the given properties, name → (PLY's type, values), and a face; `lines` go into the header."""
+    properties = properties or {name: ("float", values(count, seed=seed)) for seed, name in enumerate("xyz")}
+    types = {"float": "f4", "double": "f8", "uchar": "u1", "short": "i2"}
+    header = ["ply", f"format {encoding} 1.0", "comment made by a test", *lines, f"element vertex {count}"]
+    header += [f"property {kind} {name}" for name, (kind, _) in properties.items()]
+    header += ["element face 1", "property list uchar int vertex_index", "end_header\n"]
+    order = ">" if "big" in encoding else "<"
+    records = np.empty(count, [(name, order + types[kind]) for name, (kind, _) in properties.items()])
+    for name, (_, column) in properties.items():
+        records[name] = column
+    body = records.tobytes() + b"\x03" + np.arange(3, dtype=order + "i4").tobytes()
+    if encoding == "ascii":
+        body = "\n".join(" ".join(repr(v.item()) for v in record) for record in records).encode() + b"\n3 0 1 2\n"
+    path.write_bytes("\n".join(header).encode() + body)
+    return records
+
+
 def truncate(path: Path, share: float = 0.5) -> None:
     """Cuts a file short, as an interrupted download does."""
     data = path.read_bytes()

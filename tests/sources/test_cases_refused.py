@@ -68,8 +68,11 @@ N2, P = files.values(9, 2), files.values(9)
         ({"position": N2, "u": P, "time": np.arange(3.0)}, "frames differ, time has 3"),
         ({"position": np.zeros((3, 9, 2)), "u": np.zeros((2, 9, 1))}, "frames differ, position has 3, u has 2"),
         ({"position": N2, "u": P, "time": np.zeros((1, 1))}, "time has shape"),
-        ({"position": np.where(np.arange(9) == 4, np.nan, P)[:, None]}, r"position.pt has 1 coordinates .*point 4"),
-        ({"x": P, "y": np.where(np.arange(9) == 4, np.inf, P)}, r"x.pt has 1 coordinates .*point 4"),
+        (
+            {"position": np.where(np.arange(9) == 4, np.nan, P)[:, None]},
+            r"position.pt: 1 values of the coordinates .*point 4",
+        ),
+        ({"x": P, "y": np.where(np.arange(9) == 4, np.inf, P)}, r"x.pt: 1 values of the coordinates .*point 4"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, arrays, message):

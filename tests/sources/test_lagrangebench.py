@@ -111,5 +111,5 @@ def test_positions_of_nan_are_refused_as_they_are_read(tmp_path):
         file["00000/position"][...] = position
     [t] = open_source(tmp_path / "f.h5")
     assert t.coords[:3].shape == (3, 7, 2)
-    with pytest.raises(UpsDataError, match=r"group 00000: position has 1 coord.*\(first in point 2 of frame 3\)"):
+    with pytest.raises(UpsDataError, match=r"group 00000: position: 1 values .*\(first in point 2 of frame 3\)"):
         t.coords[1:4]

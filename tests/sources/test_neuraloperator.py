@@ -93,7 +93,7 @@ def test_coordinates_that_are_not_finite_are_refused_where_they_are_reached(tmp_
     torch.save(clouds, tmp_path / "f")
     trajectories = iter(open_source(tmp_path / "f"))
     assert next(trajectories).coords.shape == (5, 3)
-    with pytest.raises(UpsDataError, match=r"entry 1: vertices has 4 coordinates .* point 3\): repair") as caught:
+    with pytest.raises(UpsDataError, match=r"entry 1: vertices: 4 values .* point 3\): repair") as caught:
         next(trajectories)
     assert str(tmp_path / "f") in str(caught.value)
 

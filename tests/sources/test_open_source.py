@@ -20,6 +20,8 @@ WRITERS = {
     "burgers_pt": (files.write_burgers_pt, "neuraloperator"),
     "cars_pt": (files.write_cars_pt, "neuraloperator"),
     "cloud": (lambda path: files.write_npz(path, u=files.values(5), pos=files.values(5, 2)), "npz"),
+    "ply": (files.write_ply, "ply"),
+    "obj": (lambda path: path.write_text("v 0 0 0\nv 1 0 0\nf 1 2\n"), "obj"),
     "particles": (files.write_lagrangebench, "lagrangebench"),
 }
 
@@ -48,7 +50,15 @@ def test_a_user_block_before_hdf5(tmp_path):
     [
         *(("npy", "pdebench"), ("tensor", "npy"), ("npy", "npz"), ("npz", "npy")),
         *(("npz", "neuraloperator"), ("darcy_pt", "npz"), ("tensor", "neuraloperator")),
-        *(("npy", "cases"), ("npz", "lagrangebench"), ("particles", "npz")),
+        *(
+            ("npy", "cases"),
+            ("npz", "lagrangebench"),
+            ("particles", "npz"),
+            ("npz", "vtk"),
+            ("npz", "ply"),
+            ("ply", "vtk"),
+            ("npz", "obj"),
+        ),
     ],
 )
 def test_a_format_that_is_asked_for_overrides_what_is_found(tmp_path, name, format):
@@ -89,7 +99,9 @@ def test_what_is_unknown_is_named_in_one_line(tmp_path, write, message):
 
 
 def test_an_unknown_format_is_named_with_the_known_ones(tmp_path):
-    with pytest.raises(UpsDataError, match=r"'pdebunch'.*lagrangebench, pdebench, npy, npz, neuraloperator, cases"):
+    with pytest.raises(
+        UpsDataError, match=r"'pdebunch'.*lagrangebench, pdebench, npy, npz, neuraloperator, cases, vtk, ply, obj"
+    ):
         open_source(tmp_path, "pdebunch")
 
 

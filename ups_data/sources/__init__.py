@@ -11,7 +11,10 @@ from ups_data.sources.folder import open_folder
 from ups_data.sources.lagrangebench import LagrangebenchSource
 from ups_data.sources.neuraloperator import NeuraloperatorSource
 from ups_data.sources.numpy_files import NpySource, NpzSource
+from ups_data.sources.obj import ObjSource
 from ups_data.sources.pdebench import PdebenchSource
+from ups_data.sources.ply import PlySource
+from ups_data.sources.vtk import VtkSource
 from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
 __all__ = ["FORMATS", "ArrayLike", "Axis", "Source", "Trajectory", "open_source"]
@@ -19,7 +22,17 @@ __all__ = ["FORMATS", "ArrayLike", "Axis", "Source", "Trajectory", "open_source"
 # name → class; each is constructed from a path and tells by `recognises(content)` whether a file is its own
 FORMATS: dict[str, Any] = {
     source.format: source
-    for source in (LagrangebenchSource, PdebenchSource, NpySource, NpzSource, NeuraloperatorSource, CaseSource)
+    for source in (
+        LagrangebenchSource,
+        PdebenchSource,
+        NpySource,
+        NpzSource,
+        NeuraloperatorSource,
+        CaseSource,
+        VtkSource,
+        PlySource,
+        ObjSource,
+    )
 }
 
 

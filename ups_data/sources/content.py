@@ -1,5 +1,6 @@
 """What a file holds, told from its bytes and the names inside, never from its extension."""
 
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import h5py
 from ups_data.errors import UpsDataError
 from ups_data.sources.hdf5 import opened
 
+_OBJ_KEYWORDS = set(b"v vn vt vp f l p g o s mtllib usemtl".split())
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 KINDS = {
     "hdf5": "an HDF5 file",
@@ -16,6 +18,10 @@ KINDS = {
     "npz": "a NumPy .npz archive",
     "torch": "a file of torch.save",
     "zip": "a zip archive",
+    "vtk": "a legacy VTK file",
+    "vtu": "a VTK file in XML",
+    "ply": "a PLY file",
+    "obj": "an OBJ file",
     "unknown": "bytes of no known kind",
 }
 
@@ -63,9 +69,22 @@ def look_inside(path: Path) -> Content:
         return Content("npy")
     if head.startswith(b"PK"):
         return _inside_zip(path)
-    if head[0] == 0x80 and head[1] <= 5:  # a bare pickle, as torch.save wrote before 1.6
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05":  # a bare pickle, as torch.save wrote before 1.6
         return Content("torch")
-    return Content("unknown")
+    return Content(_mesh_kind(head))
+
+
+def _mesh_kind(head: bytes) -> str:
+    if head.startswith(b"# vtk DataFile"):
+        return "vtk"
+    if head.startswith((b"<?xml", b"<VTKFile")) and b"<VTKFile" in head:
+        return "vtu"
+    if re.match(rb"ply\r?\nformat |ply\r?\ncomment ", head):
+        return "ply"
+    # OBJ has no signature: lines of its keywords, among the first of them a vertex
+    lines = [line.split() for line in head.splitlines()[:-1] if not line.lstrip().startswith(b"#")]
+    keywords = {words[0] for words in lines if words}
+    return "obj" if b"v" in keywords and keywords <= _OBJ_KEYWORDS else "unknown"
 
 
 def _inside_zip(path: Path) -> Content:

@@ -37,7 +37,7 @@ def finite(where: str, positions: np.ndarray, first: int = 0) -> np.ndarray:
         at = np.argwhere(bad)[0]
         point = f"point {at[-2]}" if positions.ndim == 2 else f"point {at[-2]} of frame {first + at[0]}"
         raise UpsDataError(
-            f"{where} has {int(bad.sum())} coordinates that are NaN or Inf (first in {point}): "
+            f"{where}: {int(bad.sum())} values of the coordinates are NaN or Inf (first in {point}): "
             "repair them, or take those points out of every array"
         )
     return positions
