@@ -100,6 +100,32 @@ class DirectArray:
         codecs.decode(self._codec, body, out)
         return out
 
+    def locate(self, numbers: np.ndarray) -> tuple[list[Any], np.ndarray, np.ndarray]:
+        """Where chunks of a mapped array lie: `(n,)` numbers → buffers, `(n,)` number of the buffer of each, `(n,)`
+        offset in bytes. Nothing is done chunk by chunk but checking those that have not been.
+
+        Raises:
+            UpsDataError: as `chunk`.
+        """
+        begun = time.perf_counter()
+        objects, places = np.divmod(numbers, self._object_chunks)
+        buffers: list[Any] = []
+        buffer, offset = np.empty((2, len(numbers)), np.int64)
+        for number in np.unique(objects).tolist():
+            here = objects == number
+            data, index = self._object(number)
+            buffer[here], offset[here] = len(buffers), index[places[here], 0].view(np.int64)
+            buffers.append(data)
+        if not np.frombuffer(self._checked, np.uint8)[numbers].all():
+            for number in np.unique(numbers).tolist():
+                self._fetch(number)
+        absent = offset < 0  # ABSENT is -1 as a signed number
+        if absent.any():
+            buffer[absent], offset[absent] = len(buffers), 0
+            buffers.append(np.full(self._chunk_shape, np.nan, self.dtype))
+        self.fetch_seconds += time.perf_counter() - begun
+        return buffers, buffer, offset
+
     def _fetch(self, number: int) -> memoryview | None:
         """The stored bytes of a chunk without their checksum, checked; None where the chunk is absent."""
         data, index = self._object(number // self._object_chunks)

@@ -63,56 +63,51 @@ class Engine:
         return self._with_threads() if self._threads else self._without()
 
     def _without(self) -> Iterator[QueryBatch]:
-        for start in self._starts():
-            block, draws = self._prepare(start)
-            for place in self._places(start):
+        for batches in self._blocks():
+            block, draws = self._prepare(batches)
+            for place in _places(batches):
                 yield self._assemble(block, draws, *place)
 
     def _with_threads(self) -> Iterator[QueryBatch]:
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ups_data")
-        blocks: deque[deque[Future[QueryBatch]]] = deque()
+        made: deque[deque[Future[QueryBatch]]] = deque()
         try:
             with quick_switching():
-                for start in self._starts():
-                    blocks.append(deque(Future() for _ in self._places(start)))
-                    executor.submit(self._make_block, start, tuple(blocks[-1]))
-                    if len(blocks) > self._threads + self._ahead:
-                        yield from _results(blocks.popleft())
-                while blocks:
-                    yield from _results(blocks.popleft())
+                for batches in self._blocks():
+                    made.append(deque(Future() for _ in batches))
+                    executor.submit(self._make_block, batches, tuple(made[-1]))
+                    if len(made) > self._threads + self._ahead:
+                        yield from _results(made.popleft())
+                while made:
+                    yield from _results(made.popleft())
         finally:
             # Also reached when the consumer leaves in mid-epoch: nothing outlives the pass.
             self._left = True
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _make_block(self, start: int, batches: "tuple[Future[QueryBatch], ...]") -> None:
+    def _make_block(self, batches: list[np.ndarray], futures: "tuple[Future[QueryBatch], ...]") -> None:
         try:
-            block, draws = self._prepare(start)
-            for future, place in zip(batches, self._places(start), strict=True):
+            block, draws = self._prepare(batches)
+            for future, place in zip(futures, _places(batches), strict=True):
                 if self._left:
                     return
                 future.set_result(self._assemble(block, draws, *place))
         except BaseException as error:
-            for future in batches:
+            for future in futures:
                 if not future.done():
                     future.set_exception(error)
 
-    def _starts(self) -> list[int]:
-        """The first batch of each block."""
-        return list(range(self._first, len(self._plan), self._batches))
+    def _blocks(self) -> Iterator[list[np.ndarray]]:
+        """The numbers of the samples of each batch of a block. The first blocks are short: so is the first wait."""
+        at, size = self._first, 1
+        while at < len(self._plan):
+            end = min(at + size, len(self._plan))
+            yield [self._plan[batch] for batch in range(at, end)]
+            at, size = end, min(2 * size, self._batches)
 
-    def _places(self, start: int) -> list[tuple[int, int]]:
-        """The samples of each batch of the block that starts with batch `start`."""
-        ends = np.cumsum([len(numbers) for numbers in self._numbers(start)]).tolist()
-        return list(pairwise([0, *ends]))
-
-    def _numbers(self, start: int) -> list[np.ndarray]:
-        """The numbers of the samples of each of them."""
-        return [self._plan[batch] for batch in range(start, min(start + self._batches, len(self._plan)))]
-
-    def _prepare(self, start: int) -> tuple[SampleBlock, Draws]:
+    def _prepare(self, batches: list[np.ndarray]) -> tuple[SampleBlock, Draws]:
         """Look up what a block of batches needs and draw its points."""
-        block = self._reader.block(np.concatenate(self._numbers(start)), self._epoch)
+        block = self._reader.block(np.concatenate(batches), self._epoch)
         begun = time.perf_counter()
         draws = draw_block(block)
         self._stats.add(draw_seconds=time.perf_counter() - begun)
@@ -131,3 +126,8 @@ def _results(batches: "deque[Future[QueryBatch]]") -> Iterator[QueryBatch]:
     """The batches in order, none of them held once it is handed out."""
     while batches:
         yield batches.popleft().result()
+
+
+def _places(batches: list[np.ndarray]) -> list[tuple[int, int]]:
+    """Where in their block the samples of each batch begin and end."""
+    return list(pairwise(np.cumsum([0, *map(len, batches)]).tolist()))

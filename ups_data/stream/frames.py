@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ class StoredFrames(Frames):
         self._pool, self._arrays, self._array, self._row = pool, arrays, array, row
         self.stored = stored
         self.channels, self.dtype = arrays[0].shape[-1], arrays[0].dtype
+        self._piece_points = getattr(arrays[0], "block_points", math.prod(arrays[0].shape[1:-1]))
 
     def __len__(self) -> int:
         return len(self._row)
@@ -45,25 +47,43 @@ class StoredFrames(Frames):
     def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
         if blocks is None:
             blocks = self._every_block()
-        buffers: list[np.ndarray] = []
-        buffer = np.full(blocks.shape, -1, np.int64)
-        offset = np.zeros(blocks.shape, np.int64)
-        points = getattr(self._arrays[0], "block_points", math.prod(self._arrays[0].shape[1:-1]))
-        for number in np.unique(self._array).tolist():
-            array, here = self._arrays[number], self._array == number
-            row, place = np.divmod(self._row[here, None], array.chunk_rows)
-            wanted = blocks[here]
-            chunk, needed = row * getattr(array, "blocks", 1) + wanted, wanted >= 0
-            chunks, which = np.unique(chunk[needed], return_inverse=True)
-            numbers = np.full(wanted.shape, -1)
-            numbers[needed] = which + len(buffers)
-            buffer[here] = numbers
-            offset[here] = place * points * self.channels * self.dtype.itemsize
-            buffers += self._pool.chunks(array, chunks.tolist())
-        return Pieces(buffers, buffer, offset, points, self.channels, self.dtype)
+        if len(self._arrays) == 1 and blocks.shape[1] == 1:  # nothing can be left out
+            return self._pieces(*self._locate(self._arrays[0], self._row[:, None], blocks))
+        buffers: list[Any] = []
+        buffer, offset = np.full((2, *blocks.shape), -1, np.int64)
+        for number, array in enumerate(self._arrays):
+            here = (self._array == number)[:, None] & (blocks >= 0)
+            row = np.broadcast_to(self._row[:, None], blocks.shape)[here]
+            if len(row):
+                found, which, offset[here] = self._locate(array, row, blocks[here])
+                buffer[here] = which + len(buffers)
+                buffers += found
+        return self._pieces(buffers, buffer, offset)
+
+    def _locate(
+        self, array: StoredArray, row: NDArray[np.int64], block: NDArray[np.int64]
+    ) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
+        """Buffers that hold those blocks of those rows, the buffer of each, and its offset there in bytes."""
+        if array.chunk_rows == 1:
+            chunk_row, start = row, None
+        else:
+            chunk_row, place = np.divmod(row, array.chunk_rows)
+            start = place * (self._piece_points * self.channels * self.dtype.itemsize)
+        buffers, buffer, offset = self._pool.locate(array, (chunk_row * getattr(array, "blocks", 1) + block).ravel())
+        return (
+            buffers,
+            buffer.reshape(row.shape),
+            offset.reshape(row.shape) if start is None else offset.reshape(row.shape) + start,
+        )
+
+    def _pieces(self, buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64]) -> Pieces:
+        return Pieces(buffers, buffer, offset, self._piece_points, self.channels, self.dtype)
 
     def _every_block(self) -> NDArray[np.int64]:
         """The blocks of each frame, `(n, m)`, -1 behind where a frame has fewer than others."""
+        if len(self.stored) == 1:
+            count = 1 if self.stored[0] is None else len(self.stored[0])
+            return np.broadcast_to(np.arange(count), (len(self), count))
         counts = [1 if s is None else len(s) for s in self.stored]
         numbers = np.arange(max(counts))
         return np.broadcast_to(np.where(numbers < np.array(counts)[:, None], numbers, -1), (len(self), len(numbers)))

@@ -4,10 +4,11 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ups_data.shards.reader import StoredArray
 from ups_data.stream.buffers import Buffers
@@ -31,18 +32,21 @@ class Pool:
         self.decode_seconds = 0.0  # over all threads
         self._mine = threading.local()
 
-    def chunks(self, array: StoredArray, numbers: Iterable[int]) -> list[np.ndarray]:
-        """Decoded chunks of a stored array, read-only by convention.
+    def locate(
+        self, array: StoredArray, numbers: NDArray[np.int64]
+    ) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
+        """Where decoded chunks of an array lie: buffers, the number of the buffer of each of them, its offset there.
 
         Raises:
             UpsDataError: the stored bytes are damaged, or not there.
         """
         if array.mapped:
-            return [array.chunk(number) for number in numbers]
+            return array.locate(numbers)
         begun = time.perf_counter()
-        chunks = [self._chunk(array, number) for number in numbers]
+        chunks, buffer = np.unique(numbers, return_inverse=True)
+        buffers = [self._chunk(array, number) for number in chunks.tolist()]
         self._mine.seconds = self.seconds_of_thread() + time.perf_counter() - begun
-        return chunks
+        return buffers, buffer, np.zeros_like(buffer)
 
     def seconds_of_thread(self) -> float:
         """What this thread has spent so far on compressed chunks, or on waiting for another thread's."""
