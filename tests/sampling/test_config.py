@@ -84,6 +84,7 @@ def test_num_drawn_is_what_is_drawn(mode: str, name: str, ratio: float) -> None:
         ({"importance_floor": 0}, "importance_floor is 0: give a number above 0 and at most 1"),
         ({"off_grid": True, "mode": "lattice"}, "off_grid takes points off the grid that mode 'lattice' promises"),
         ({"off_grid": True, "mode_schedule": {3: "lattice"}}, "off_grid takes points off the grid"),
+        ({"off_grid": True, "mode": "blocks"}, "off_grid needs every point's neighbours, mode 'blocks' reads none"),
         ({"mode": {}}, "mode is empty"),
         ({"mode": {"uniform": 0.5, "stratifed": 0.5}}, "mode 'stratifed' is not known: did you mean 'stratified'\\?"),
         (

@@ -39,7 +39,7 @@ class QuerySampling(BaseModel):
         query_multiple: Q is rounded to the nearest multiple of this, so that compiled models see few shapes (`lattice`
             draws the grid nearest to that number).
         off_grid: on grids, move every drawn point to a random place in its cell (see `Draw.offset`); its target is
-            interpolated. For training that should not lock to the lattice.
+            interpolated. For training that should not lock to the lattice. Not with `lattice` or `blocks`.
         importance_metric: of mode `importance`: `gradient` or `variance` of the data, or `error`, the model's own.
         importance_floor: share of the queries that `importance` spreads evenly, in (0, 1]; so every point can be drawn
             and no weight exceeds 1 / floor.
@@ -107,6 +107,8 @@ class QuerySampling(BaseModel):
             raise ValueError(f"ratio={self.ratio:g} and num_queries={self.num_queries} are both given: leave one out")
         if self.off_grid and "lattice" in self.modes:
             raise ValueError("off_grid takes points off the grid that mode 'lattice' promises: leave one of them out")
+        if self.off_grid and "blocks" in self.modes:
+            raise ValueError("off_grid needs every point's neighbours, mode 'blocks' reads none: use mode 'stratified'")
         ramp = {"start_ratio": self.start_ratio, "end_ratio": self.end_ratio, "end_epoch": self.end_epoch}
         if self.schedule == "constant":
             given = [name for name, value in ramp.items() if value is not None]
