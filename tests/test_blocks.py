@@ -63,7 +63,7 @@ def test_every_point_of_a_cloud_has_one_slot(points, slots, d):
 
 
 def test_groups_of_neighbours_share_the_remainder():
-    """1,000 points in 16 blocks: 63 groups of 15 or 16 along the curve, each with all its points in different blocks."""
+    """1,000 points in 16 blocks: 63 groups of 15 or 16 along the curve, the points of each in different blocks."""
     coords = np.random.default_rng(0).random((1000, 2))
     blocks = block_of(point_blocks(coords, block_points=63))[morton_order(coords)]
     groups = np.split(blocks, np.arange(1, 63) * 1000 // 63)

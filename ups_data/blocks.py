@@ -153,16 +153,16 @@ def morton_order(coords: NDArray[np.floating]) -> NDArray[np.int64]:
 def _dealt(order: NDArray[np.integer], sizes: NDArray[np.int64], blocks: int, block_points: int, seed: int) -> Blocks:
     """Blocks from points `(N,)` in group order and the groups' sizes `(groups,)`, none above the number of blocks."""
     block = np.empty(len(order), np.int64)
-    group_of = np.repeat(sizes == blocks, sizes)
-    block[group_of] = _deal_full(int((sizes == blocks).sum()), blocks, seed)
-    block[~group_of] = _deal_partial(sizes[sizes < blocks], blocks, seed)
+    full = np.repeat(sizes == blocks, sizes)
+    block[full] = _deal_full(int((sizes == blocks).sum()), blocks, seed)
+    block[~full] = _deal_partial(sizes[sizes < blocks], blocks, seed)
     # Renumbered so that the fuller blocks come first: their sizes need not be stored. Radix sort takes 16 bits.
     renumbered = np.argsort(np.argsort(-np.bincount(block, minlength=blocks), kind="stable"))
-    block = renumbered.astype(np.uint16 if blocks <= 2**16 else np.int64)[block]
+    block_of = renumbered.astype(np.uint16 if blocks <= 2**16 else np.int64)[block]
     counts = block_counts(len(order), blocks)
     slot = np.arange(len(order)) + np.repeat(np.arange(blocks) * block_points - (np.cumsum(counts) - counts), counts)
     index = np.full(blocks * block_points, -1, np.int32)
-    index[slot] = order[np.argsort(block, kind="stable")]
+    index[slot] = order[np.argsort(block_of, kind="stable")]
     return Blocks(index, counts)
 
 
@@ -196,7 +196,7 @@ def _deal_partial(sizes: NDArray[np.int64], blocks: int, seed: int) -> NDArray[n
         if missing := len(mine) - len(taken):
             fresh = absorb(key, np.arange(rounds * blocks, (rounds + 1) * blocks)).argsort()
             rounds += 1
-            chosen = np.flatnonzero(~np.isin(fresh, taken))[:missing]
-            mine[len(taken) :] = fresh[chosen]
-            left = np.delete(fresh, chosen)
+            chosen = ~np.isin(fresh, taken)
+            chosen &= np.cumsum(chosen) <= missing
+            mine[len(taken) :], left = fresh[chosen], fresh[~chosen]
     return out

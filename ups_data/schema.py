@@ -8,7 +8,7 @@ import json
 import math
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,6 +21,8 @@ MANIFEST = "dataset.json"
 FORMAT_VERSION = 1
 
 PositiveInt = Annotated[int, Field(gt=0)]
+# Points of a frame and frames of a trajectory: their numbers are stored as int32.
+Count = Annotated[int, Field(gt=0, lt=2**31)]
 # A name becomes a folder inside a shard and a key in a batch.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=100)]
 
@@ -37,6 +39,7 @@ class FieldSpec(_Model):
         dtype: as stored; `source_dtype` as it was in the source.
         static: without time: one row per trajectory instead of one per frame.
         chunk_rows: rows of one stored chunk.
+        point_set: the set of points that it lives on, where the dataset has several; None: the grid or the only set.
     """
 
     name: Name
@@ -45,6 +48,7 @@ class FieldSpec(_Model):
     source_dtype: str
     static: bool = False
     chunk_rows: PositiveInt
+    point_set: Name | None = None
     units: str | None = None
 
     @property
@@ -84,10 +88,26 @@ class GridSpec(_Model):
 
 
 class PointsSpec(_Model):
-    """Points without a lattice: coordinates are stored, one set per trajectory or one shared by all."""
+    """A set of points without a lattice; its coordinates are stored.
 
-    num_points: PositiveInt
+    Attributes:
+        num_points: N, where all trajectories have as many; None: every shard lists its own.
+        dim: components of a coordinate.
+        moving: coordinates are stored for every frame instead of once for a trajectory.
+        block_points: P, slots of a block: N points are in ceil(N / P) blocks. N where it is not given.
+    """
+
+    num_points: Count | None = None
     dim: Annotated[int, Field(ge=1, le=3)]
+    moving: bool = False
+    block_points: Count
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_block(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "block_points" not in given and "num_points" in given:
+            return {**given, "block_points": given["num_points"]}
+        return given
 
 
 class FieldStatistics(_Model):
@@ -118,10 +138,16 @@ class Summary(_Model):
 
 
 class ShardSpec(_Model):
-    """One zarr group. `steps` holds the number of frames of each of its trajectories, in order."""
+    """One zarr group.
+
+    Attributes:
+        steps: frames of each of its trajectories, in order.
+        points: set (`""`: the only one) → points of each of its trajectories; None where all trajectories have as many.
+    """
 
     path: str
-    steps: Annotated[list[PositiveInt], Field(min_length=1)]
+    steps: Annotated[list[Count], Field(min_length=1)]
+    points: dict[Name | Literal[""], list[Count]] | None = None
     bytes: Annotated[int, Field(ge=0)]
     digest: str
 
@@ -153,45 +179,125 @@ class SplitSpec(_Model):
 
 
 class Manifest(_Model):
-    """A dataset: its fields, its geometry, its splits."""
+    """A dataset: its fields, its geometry, its splits.
+
+    Attributes:
+        grid, points, sets: one of them: a lattice, one set of points, or several by name.
+        blocks: B, blocks of a grid; of points, of the first trajectory. 1: frames are stored whole, as they were given.
+        block_seed: of the deal of points to blocks.
+    """
 
     format: Literal["ups_data"] = "ups_data"
     version: Literal[1] = 1
     fields: Annotated[list[FieldSpec], Field(min_length=1)]
     grid: GridSpec | None = None
     points: PointsSpec | None = None
+    sets: dict[Name, PointsSpec] | None = None
     params: list[Name] = []
     codec: Literal["none", "lz4", "zstd"] = "none"
     blocks: PositiveInt = 1
+    block_seed: int = 0
     source: dict[str, str] = {}
     splits: dict[Name, SplitSpec]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
-        if (self.grid is None) == (self.points is None):
-            raise ValueError("a dataset has either a grid or points")
+        if sum(bool(geometry) for geometry in (self.grid, self.points, self.sets)) != 1:
+            raise ValueError("a dataset has either a grid or points, in one set or in several named ones")
         names = [f.name for f in self.fields]
         if len(set(names)) < len(names):
             raise ValueError(f"field names repeat: {names}")
+        for f in self.fields:
+            if f.point_set not in self.set_names:
+                raise ValueError(f"field {f.name!r} lives on {f.point_set!r}, the sets of points are {self.set_names}")
+        if self.grid is not None:
+            axes, points = len(self.grid.shape), math.prod(self.grid.shape)
+            if self.blocks > points or round(self.blocks ** (1 / axes)) ** axes != self.blocks:
+                raise ValueError(f"{self.blocks} blocks do not fit a grid of {self.grid.shape}")
         for split, spec in self.splits.items():
             if set(spec.statistics) != set(names):
                 raise ValueError(f"split {split!r} has statistics of {sorted(spec.statistics)}, fields are {names}")
             if set(spec.params) != set(self.params):
                 raise ValueError(f"split {split!r} summarises {sorted(spec.params)}, parameters are {self.params}")
+            for shard in spec.shards:
+                self._check_points(shard)
         return self
+
+    def _check_points(self, shard: ShardSpec) -> None:
+        ragged = {
+            name or "" for name in self.set_names if self.grid is None and self.point_set(name).num_points is None
+        }
+        listed = shard.points or {}
+        if set(listed) != ragged or any(len(n) != len(shard.steps) for n in listed.values()):
+            raise ValueError(f"shard {shard.path!r} must list the points of each trajectory of {sorted(ragged)}")
+
+    @property
+    def set_names(self) -> list[str | None]:
+        """The names of the sets of points; [None] for a grid and for a single set."""
+        return [None] if self.sets is None else list(self.sets)
+
+    def point_set(self, name: str | None) -> PointsSpec:
+        """The set of points of that name; None: the only one. Raises UpsDataError that lists those there are."""
+        if self.grid is not None:
+            raise UpsDataError("the dataset is a grid and has no sets of points")
+        spec = (self.sets or {}).get(name) if name is not None else self.points
+        if spec is None:
+            raise UpsDataError(f"no set of points {name!r}: the dataset has {self.set_names}")
+        return spec
 
     @property
     def num_points(self) -> int:
-        """N, points of a frame."""
-        if self.grid is not None:
-            return math.prod(self.grid.shape)
-        assert self.points is not None
-        return self.points.num_points
+        """N, points of a frame: of the largest one, where trajectories differ.
+
+        Raises:
+            UpsDataError: the dataset has several sets of points, each with its own number.
+        """
+        if self.sets is not None:
+            raise UpsDataError(
+                f"the dataset has the sets of points {self.set_names}: ask for the points of one of them"
+            )
+        return self._most_points(None)
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """A frame's shape as stored, without channels."""
+        """A frame's shape without channels: a grid's axes, or (N,)."""
         return self.grid.shape if self.grid is not None else (self.num_points,)
+
+    def block_points(self, set_name: str | None = None) -> int:
+        """P, slots of a block."""
+        if self.grid is not None:
+            return -(-math.prod(self.grid.shape) // self.blocks)
+        return self.point_set(set_name).block_points
+
+    def num_blocks(self, points: int, set_name: str | None = None) -> int:
+        """B, blocks of a trajectory of N points."""
+        return self.blocks if self.grid is not None else -(-points // self.block_points(set_name))
+
+    def shard_points(self, shard: ShardSpec, set_name: str | None = None) -> list[int]:
+        """Points of each trajectory of a shard."""
+        if self.grid is not None:
+            return [math.prod(self.grid.shape)] * len(shard.steps)
+        count = self.point_set(set_name).num_points
+        return (shard.points or {})[set_name or ""] if count is None else [count] * len(shard.steps)
+
+    def points_of(self, split: str, set_name: str | None = None) -> np.ndarray:
+        """`(trajectories,)` int64, points of each trajectory of a split."""
+        counts = [self.shard_points(s, set_name) for s in self.split(split).shards]
+        return np.array([n for shard in counts for n in shard], np.int64)
+
+    def min_points(self, split: str, set_name: str | None = None) -> int:
+        """Points of the smallest trajectory of a split."""
+        return int(self.points_of(split, set_name).min())
+
+    def max_points(self, split: str, set_name: str | None = None) -> int:
+        """Points of the largest trajectory of a split."""
+        return int(self.points_of(split, set_name).max())
+
+    def _most_points(self, set_name: str | None) -> int:
+        if self.grid is not None:
+            return math.prod(self.grid.shape)
+        count = self.point_set(set_name).num_points
+        return max(self.max_points(split, set_name) for split in self.splits) if count is None else count
 
     def field(self, name: str) -> FieldSpec:
         """The field of that name. Raises UpsDataError that lists the names there are."""
@@ -211,8 +317,8 @@ class Manifest(_Model):
         return [0, *accumulate(len(s.steps) for s in self.split(split).shards)][:-1]
 
     def frame_bytes(self, field: FieldSpec) -> int:
-        """Bytes of one decoded frame of a field."""
-        return self.num_points * field.point_bytes
+        """Bytes of one decoded frame of a field: of the largest one, where trajectories differ."""
+        return self._most_points(field.point_set) * field.point_bytes
 
     @classmethod
     def load(cls, root: str | Path) -> "Manifest":

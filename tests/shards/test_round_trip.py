@@ -5,37 +5,16 @@ import numpy as np
 import pytest
 import torch
 import xarray
-import zarr
 
 from tests.datasets import BURGERS, DARCY_PT, DIFFUSION_REACTION, real, write_grid
+from tests.shards.arrays import rows_of, stored
 from ups_data import ShardWriter
 from ups_data.schema import Manifest
 from ups_data.shards import layout
 from ups_data.shards.convert import convert
-from ups_data.shards.reader import DirectArray, ZarrArray, open_array
+from ups_data.shards.reader import open_array
 from ups_data.shards.shard import Shard
 from ups_data.sources import FORMATS, open_source
-
-
-def rows_of(array):
-    chunks = [array.chunk(i) for i in range(-(-array.shape[0] // array.chunk_rows))]
-    return np.concatenate(chunks)[: array.shape[0]]
-
-
-def stored(root, split, field):
-    """A split's frames of a field, read directly, through zarr + zarrs, and by zarr alone, which must agree."""
-    manifest = Manifest.load(root)
-    frames = []
-    for spec in manifest.splits[split].shards:
-        shard = Shard(root, manifest, spec)
-        array = shard.field(field)
-        assert isinstance(array, DirectArray)
-        path = shard.path / "fields" / field
-        direct, through_zarrs = rows_of(array), rows_of(ZarrArray(path, where="test"))
-        plain = zarr.open_array(path, mode="r")[...]
-        assert direct.tobytes() == through_zarrs.tobytes() == plain.tobytes()
-        frames.append(direct)
-    return np.concatenate(frames)
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
@@ -59,7 +38,7 @@ def test_rows_beyond_the_end_are_nan(tmp_path, monkeypatch, codec):
 
 
 def test_an_array_of_several_objects(tmp_path, monkeypatch):
-    monkeypatch.setattr("ups_data.shards.writer.OBJECT_BYTES", 5 * 960)
+    monkeypatch.setattr("ups_data.shards.split.OBJECT_BYTES", 5 * 960)
     monkeypatch.setattr(layout, "CHUNK_BYTES", 2 * 960)
     runs = write_grid(tmp_path / "d")
     assert len(list((tmp_path / "d/train/shard-000000.zarr/fields/u/c").iterdir())) > 3
@@ -80,7 +59,7 @@ def test_static_fields_points_and_parameters(tmp_path):
     manifest = Manifest.load(tmp_path / "d")
     shards = [Shard(tmp_path / "d", manifest, s) for s in manifest.splits["train"].shards]
     assert len(shards) > 1
-    assert np.array_equal(np.concatenate([rows_of(s.coords) for s in shards]), np.stack([x for _, _, x in runs]))
+    assert np.array_equal(np.concatenate([rows_of(s.coords()) for s in shards]), np.stack([x for _, _, x in runs]))
     params = np.concatenate([s.params for s in shards])
     assert params.tolist() == [[i, -i] for i in range(5)]
 

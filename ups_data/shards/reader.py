@@ -1,15 +1,17 @@
 """Reading one stored array of a shard: directly where this project wrote it, through zarr otherwise.
 
-Both ways give the same interface: an array is a sequence of chunks of `chunk_rows` rows. The direct way maps the
-shard object and hands out raw chunks as views of the map, and decodes compressed ones straight into their
-destination; a chunk's crc32c is checked the first time this process touches it.
+Both ways give the same interface: an array is a sequence of chunks, each of `chunk_rows` rows of one block of points.
+The direct way maps the shard object and hands out raw chunks as views of the map, and decodes compressed ones straight
+into their destination; a chunk's crc32c is checked the first time this process touches it.
 """
 
 import json
+import math
 import mmap
+import threading
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import crc32c
 import numpy as np
@@ -17,29 +19,41 @@ import zarr
 
 from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
+from ups_data.shards.chunks import MAX_CHUNK_BYTES
+from ups_data.shards.metadata import DirectLayout, blocks_of, direct_layout
 from ups_data.shards.objects import ABSENT
 
 
 class StoredArray(Protocol):
-    """Rows in chunks.
+    """Rows of blocks, in chunks.
 
     Attributes:
-        shape: `(rows, *row_shape)`.
+        shape: `(rows, *grid, C)` for whole frames, `(rows, blocks * P, C)` in blocks.
+        chunk_shape: `(chunk_rows, *grid, C)`, or `(chunk_rows, P, C)`.
+        chunk_rows: rows of a chunk.
+        blocks: blocks of a row, 1 for whole frames.
+        block_points: P, slots of a block; all points of a whole frame.
         mapped: chunks are views of a map, so that keeping them costs nothing.
         fetch_seconds: time spent so far on opening, reading and checking stored bytes, where that can be told apart
             from decoding.
+        read_bytes: stored bytes of the chunks fetched so far; of a mapped chunk once, when it is first asked for.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
+    chunk_shape: tuple[int, ...]
     chunk_rows: int
+    blocks: int
+    block_points: int
     mapped: bool
     fetch_seconds: float
+    read_bytes: int
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows `[number * chunk_rows, (number + 1) * chunk_rows)`, decoded into `out` if given; read-only if mapped.
+        """Block `number % blocks` of rows `[r * chunk_rows, (r + 1) * chunk_rows)`, r = `number // blocks`.
 
-        The last chunk has rows beyond the array's end; they are NaN.
+        Decoded into `out` if given; read-only if mapped. Rows beyond the array's end and slots without a point hold
+        the array's fill value, NaN in fields.
 
         Raises:
             UpsDataError: the stored bytes are damaged, or are not there.
@@ -55,33 +69,26 @@ def open_array(path: Path, *, where: str) -> StoredArray:
         raise UpsDataError(f"{where}: {path / 'zarr.json'} is missing; copy or make the dataset again") from None
     except ValueError as e:
         raise UpsDataError(f"{where}: {path / 'zarr.json'} is damaged ({e}); copy or make the dataset again") from None
-    layout = _direct_layout(metadata)
-    return DirectArray(path, *layout, where=where) if layout else ZarrArray(path, where=where)
+    layout = direct_layout(metadata)
+    return DirectArray(path, layout, where=where) if layout else ZarrArray(path, where=where)
 
 
 class DirectArray:
-    """An array in the layout of `ArrayWriter`: whole rows, chunked and sharded along the first axis only."""
+    """An array in the layout of `ArrayWriter`: chunks of whole rows or of whole blocks, packed in objects of rows."""
 
-    def __init__(
-        self,
-        path: Path,
-        shape: tuple[int, ...],
-        dtype: np.dtype,
-        chunk_rows: int,
-        object_chunks: int,
-        codec: str,
-        *,
-        where: str,
-    ) -> None:
-        self.shape, self.dtype, self.chunk_rows = shape, dtype, chunk_rows
-        self.mapped = codec == "none"
-        self._path, self._where, self._codec, self._object_chunks = path, where, codec, object_chunks
-        self._chunk_shape = (chunk_rows, *shape[1:])
-        self._chunk_bytes = int(np.prod(self._chunk_shape)) * dtype.itemsize
-        self._objects: dict[int, tuple[memoryview, np.ndarray]] = {}
-        self._checked = bytearray(-(-shape[0] // chunk_rows))
+    def __init__(self, path: Path, layout: DirectLayout, *, where: str) -> None:
+        self.shape, self.dtype, self.chunk_shape = layout.shape, layout.dtype, layout.chunk_shape
+        self.chunk_rows = layout.chunk_shape[0]
+        self.blocks, self.block_points = layout.blocks, layout.block_points
+        self.mapped = layout.codec == "none"
+        self._path, self._where, self._codec, self._fill = path, where, layout.codec, layout.fill
+        self._object_chunks = layout.object_rows * layout.blocks
+        self._chunk_bytes = bounded_bytes(layout.chunk_shape, layout.dtype, where)
+        self._objects: dict[int, tuple[memoryview, np.ndarray, bytearray]] = {}
         self._views: dict[int, np.ndarray] = {}  # of checked raw chunks
+        self._lock = threading.Lock()
         self.fetch_seconds = 0.0
+        self.read_bytes = 0
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
         view = self._views.get(number)
@@ -89,52 +96,31 @@ class DirectArray:
             return view
         begun = time.perf_counter()
         body = self._fetch(number)
-        self.fetch_seconds += time.perf_counter() - begun
-        if body is None:
-            return np.full(self._chunk_shape, np.nan, self.dtype)
-        if self.mapped:
-            view = self._views[number] = np.frombuffer(body, self.dtype).reshape(self._chunk_shape)
+        with self._lock:
+            self.fetch_seconds += time.perf_counter() - begun
+            self.read_bytes += 0 if body is None else len(body) + codecs.CHECKSUM_BYTES
+        if body is not None and self.mapped:
+            view = self._views[number] = np.frombuffer(body, self.dtype).reshape(self.chunk_shape)
             return view
         if out is None:
-            out = np.empty(self._chunk_shape, self.dtype)
-        codecs.decode(self._codec, body, out)
+            out = np.empty(self.chunk_shape, self.dtype)
+        if body is None:
+            out[...] = self._fill
+        else:
+            codecs.decode(self._codec, body, out)
         return out
-
-    def locate(self, numbers: np.ndarray) -> tuple[list[Any], np.ndarray, np.ndarray]:
-        """Where chunks of a mapped array lie: `(n,)` numbers → buffers, `(n,)` number of the buffer of each, `(n,)`
-        offset in bytes. Nothing is done chunk by chunk but checking those that have not been.
-
-        Raises:
-            UpsDataError: as `chunk`.
-        """
-        begun = time.perf_counter()
-        objects, places = np.divmod(numbers, self._object_chunks)
-        buffers: list[Any] = []
-        buffer, offset = np.empty((2, len(numbers)), np.int64)
-        for number in np.unique(objects).tolist():
-            here = objects == number
-            data, index = self._object(number)
-            buffer[here], offset[here] = len(buffers), index[places[here], 0].view(np.int64)
-            buffers.append(data)
-        if not np.frombuffer(self._checked, np.uint8)[numbers].all():
-            for number in np.unique(numbers).tolist():
-                self._fetch(number)
-        absent = offset < 0  # ABSENT is -1 as a signed number
-        if absent.any():
-            buffer[absent], offset[absent] = len(buffers), 0
-            buffers.append(np.full(self._chunk_shape, np.nan, self.dtype))
-        self.fetch_seconds += time.perf_counter() - begun
-        return buffers, buffer, offset
 
     def _fetch(self, number: int) -> memoryview | None:
         """The stored bytes of a chunk without their checksum, checked; None where the chunk is absent."""
-        data, index = self._object(number // self._object_chunks)
-        offset, length = (int(v) for v in index[number % self._object_chunks])
+        data, index, checked = self._object(number // self._object_chunks)
+        place = number % self._object_chunks
+        offset, length = (int(v) for v in index[place])
         if offset == ABSENT:
             return None
         end = offset + length - codecs.CHECKSUM_BYTES
-        if not self._checked[number]:
+        if not checked[place]:
             self._check(number, data[offset:end], data[end : end + codecs.CHECKSUM_BYTES])
+            checked[place] = 1
         return data[offset:end]
 
     def _check(self, number: int, body: memoryview, stored: memoryview) -> None:
@@ -144,18 +130,18 @@ class DirectArray:
         elif intact:
             intact = codecs.decoded_bytes(body) == self._chunk_bytes
         if not intact:
-            rows = f"rows {number * self.chunk_rows} to {min((number + 1) * self.chunk_rows, self.shape[0]) - 1}"
-            raise UpsDataError(f"{self._where}, {rows}: the stored bytes are damaged; copy or make the shard again")
-        self._checked[number] = 1
+            raise UpsDataError(
+                f"{self._where}, {place_of(self, number)}: the stored bytes are damaged; copy or make the shard again"
+            )
 
-    def _object(self, number: int) -> tuple[memoryview, np.ndarray]:
+    def _object(self, number: int) -> tuple[memoryview, np.ndarray, bytearray]:
         # Two threads may open the same object at once; either result serves.
         if number not in self._objects:
             self._objects[number] = self._map(number)
         return self._objects[number]
 
-    def _map(self, number: int) -> tuple[memoryview, np.ndarray]:
-        """Map one object and read the index at its end."""
+    def _map(self, number: int) -> tuple[memoryview, np.ndarray, bytearray]:
+        """Map one object and read the index at its end; which of its chunks were checked."""
         path = self._path.joinpath("c", str(number), *["0"] * (len(self.shape) - 1))
         try:
             with open(path, "rb") as f:
@@ -172,7 +158,7 @@ class DirectArray:
         limit = np.uint64(end - index_bytes)
         if ((present > limit) | (present.sum(1, keepdims=True) > limit)).any() or (present[:, 1] < 4).any():
             raise UpsDataError(f"{self._where}: the index of {path} points outside it; copy or make the shard again")
-        return data, table
+        return data, table, bytearray(len(table))
 
 
 class ZarrArray:
@@ -194,46 +180,49 @@ class ZarrArray:
         with zarr.config.set({"codec_pipeline.path": pipeline}):
             array = zarr.open_array(path, mode="r")
         self._array, self._where = array, where
-        self.shape, self.dtype, self.chunk_rows = array.shape, array.dtype, array.chunks[0]
+        self.shape, self.dtype, chunk_shape = array.shape, array.dtype, array.chunks
+        whole = chunk_shape[2:] == self.shape[2:] and self.shape[1] % chunk_shape[1] == 0
+        # Chunks that cut more than rows and points are read together, as whole rows.
+        self.chunk_shape = chunk_shape if whole else (chunk_shape[0], *self.shape[1:])
+        self.chunk_rows = self.chunk_shape[0]
+        self.blocks, self.block_points = blocks_of(self.shape, self.chunk_shape)
+        self._chunk_bytes = bounded_bytes(self.chunk_shape, self.dtype, where)
+        self.read_bytes = 0
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
         if out is None:
-            out = np.empty((self.chunk_rows, *self.shape[1:]), self.dtype)
-        start = number * self.chunk_rows
+            out = np.empty(self.chunk_shape, self.dtype)
+        row_chunk, block = divmod(number, self.blocks)
+        start = row_chunk * self.chunk_rows
         stop = min(start + self.chunk_rows, self.shape[0])
+        slots = self.chunk_shape[1]
         try:
-            out[: stop - start] = self._array[start:stop]
+            out[: stop - start] = self._array[start:stop, block * slots : (block + 1) * slots]
         except Exception as e:  # whatever the codec raises, the reader of the message needs the place
             raise UpsDataError(
-                f"{self._where}, rows {start} to {stop - 1}: {type(e).__name__}: {e}; copy or make the shard again"
+                f"{self._where}, {place_of(self, number)}: {type(e).__name__}: {e}; copy or make the shard again"
             ) from e
-        out[stop - start :] = np.nan
+        out[stop - start :] = self._array.fill_value
+        # What zarr fetched is not to be had: decoded bytes stand for it.
+        self.read_bytes += (stop - start) * self._chunk_bytes // self.chunk_rows
         return out
 
 
-def _direct_layout(metadata: dict[str, Any]) -> tuple[tuple[int, ...], np.dtype, int, int, str] | None:
-    """(shape, dtype, chunk rows, chunks of an object, codec) if the metadata are those that `ArrayWriter` writes."""
-    try:
-        shape, dtype = tuple(metadata["shape"]), np.dtype(metadata["data_type"])
-        object_shape = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-        (sharding,) = metadata["codecs"]
-        inner = sharding["configuration"]
-        chunk_rows, *row_shape = inner["chunk_shape"]
-        names = [c["name"] for c in inner["codecs"]]
-        codec = inner["codecs"][1]["configuration"]["cname"] if names == ["bytes", "blosc", "crc32c"] else "none"
-        whole_rows = tuple(row_shape) == shape[1:] == tuple(object_shape[1:])
-        if not (
-            whole_rows
-            and metadata["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
-            and object_shape[0] % chunk_rows == 0
-            and sharding["name"] == "sharding_indexed"
-            and inner["index_location"] == "end"
-            and [c["name"] for c in inner["index_codecs"]] == ["bytes", "crc32c"]
-            and names in (["bytes", "crc32c"], ["bytes", "blosc", "crc32c"])
-            and inner["codecs"][0]["configuration"]["endian"] == "little"
-            and codec in codecs.CODECS
-        ):
-            return None
-    except (KeyError, TypeError, ValueError, IndexError):
-        return None
-    return shape, dtype, chunk_rows, object_shape[0] // chunk_rows, codec
+def place_of(array: StoredArray, number: int) -> str:
+    """Which rows, and which block, a chunk holds."""
+    row_chunk, block = divmod(number, array.blocks)
+    start = row_chunk * array.chunk_rows
+    rows = f"rows {start} to {min(start + array.chunk_rows, array.shape[0]) - 1}"
+    return rows if array.blocks == 1 else f"{rows}, block {block}"
+
+
+def bounded_bytes(chunk_shape: tuple[int, ...], dtype: np.dtype, where: str) -> int:
+    """Decoded bytes of a chunk.
+
+    Raises:
+        UpsDataError: more than anybody writes: the metadata cannot be trusted with an allocation.
+    """
+    size = math.prod(chunk_shape) * dtype.itemsize
+    if not 0 < size <= MAX_CHUNK_BYTES:
+        raise UpsDataError(f"{where}: claims chunks of {size:,} bytes, the limit is 2 GiB; make the dataset again")
+    return size

@@ -3,10 +3,12 @@
 import threading
 from functools import cached_property
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import zarr
 
+from ups_data.blocks import Blocks, block_counts, single_block
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec
 from ups_data.shards.reader import StoredArray, open_array
@@ -23,37 +25,128 @@ class Shard:
     def __init__(self, root: str | Path, manifest: Manifest, spec: ShardSpec) -> None:
         self.path = Path(root) / spec.path
         self._manifest, self._spec = manifest, spec
-        self._fields: dict[str, StoredArray] = {}
+        self._arrays: dict[str, StoredArray] = {}
         self._lock = threading.Lock()
+        self._geometries: WeakValueDictionary[tuple[str | None, int], Blocks] = WeakValueDictionary()
+        self._grid_geometry: Blocks | None = None
 
     def field(self, name: str) -> StoredArray:
-        """Rows of a field: `(rows, *frame_shape, C)`; one row per trajectory where it is static.
+        """Rows of a field, one for each frame; one for each trajectory where it is static.
+
+        `(rows, *grid, C)` for the whole frames of a grid. In blocks, `(rows, blocks * P, C)`, as `geometry` has them;
+        the blocks that a trajectory of fewer points lacks are absent.
 
         Raises:
             UpsDataError: the array is missing, damaged, or not what the manifest says.
         """
-        array = self._fields.get(name)
-        return array if array is not None else self._open(name)
-
-    def _open(self, name: str) -> StoredArray:
-        with self._lock:  # an array is the key of its chunks in a pool: threads must share one
-            if name in self._fields:
-                return self._fields[name]
-            spec = self._manifest.field(name)
-            array = open_array(self.path / "fields" / name, where=f"shard {self.path}, field {name!r}")
-            rows = len(self._spec.steps) if spec.static else self._spec.rows
-            expected = (rows, *self._manifest.frame_shape, spec.channels)
-            if array.shape != expected or array.dtype.name != spec.dtype:
-                raise UpsDataError(
-                    f"shard {self.path}, field {name!r}: holds {array.dtype.name} {array.shape}, the manifest says "
-                    f"{spec.dtype} {expected}; copy or make the dataset again"
-                )
-            self._fields[name] = array
+        array = self._arrays.get(f"fields/{name}")
+        if array is not None:
             return array
+        spec, manifest = self._manifest.field(name), self._manifest
+        rows = len(self._spec.steps) if spec.static else self._spec.rows
+        whole_grid = manifest.grid is not None and manifest.blocks == 1
+        points = manifest.frame_shape if whole_grid else (self._slots(spec.point_set),)
+        shape = (rows, *points, spec.channels)
+        return self._open(f"fields/{name}", f"field {name!r}", spec.dtype, shape, manifest.block_points(spec.point_set))
+
+    def coords(self, set_name: str | None = None) -> StoredArray:
+        """Positions of a set of points in the order of its blocks, float32.
+
+        `(trajectories, blocks * P, d)`, or `(rows, blocks * P, d)` where they move.
+        """
+        spec = self._manifest.point_set(set_name)
+        rows = self._spec.rows if spec.moving else len(self._spec.steps)
+        name = f"{_folder(set_name)}/coords"
+        array = self._arrays.get(name)
+        if array is not None:
+            return array
+        return self._open(name, name, "float32", (rows, self._slots(set_name), spec.dim), spec.block_points)
+
+    def index(self, set_name: str | None = None) -> StoredArray:
+        """The numbers of the points in each slot, -1 where it is empty, int32: `(geometries, blocks * P)`.
+
+        A grid has one geometry; points have one for each trajectory. Only where `geometry` is not None and a shard
+        has more than one block: points in one block have the order that they were given in.
+        """
+        name = f"{_folder(set_name)}/index"
+        rows = 1 if self._manifest.grid is not None else len(self._spec.steps)
+        array = self._arrays.get(name)
+        if array is not None:
+            return array
+        shape = (rows, self._slots(set_name))
+        return self._open(name, name, "int32", shape, self._manifest.block_points(set_name))
+
+    def geometry(self, set_name: str | None, trajectory: int) -> Blocks | None:
+        """The blocks of one of the shard's trajectories; None where rows are frames in their own order, all slots full.
+
+        A grid's are the same for all trajectories and shards of a dataset. Kept as long as somebody uses them (a
+        grid's: as long as the shard).
+
+        Raises:
+            UpsDataError: the index is missing, damaged, or not a permutation of the points.
+        """
+        manifest = self._manifest
+        if manifest.grid is not None:
+            if manifest.blocks == 1:
+                return None
+            if self._grid_geometry is None:
+                self._grid_geometry = self._read_geometry(None, 0, manifest.num_points)
+            return self._grid_geometry
+        points, slots = manifest.shard_points(self._spec, set_name)[trajectory], self._slots(set_name)
+        if slots == manifest.block_points(set_name):
+            return None if points == slots else single_block(points, slots)
+        blocks = self._geometries.get((set_name, trajectory))
+        if blocks is None:
+            blocks = self._geometries[set_name, trajectory] = self._read_geometry(set_name, trajectory, points)
+        return blocks
 
     def fetch_seconds(self) -> float:
-        """Time spent so far on opening, reading and checking the stored bytes of its fields."""
-        return sum(array.fetch_seconds for array in list(self._fields.values()))
+        """Time spent so far on opening, reading and checking the stored bytes of its arrays."""
+        return sum(array.fetch_seconds for array in list(self._arrays.values()))
+
+    def read_bytes(self) -> int:
+        """Stored bytes of the chunks fetched so far, of fields, coordinates and indexes."""
+        return sum(array.read_bytes for array in list(self._arrays.values()))
+
+    def _slots(self, set_name: str | None) -> int:
+        """Slots of a stored row."""
+        manifest = self._manifest
+        most = max(manifest.shard_points(self._spec, set_name))
+        return manifest.num_blocks(most, set_name) * manifest.block_points(set_name)
+
+    def _open(self, name: str, called: str, dtype: str, expected: tuple[int, ...], block_points: int) -> StoredArray:
+        with self._lock:  # an array is the key of its chunks in a pool: threads must share one
+            if name in self._arrays:
+                return self._arrays[name]
+            array = open_array(self.path / name, where=f"shard {self.path}, {called}")
+            if array.shape != expected or array.dtype.name != dtype:
+                raise UpsDataError(
+                    f"shard {self.path}, {called}: holds {array.dtype.name} {array.shape}, the manifest says "
+                    f"{dtype} {expected}; copy or make the dataset again"
+                )
+            if array.block_points != block_points:
+                raise UpsDataError(
+                    f"shard {self.path}, {called}: has blocks of {array.block_points} points, the manifest says "
+                    f"{block_points}; copy or make the dataset again"
+                )
+            self._arrays[name] = array
+            return array
+
+    def _read_geometry(self, set_name: str | None, geometry: int, points: int) -> Blocks:
+        slots, blocks = self._manifest.block_points(set_name), self._manifest.num_blocks(points, set_name)
+        array = self.index(set_name)
+        index = np.concatenate([array.chunk(geometry * array.blocks + block)[0] for block in range(blocks)])
+        counts = block_counts(points, blocks)
+        empty = np.arange(slots) >= counts[:, None]
+        seen = np.zeros(points + 1, bool)
+        if index.min() >= -1 and index.max() < points:
+            seen[index] = True  # -1 is the last
+        if not (seen[:points].all() and (index[empty.reshape(-1)] == -1).all()):
+            raise UpsDataError(
+                f"shard {self.path}, {_folder(set_name)}/index: geometry {geometry} is no permutation of {points} "
+                "points; copy or make the dataset again"
+            )
+        return Blocks(index, counts)
 
     @cached_property
     def time(self) -> np.ndarray:
@@ -70,11 +163,6 @@ class Shard:
             else np.empty((count, 0))
         )
 
-    @cached_property
-    def coords(self) -> StoredArray:
-        """Positions of points, one row per trajectory: `(trajectories, N, d)`."""
-        return open_array(self.path / "points" / "coords", where=f"shard {self.path}, points/coords")
-
     def _table(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         where = f"shard {self.path}, trajectories/{name}"
         try:
@@ -84,3 +172,7 @@ class Shard:
         if table.shape != shape:
             raise UpsDataError(f"{where}: shape {table.shape}, the manifest says {shape}; copy or make the shard again")
         return table
+
+
+def _folder(set_name: str | None) -> str:
+    return "points" if set_name is None else f"points/{set_name}"

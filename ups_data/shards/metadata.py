@@ -1,0 +1,72 @@
+"""What a zarr array's metadata say about its chunks, where they are those that `ArrayWriter` writes."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ups_data.shards import codecs
+
+
+@dataclass(frozen=True)
+class DirectLayout:
+    """An array that the direct reader serves.
+
+    Attributes:
+        chunk_shape: rows, slots of a block (or a grid's first axis), and what else a row has.
+        object_rows: rows of chunks of an object.
+        fill: of absent chunks.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunk_shape: tuple[int, ...]
+    object_rows: int
+    codec: str
+    fill: float
+
+    @property
+    def blocks(self) -> int:
+        return blocks_of(self.shape, self.chunk_shape)[0]
+
+    @property
+    def block_points(self) -> int:
+        return blocks_of(self.shape, self.chunk_shape)[1]
+
+
+def blocks_of(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Blocks of a row, and slots of a block."""
+    return shape[1] // chunk_shape[1], math.prod(chunk_shape[1:-1]) if len(shape) > 2 else chunk_shape[1]
+
+
+def direct_layout(metadata: dict[str, Any]) -> DirectLayout | None:
+    """The layout of an array that `ArrayWriter` could have written; None for any other."""
+    try:
+        shape, dtype = tuple(metadata["shape"]), np.dtype(metadata["data_type"])
+        object_shape = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
+        (sharding,) = metadata["codecs"]
+        inner = sharding["configuration"]
+        chunk_shape = tuple(inner["chunk_shape"])
+        names = [c["name"] for c in inner["codecs"]]
+        codec = inner["codecs"][1]["configuration"]["cname"] if names == ["bytes", "blosc", "crc32c"] else "none"
+        fill = float(metadata["fill_value"])
+        if not (
+            metadata["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
+            and len(shape) == len(object_shape) == len(chunk_shape) >= 2
+            and all(isinstance(n, int) and n > 0 for n in (*shape, *object_shape, *chunk_shape))
+            and shape[1:] == object_shape[1:]
+            and shape[2:] == chunk_shape[2:]
+            and shape[1] % chunk_shape[1] == 0
+            and object_shape[0] % chunk_shape[0] == 0
+            and sharding["name"] == "sharding_indexed"
+            and inner["index_location"] == "end"
+            and [c["name"] for c in inner["index_codecs"]] == ["bytes", "crc32c"]
+            and names in (["bytes", "crc32c"], ["bytes", "blosc", "crc32c"])
+            and inner["codecs"][0]["configuration"]["endian"] == "little"
+            and codec in codecs.CODECS
+        ):
+            return None
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
+    return DirectLayout(shape, dtype, chunk_shape, object_shape[0] // chunk_shape[0], codec, fill)

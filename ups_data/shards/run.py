@@ -1,0 +1,122 @@
+"""One trajectory as it was handed to the writer, with its shapes read."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.trajectory import ArrayLike, Axis, PointSet
+
+
+class Run:
+    """A trajectory's arrays by name, whatever the sets of points that they come in.
+
+    Attributes:
+        fields: name → `(T, *grid, C)` or `(T, N, C)`; `static`: without T.
+        set_of: field → its set of points; None: the grid or the only set.
+        coords: set of points → `(N, d)`, or `(T, N, d)` where it moves.
+        steps: T.
+        time: `(T,)` float64.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, ArrayLike],
+        static: Mapping[str, ArrayLike],
+        time: np.ndarray | Sequence[float] | None,
+        params: dict[str, float],
+        coords: ArrayLike | None,
+        sets: Mapping[str, PointSet],
+        axes: Sequence[Axis] | None,
+        key: str,
+        source: str,
+    ) -> None:
+        self.params, self.axes, self.key, self.source = params, axes, key, source
+        self.where = f"trajectory {key!r}" if key else "the trajectory"
+        self.fields, self.static = _arrays(fields), _arrays(static)
+        self.set_of: dict[str, str | None] = dict.fromkeys([*fields, *static])
+        self.coords: dict[str | None, ArrayLike] = {} if coords is None else {None: _array(coords)}
+        if sets and (fields or static or coords is not None or axes is not None):
+            raise UpsDataError(f"{self.where} has sets of points: put all its fields and coordinates into them")
+        for name, points in sets.items():
+            self._add_set(name, points)
+        self.steps = self._check_steps()
+        for set_name in self.coords:
+            self._check_points(set_name)
+        self.time = np.arange(self.steps, dtype=np.float64) if time is None else np.asarray(time, np.float64)
+        if self.time.shape != (self.steps,):
+            raise UpsDataError(f"{self.where} has {self.steps} steps but {self.time.size} times")
+
+    def moving(self, set_name: str | None) -> bool:
+        """Whether a set's coordinates change in time."""
+        return len(self.coords[set_name].shape) == 3
+
+    def num_points(self, set_name: str | None) -> int:
+        """Points of one set."""
+        return self.coords[set_name].shape[-2]
+
+    def coords_at(self, set_name: str | None, start: int, stop: int) -> np.ndarray:
+        """Coordinates of a set, float32, of the frames `[start, stop)`; of points that stay, one frame `(1, N, d)`.
+
+        Raises:
+            UpsDataError: one of them is not finite.
+        """
+        coords = self.coords[set_name]
+        frames = np.asarray(coords[start:stop] if self.moving(set_name) else coords[:][None], np.float32)
+        if not np.isfinite(frames).all():
+            raise UpsDataError(f"{self._of(set_name)} has coordinates that are NaN or Inf: leave such points out")
+        return frames
+
+    def _add_set(self, name: str, points: PointSet) -> None:
+        fields, static = _arrays(points.fields), _arrays(points.static)
+        for field in (*fields, *static):
+            if field in self.set_of:
+                raise UpsDataError(
+                    f"field {field!r} of {self.where} is in the sets {self.set_of[field]!r} and {name!r}: "
+                    "name fields apart, as in surface_pressure"
+                )
+            self.set_of[field] = name
+        self.fields, self.static = {**self.fields, **fields}, {**self.static, **static}
+        self.coords[name] = _array(points.coords)
+
+    def _check_steps(self) -> int:
+        if not self.fields:
+            raise UpsDataError(f"{self.where} has no fields that change in time: give a static problem T = 1")
+        for name, a in self.fields.items():
+            if len(a.shape) < 3:
+                raise UpsDataError(f"field {name!r} of {self.where} has shape {a.shape}: expected (T, *grid, C)")
+        lengths = {name: a.shape[0] for name, a in self.fields.items()}
+        steps = next(iter(lengths.values()))
+        if len(set(lengths.values())) > 1 or steps == 0:
+            raise UpsDataError(f"fields of {self.where} must have the same number of steps, at least one: {lengths}")
+        return steps
+
+    def _check_points(self, set_name: str | None) -> None:
+        coords = self.coords[set_name]
+        fields = [n for n, s in self.set_of.items() if s == set_name]
+        count = coords.shape[-2] if len(coords.shape) >= 2 else 0
+        if len(coords.shape) not in (2, 3) or count == 0 or coords.shape[-1] not in (1, 2, 3):
+            raise UpsDataError(
+                f"{self._of(set_name)} has coords of shape {coords.shape}, expected (N, d) or (T, N, d) with d = 1 to 3"
+            )
+        if self.moving(set_name) and coords.shape[0] != self.steps:
+            raise UpsDataError(f"{self._of(set_name)} has coords of {coords.shape[0]} steps, fields of {self.steps}")
+        for name in fields:
+            shape = self.fields[name].shape[1:] if name in self.fields else self.static[name].shape
+            if len(shape) != 2 or shape[0] != count:
+                raise UpsDataError(
+                    f"field {name!r} of {self.where} has frames of shape {shape}, coords are of {count} points: "
+                    f"expected ({count}, C)"
+                )
+
+    def _of(self, set_name: str | None) -> str:
+        return self.where if set_name is None else f"set {set_name!r} of {self.where}"
+
+
+def _array(a: ArrayLike) -> ArrayLike:
+    """An array with a numpy dtype: as it is where it has one, since it may still lie in a file."""
+    return a if isinstance(getattr(a, "dtype", None), np.dtype) else np.asarray(a)
+
+
+def _arrays(fields: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+    return {name: _array(a) for name, a in fields.items()}

@@ -1,0 +1,230 @@
+"""The shards of one split as they are written: one open, the others published."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from ups_data.blocks import Blocks
+from ups_data.errors import UpsDataError
+from ups_data.schema import FieldSpec, ShardSpec, SplitSpec
+from ups_data.shards import codecs
+from ups_data.shards.casting import cast_exactly
+from ups_data.shards.digest import shard_digest
+from ups_data.shards.layout import Layout, point_dimension
+from ups_data.shards.objects import ArrayWriter
+from ups_data.shards.run import Run
+from ups_data.shards.statistics import FieldMoments, Moments
+
+# Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
+READ_BYTES = 16 * 1024**2
+# One object of the store; several where a shard's field is larger.
+OBJECT_BYTES = 512 * 1024**2
+
+
+class SplitWriter:
+    """The shards of one split.
+
+    Attributes:
+        bytes: decoded bytes of the open shard's fields.
+    """
+
+    def __init__(self, root: Path, split: str, layout: Layout, allow_nonfinite: bool) -> None:
+        self._root, self._split, self._layout, self._allow_nonfinite = root, split, layout, allow_nonfinite
+        self._moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
+        self._params, self._time_step = Moments(len(layout.params)), Moments(1)
+        self._shards: list[ShardSpec] = []
+        self._aside: Path | None = None
+        self._arrays: dict[str, ArrayWriter] = {}
+        self._runs: list[Run] = []
+        self._counts: dict[str | None, list[int]] = {}
+        self.bytes = 0
+
+    def add(self, run: Run) -> None:
+        """Append one trajectory to the open shard."""
+        deal = self._layout.deal(run)
+        if self._aside is None:
+            self._open(run, deal)
+        for spec in self._layout.specs:
+            array = run.static[spec.name][:][None] if spec.static else run.fields[spec.name]
+            self._moments[spec.name].start_trajectory()
+            row_bytes = int(np.prod(array.shape[1:])) * np.dtype(spec.dtype).itemsize
+            for start, stop in _pieces(array.shape[0], row_bytes, spec.chunk_rows):
+                self._append(spec, array[start:stop], deal[spec.point_set], run, start)
+        for name in run.coords:
+            self._append_points(run, name, deal[name])
+        if self._layout.params:
+            self._params.update(np.array([[run.params[p] for p in self._layout.params]]))
+        if run.steps > 1:
+            self._time_step.update(np.diff(run.time)[:, None])
+        # Only what the tables need is kept; the fields' arrays may be large.
+        run.fields, run.static, run.coords = {}, {}, {}
+        self._runs.append(run)
+
+    def _append(self, spec: FieldSpec, frames: np.ndarray, blocks: Blocks | None, run: Run, start: int) -> None:
+        where = f"field {spec.name!r} of {run.where}"
+        frames = np.asarray(frames)
+        if not self._allow_nonfinite and not np.isfinite(frames).all():
+            bad = ~np.isfinite(frames)
+            frame = start + int(np.argmax(bad.reshape(len(bad), -1).any(1)))
+            raise UpsDataError(
+                f"{where} has {int(bad.sum())} values that are NaN or Inf (first in frame {frame}): "
+                "repair it, or keep and count them with --allow-nonfinite"
+            )
+        frames = cast_exactly(frames, np.dtype(spec.dtype), where)
+        for i in range(0, len(frames), spec.chunk_rows):  # moments are taken in float64, of a chunk at a time
+            self._moments[spec.name].update(frames[i : i + spec.chunk_rows])
+        self._arrays[f"fields/{spec.name}"].append(_in_slots(frames, blocks))
+        self.bytes += frames.nbytes
+
+    def _append_points(self, run: Run, name: str | None, blocks: Blocks | None) -> None:
+        assert blocks is not None  # of points there is always one
+        folder = _folder(name)
+        array = self._arrays[f"{folder}/coords"]
+        frame_bytes = blocks.num_points * self._layout.points[name].dim * 4
+        for start, stop in _pieces(run.steps if run.moving(name) else 1, frame_bytes):
+            array.append(_in_slots(run.coords_at(name, start, stop), blocks))
+        self._arrays[f"{folder}/index"].append(blocks.index[None])
+        self._counts[name].append(blocks.num_points)
+
+    def _open(self, run: Run, deal: dict[str | None, Blocks | None]) -> None:
+        layout = self._layout
+        self._aside = self._root / f".writing-{self._split}-{len(self._shards):06d}.zarr"
+        group = zarr.open_group(self._aside, mode="w", zarr_format=3, attributes={"ups_data": {"split": self._split}})
+        for name in ("fields", "trajectories", *(["points"] if any(b is not None for b in deal.values()) else [])):
+            group.create_group(name)
+        self.bytes, self._arrays = 0, {}
+        for spec in layout.specs:
+            self._array(f"fields/{spec.name}", layout.chunk_shape(spec), spec.dtype, layout.dimension_names(spec))
+        for set_name, blocks in deal.items():
+            if blocks is not None:
+                self._open_points(group, set_name, blocks, run.steps)
+
+    def _open_points(self, group: zarr.Group, set_name: str | None, blocks: Blocks, steps: int) -> None:
+        layout, folder, dimension = self._layout, _folder(set_name), point_dimension(set_name)
+        if set_name is not None:
+            group.create_group(folder)
+        self._array(f"{folder}/index", (1, blocks.block_points), "int32", ("geometry", dimension), fill_value=-1)
+        self._counts[set_name] = []
+        if not layout.points:  # a grid has one geometry for all its trajectories
+            self._arrays[f"{folder}/index"].append(blocks.index[None])
+            self._counts[set_name].append(blocks.num_points)
+            return
+        spec = layout.points[set_name]
+        chunk_shape = (layout.coords_chunk_rows(set_name, steps), blocks.block_points, spec.dim)
+        dimensions = ("row" if spec.moving else "geometry", dimension, "component")
+        self._array(f"{folder}/coords", chunk_shape, "float32", dimensions)
+
+    def _array(
+        self,
+        name: str,
+        chunk_shape: tuple[int, ...],
+        dtype: str,
+        dimension_names: tuple[str, ...],
+        fill_value: float = np.nan,
+    ) -> None:
+        assert self._aside is not None
+        self._arrays[name] = ArrayWriter(
+            self._aside,
+            name,
+            chunk_shape,
+            np.dtype(dtype),
+            codec=self._layout.codec,
+            object_bytes=OBJECT_BYTES,
+            dimension_names=dimension_names,
+            fill_value=fill_value,
+        )
+
+    def publish(self) -> None:
+        """Finish the open shard, if there is one, and rename it into its place."""
+        if self._aside is None:
+            return
+        for name, array in self._arrays.items():
+            if name.endswith("/index") and name.startswith("points") and array.blocks == 1:
+                # Points in one block are stored as they were given.
+                array.abandon()
+                shutil.rmtree(self._aside / name)
+            else:
+                array.finish()
+        self._write_tables(zarr.open_group(self._aside, mode="r+"))
+        size, digest = shard_digest(self._aside)
+        path = f"{self._split}/shard-{len(self._shards):06d}.zarr"
+        (self._root / self._split).mkdir(exist_ok=True)
+        self._aside.rename(self._root / path)
+        steps = [r.steps for r in self._runs]
+        points = {name or "": n for name, n in self._counts.items()} if self._layout.points else None
+        self._shards.append(ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest))
+        self._aside, self._arrays, self._runs, self._counts, self.bytes = None, {}, [], {}, 0
+
+    def _write_tables(self, group: zarr.Group) -> None:
+        """`trajectories/*` and the numbers of points: small arrays, plain zarr."""
+        runs = self._runs
+        table = group["trajectories"]
+        assert isinstance(table, zarr.Group)
+        table.attrs.update(
+            {"key": [r.key for r in runs], "source": [r.source for r in runs], "params": self._layout.params}
+        )
+        steps = [r.steps for r in runs]
+        columns: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
+            "trajectories/offset": (np.cumsum([0, *steps[:-1]]), ("trajectory",)),
+            "trajectories/steps": (np.asarray(steps), ("trajectory",)),
+            "trajectories/geometry": (
+                np.arange(len(runs)) if self._layout.points else np.zeros(len(runs), int),
+                ("trajectory",),
+            ),
+            "trajectories/time": (np.concatenate([r.time for r in runs]), ("row",)),
+        }
+        if self._layout.params:
+            values = np.array([[r.params[p] for p in self._layout.params] for r in runs], np.float64)
+            columns["trajectories/params"] = (values, ("trajectory", "parameter"))
+        for name, counts in self._counts.items():
+            columns[f"{_folder(name)}/count"] = (np.asarray(counts), ("geometry",))
+        for path, (data, dims) in columns.items():
+            group.create_array(path, data=data, compressors=codecs.zarr_compressors("none", 8), dimension_names=dims)
+
+    def spec(self) -> SplitSpec:
+        """The split as the manifest lists it."""
+        ragged = {name or "" for name in self._layout.ragged}
+        shards = []
+        for shard in self._shards:
+            points = {name: n for name, n in (shard.points or {}).items() if name in ragged}
+            shards.append(shard.model_copy(update={"points": points or None}))
+        return SplitSpec(
+            shards=shards,
+            statistics={n: m.statistics() for n, m in self._moments.items()},
+            params=dict(zip(self._layout.params, self._params.summaries(), strict=True)),
+            time_step=self._time_step.summaries()[0] if self._time_step.count[0] else None,
+        )
+
+    def abort(self) -> None:
+        """Remove the shards and what was open."""
+        for array in self._arrays.values():
+            array.abandon()
+        if self._aside is not None:
+            shutil.rmtree(self._aside, ignore_errors=True)
+        shutil.rmtree(self._root / self._split, ignore_errors=True)
+
+
+def _folder(set_name: str | None) -> str:
+    """Where a set of points lies in a shard."""
+    return "points" if set_name is None else f"points/{set_name}"
+
+
+def _pieces(rows: int, row_bytes: int, chunk_rows: int = 1) -> list[tuple[int, int]]:
+    """The rows to read at once: whole chunks, up to `READ_BYTES`."""
+    piece = chunk_rows * max(1, READ_BYTES // (chunk_rows * row_bytes))
+    return [(start, min(start + piece, rows)) for start in range(0, rows, piece)]
+
+
+def _in_slots(frames: np.ndarray, blocks: Blocks | None) -> np.ndarray:
+    """Frames `(n, *grid or N, C)` as they are stored: `(n, B * P, C)`, NaN in empty slots."""
+    if blocks is None:
+        return frames
+    points = frames.reshape(len(frames), blocks.num_points, frames.shape[-1])
+    if len(blocks) == 1 and blocks.num_points == blocks.block_points:
+        return points
+    stored = np.take(points, blocks.index, axis=1, mode="wrap")
+    if len(blocks.index) > blocks.num_points:
+        stored[:, blocks.index < 0] = np.nan
+    return stored
