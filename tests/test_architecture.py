@@ -9,10 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ups_data"
 # What each room may import of the project. `stream` composes the others, so it comes after `batch`.
-BASE = {"atomic", "errors", "hashing", "coords", "blocks", "schema"}
+BASE = {"atomic", "errors", "native", "hashing", "coords", "blocks", "schema"}
 ALLOWED = {
     "atomic": set(),
     "errors": set(),
+    "native": set(),
     "hashing": set(),
     "coords": set(),
     "blocks": {"errors", "hashing"},
@@ -21,8 +22,8 @@ ALLOWED = {
     "sources": {"errors", "trajectory"},
     "shards": BASE | {"trajectory", "sources"},
     "plan": BASE,
-    "sampling": {"errors", "hashing", "blocks"},
-    "batch": {"errors", "blocks", "sampling"},
+    "sampling": {"errors", "native", "hashing", "blocks"},
+    "batch": {"errors", "native", "blocks", "sampling"},
     "stream": BASE | {"shards", "plan", "sampling", "batch"},
     "training": BASE | {"batch", "sampling", "stream"},
     "plots": BASE | {"batch", "sampling", "stream"},

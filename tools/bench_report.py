@@ -97,13 +97,12 @@ def table_of(title: str, systems: Mapping[str, dict[str, Any]]) -> Table:
     table.add_column("system")
     columns = (
         "samples/s",
-        "min to max",
-        "of the limit",
-        f"{OURS} is ×",
+        "of limit",
+        "ours is ×",
         "kB read",
         "kB used",
         "peak MB",
-        "first batch s",
+        "first s",
     )
     for column in columns:
         table.add_column(column, justify="right")
@@ -112,7 +111,6 @@ def table_of(title: str, systems: Mapping[str, dict[str, Any]]) -> Table:
         table.add_row(
             name,
             f"{rate['median']:,.0f}",
-            f"{rate['min']:,.0f} to {rate['max']:,.0f}",
             f"{f['share_of_limit']:.3f}",
             f"{f['this_loader_ratio']:.2f}",
             "?" if read is None else f"{read / 1e3:,.0f}",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ups_data.batch import pieces as module
+from ups_data import native as module
 from ups_data.batch.pieces import Pieces, pieces_of
 
 RNG = np.random.default_rng(0)

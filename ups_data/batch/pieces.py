@@ -1,7 +1,6 @@
 """Frames in memory as pieces of buffers, and the three copies that make batches of them.
 
-One call copies for a whole batch. The native module does so outside the interpreter lock; where it was not built (no
-C compiler at installation), numpy does the same frame by frame.
+One call copies for a whole batch, natively and outside the interpreter lock, or with numpy frame by frame.
 """
 
 from collections.abc import Sequence
@@ -11,11 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-native: Any
-try:
-    from ups_data.batch import _native as native
-except ImportError:
-    native = None
+from ups_data import native as built
 
 
 @dataclass(slots=True, eq=False)
@@ -56,9 +51,9 @@ class Pieces:
 
     def stack(self, out: np.ndarray) -> None:
         """Copy frames of one piece into `out`, `(n, P, C)`, contiguous."""
-        if native is not None:
+        if built.native is not None:
             size = self.piece_points * self.point_bytes
-            native.stack(self.buffers, self.buffer[:, 0].copy(), self.offset[:, 0].copy(), size, _bytes_of(out))
+            built.native.stack(self.buffers, self.buffer[:, 0].copy(), self.offset[:, 0].copy(), size, _bytes_of(out))
             return
         for i, row in enumerate(out):
             np.copyto(row, self.array(i))
@@ -69,9 +64,9 @@ class Pieces:
         Raises:
             IndexError: a point is not in its frame.
         """
-        if native is not None:
+        if built.native is not None:
             index = np.ascontiguousarray(index)
-            native.take(
+            built.native.take(
                 self.buffers, self.buffer, self.offset, self.piece_points, index, self.point_bytes, _bytes_of(out)
             )
             return
@@ -80,8 +75,8 @@ class Pieces:
 
     def restore(self, order: NDArray[np.int32], out: np.ndarray) -> None:
         """Copy the point in slot s of each frame to place `order[s]` of `out`, `(n, N, C)`; -1 marks an empty slot."""
-        if native is not None:
-            native.restore(
+        if built.native is not None:
+            built.native.restore(
                 self.buffers, self.buffer, self.offset, self.piece_points, order, self.point_bytes, _bytes_of(out)
             )
             return

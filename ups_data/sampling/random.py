@@ -10,6 +10,7 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ups_data import native as built
 from ups_data.hashing import GOLDEN, absorb, hash_key, mix64
 
 
@@ -38,6 +39,10 @@ def sample_keys(seed: int, epoch: int, trajectory: ArrayLike, step: ArrayLike, s
 
 def random_bits(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDArray[np.uint64]:
     """Numbers counter0 … counter0 + count - 1 of each key's sequence: `(B,)` keys → `(B, count)` uint64."""
+    if built.native is not None:
+        out = np.empty((len(keys), count), np.uint64)
+        built.native.fill_bits(np.ascontiguousarray(keys), counter0, out)
+        return out
     counters = np.arange(counter0 + 1, counter0 + 1 + count, dtype=np.uint64)
     counters *= GOLDEN
     return mix64(keys[:, None] + counters)
@@ -75,6 +80,11 @@ def random_integers(
     up to the bound.
     """
     width = int(np.max(bound) if largest is None else largest).bit_length()
+    if built.native is not None and np.ndim(bound) < 2:
+        numbers = np.empty((len(keys), count), np.uint64)
+        bounds = np.atleast_1d(np.asarray(bound).astype(np.uint64))
+        built.native.fill_integers(np.ascontiguousarray(keys), counter0, width, bounds, numbers)
+        return numbers.view(np.int64)
     bits = random_bits(keys, count, counter0)
     bits >>= np.uint64(width)
     bits *= np.asarray(bound).astype(np.uint64)

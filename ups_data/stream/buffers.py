@@ -15,6 +15,7 @@ import torch
 
 from ups_data.batch.samples import TORCH_DTYPES
 
+NUMPY_DTYPES = {dtype: np.dtype(name) for name, dtype in TORCH_DTYPES.items()}
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
 ALIGN = 64
@@ -59,7 +60,8 @@ class Buffers:
             del leases[key]
 
         leases[key] = weakref.ref(lease, give_back)
-        return torch.from_numpy(lease)[: math.prod(shape) * dtype.itemsize].view(dtype).view(shape)
+        used = lease[: math.prod(shape) * dtype.itemsize]
+        return torch.from_numpy(used.view(NUMPY_DTYPES[dtype]).reshape(shape))  # views in numpy cost less
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """The same as a numpy array."""

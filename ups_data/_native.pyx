@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The copies of a whole batch in one call, outside the interpreter lock.
+"""Inner loops of a batch, in one call each and outside the interpreter lock: its copies and its random numbers.
 
 A call of numpy per frame holds the lock for about as long as it copies 128 KB, so threads wait for each other instead
-of copying. `copies.py` has the same functions in numpy.
+of copying. Whoever calls these has the same in numpy, for installations without a C compiler.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -245,3 +245,56 @@ def restore(list buffers not None, const int64_t[:, ::1] buffer not None, const 
     free(begins)
     if not inside:
         raise IndexError(f"a piece of frame {i} is not in its buffer")
+
+
+cdef extern from *:
+    """
+    /* splitmix64's finaliser: see hashing.py. */
+    static inline uint64_t ups_mix64(uint64_t z)
+    {
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+        return z ^ (z >> 31);
+    }
+    static void ups_bits(uint64_t key, uint64_t counter, Py_ssize_t count, uint64_t *out)
+    {
+        for (Py_ssize_t i = 0; i < count; ++i) out[i] = ups_mix64(key + (counter + 1 + i) * 0x9E3779B97F4A7C15ULL);
+    }
+    static void ups_integers(uint64_t key, uint64_t counter, Py_ssize_t count, int width, const uint64_t *bound,
+                             Py_ssize_t step, uint64_t *out)
+    {
+        for (Py_ssize_t i = 0; i < count; ++i)
+            out[i] = ((ups_mix64(key + (counter + 1 + i) * 0x9E3779B97F4A7C15ULL) >> width) * bound[i * step])
+                     >> (64 - width);
+    }
+    """
+    void ups_bits(uint64_t key, uint64_t counter, Py_ssize_t count, uint64_t *out) nogil
+    void ups_integers(uint64_t key, uint64_t counter, Py_ssize_t count, int width, const uint64_t *bound,
+                      Py_ssize_t step, uint64_t *out) nogil
+
+
+def fill_bits(const uint64_t[::1] keys not None, uint64_t counter, uint64_t[:, ::1] out not None):
+    """Numbers counter, counter + 1, … of each key's sequence into `out`, `(keys, count)`."""
+    cdef Py_ssize_t i
+    if out.shape[0] != keys.shape[0]:
+        raise ValueError(f"{keys.shape[0]} keys into {out.shape[0]} rows")
+    if out.shape[1]:
+        with nogil:
+            for i in range(keys.shape[0]):
+                ups_bits(keys[i], counter, out.shape[1], &out[i, 0])
+
+
+def fill_integers(const uint64_t[::1] keys not None, uint64_t counter, int width, const uint64_t[::1] bound not None,
+                  uint64_t[:, ::1] out not None):
+    """The same scaled to [0, bound): `(bits >> width) * bound >> (64 - width)`, one bound or one for each column.
+
+    Raises:
+        ValueError: shapes do not fit, or a width outside 1 to 63.
+    """
+    cdef Py_ssize_t i, step = 0 if bound.shape[0] == 1 else 1
+    if out.shape[0] != keys.shape[0] or (step and bound.shape[0] != out.shape[1]) or not 1 <= width <= 63:
+        raise ValueError(f"{keys.shape[0]} keys, {bound.shape[0]} bounds, width {width}, {tuple(out.shape)[:2]} numbers")
+    if out.shape[1]:
+        with nogil:
+            for i in range(keys.shape[0]):
+                ups_integers(keys[i], counter, out.shape[1], width, &bound[0], step, &out[i, 0])
