@@ -24,7 +24,8 @@ PositiveInt = Annotated[int, Field(gt=0)]
 # Points of a frame and frames of a trajectory: their numbers are stored as int32.
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 # A name becomes a folder inside a shard and a key in a batch.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=100)]
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$"
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class _Model(BaseModel):

@@ -24,6 +24,7 @@ def convert(
     seed: int = 0,
     codec: str = "none",
     cast: str | None = None,
+    blocks: int = 1,
     allow_nonfinite: bool = False,
     shard_bytes: int = 512 * 1024**2,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -35,6 +36,7 @@ def convert(
         out: folder of the dataset.
         split: split → share of the trajectories; None: the source's own splits, or 80/10/10. Which trajectory goes
             where depends on `seed` and their number only.
+        blocks: of every frame; see `ShardWriter`. They are dealt by `seed` too.
         progress: called with (trajectories done, trajectories in all).
 
     Raises:
@@ -45,6 +47,8 @@ def convert(
     try:
         with ShardWriter(
             out,
+            blocks=blocks,
+            seed=seed,
             codec=codec,
             cast=cast,
             allow_nonfinite=allow_nonfinite,
@@ -59,6 +63,7 @@ def convert(
                     params=run.params,
                     coords=run.coords,
                     static=run.static,
+                    sets=run.sets,
                     axes=run.axes,
                     key=run.key,
                     source=run.source,

@@ -1,10 +1,12 @@
 """One trajectory as it was handed to the writer, with its shapes read."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.schema import NAME
 from ups_data.trajectory import ArrayLike, Axis, PointSet
 
 
@@ -40,6 +42,9 @@ class Run:
             raise UpsDataError(f"{self.where} has sets of points: put all its fields and coordinates into them")
         for name, points in sets.items():
             self._add_set(name, points)
+        for name in (*self.set_of, *sets, *params):
+            if not re.match(NAME, name):
+                raise UpsDataError(f"{self.where} has the name {name!r}: use letters, digits and _ . + -")
         self.steps = self._check_steps()
         for set_name in self.coords:
             self._check_points(set_name)
