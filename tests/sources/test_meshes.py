@@ -74,12 +74,12 @@ def test_the_time_of_a_vtu(tmp_path, write_mesh):
 
 
 def test_centres_of_polyhedra():
-    """A cube of six faces: its corners count once, however many faces share them."""
+    """Corners count once, however many faces share them: a pyramid's tip belongs to four, the others to three."""
     corners = np.array(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), float).reshape(3, -1).T
     cube = [[0, 1, 3, 2], [4, 5, 7, 6], [0, 1, 5, 4], [2, 3, 7, 6], [0, 2, 6, 4], [1, 3, 7, 5]]
-    tetrahedron = [[0, 1, 2], [0, 1, 4], [0, 2, 4], [1, 2, 4]]
-    centres = cell_centres(corners, [[cube, tetrahedron], np.array([[0, 7]])])
-    np.testing.assert_allclose(centres, [[0.5] * 3, [0.25] * 3, [0.5] * 3])
+    pyramid = [[0, 1, 3, 2], [0, 1, 4], [1, 3, 4], [3, 2, 4], [2, 0, 4]]
+    centres = cell_centres(corners, [[cube, pyramid], np.array([[0, 7]])])
+    np.testing.assert_allclose(centres, [[0.5] * 3, [0.2, 0.4, 0.4], [0.5] * 3])
 
 
 def test_meshio_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
