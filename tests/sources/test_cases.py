@@ -203,6 +203,17 @@ def test_memory_holds_a_slice_of_a_case(tmp_path, ending):
     assert peak < 6e6
 
 
+def test_positions_of_a_mapped_file_cost_no_memory(tmp_path):
+    """24 MB of positions, every value looked at."""
+    files.write_case(tmp_path / "a", ".npy", position=np.zeros((1 << 21, 3), np.float32), u=np.zeros(1 << 21, bool))
+    tracemalloc.start()
+    [t] = open_source(tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert t.coords.shape == (1 << 21, 3)
+    assert peak < 3e6
+
+
 def test_trajectories_travel_to_other_processes(tmp_path):
     frames = {f"frame_{f}_u": files.values(3, 5, seed=f) for f in range(4)}
     files.write_case(tmp_path / "a", position=files.values(5, 2), **frames)
