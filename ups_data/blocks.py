@@ -23,6 +23,27 @@ _DEAL = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
+class BlockSizes:
+    """How N points are stored, as far as it is known without reading which points a block holds.
+
+    Attributes:
+        counts: `(B,)` int64, points of each block; they come first in it.
+        block_points: P, slots of a block.
+    """
+
+    counts: NDArray[np.int64]
+    block_points: int
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @cached_property
+    def num_points(self) -> int:
+        """N."""
+        return int(self.counts.sum())
+
+
+@dataclass(frozen=True, eq=False)
 class Blocks:
     """The stored order of N points: B blocks of P slots. A block's points come first, its empty slots last.
 

@@ -3,7 +3,7 @@
 # A chunk is what one read fetches and one call decodes: large enough that neither is overhead, small enough for cache.
 WHOLE_FRAMES = 256 * 1024
 # A chunk of one block of a frame stays alone unless it is smaller: a sparse horizon reads no frames it does not need.
-BLOCK = 16 * 1024
+BLOCK = 8 * 1024
 # What blosc compresses at once, and the most that a reader will allocate because metadata say so.
 MAX_CHUNK_BYTES = 2**31 - 1
 
