@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ups_data.batch.frames import Frames, RepeatedFrame
+from ups_data.batch.frames import Frames, Positions, RepeatedFrame
 from ups_data.batch.samples import TORCH_DTYPES, Memory, Sample, SampleBlock, stack
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 from ups_data.sampling import Draw, QuerySampling, Stream, draw_queries, sample_keys
@@ -33,11 +33,11 @@ def collate_block(block: SampleBlock, draws: Draws | None = None) -> QueryBatch:
     if recipe.inputs is None:
         inputs = _dense_input(block)
     else:
-        drawn = _query_set(block, draws[Stream.INPUTS], last_input, block.input_coords)
-        inputs = EncoderInput(fields=drawn.values, coords=drawn.coords, grid_shape=drawn.grid_shape)
+        drawn = _query_set(block, draws[Stream.INPUTS], last_input, block.input_positions)
+        inputs = EncoderInput(drawn.values, drawn.coords, drawn.grid_shape, drawn.mask)
     sets = {
-        Stream.INPUT_QUERIES: (last_input, block.input_coords, inputs),
-        Stream.TARGET_QUERIES: (block.targets, block.target_coords, None),
+        Stream.INPUT_QUERIES: (last_input, block.input_positions, inputs),
+        Stream.TARGET_QUERIES: (block.targets, block.target_positions, None),
         Stream.LATTICE_QUERIES: ({}, None, None),
     }
     queries = {s: _query_set(block, draws[s], *sets[s]) for s in sets if s in draws}
@@ -76,6 +76,7 @@ def draw_block(block: SampleBlock) -> dict[Stream, Draw]:
         steps = block.target_steps if stream is Stream.TARGET_QUERIES else block.step[:, None]
         trajectory = np.repeat(block.trajectory, steps.shape[1])
         keys = sample_keys(recipe.seed, block.epoch, trajectory, steps.ravel(), stream)
+        sampling = recipe.fixed(sampling, block.epoch)
         parts = np.array_split(keys, len(block.domains))  # samples that share their points are drawn at once
         found = [draw_queries(sampling, d, k, block.epoch) for d, k in zip(block.domains, parts, strict=True)]
         draws[stream] = found[0] if len(found) == 1 else _joined(found)
@@ -86,14 +87,20 @@ def part_of_draws(draws: Draws, size: int, start: int, stop: int) -> dict[Stream
     """The draws of samples start to stop - 1 of a block of `size`."""
     parts = {}
     for stream, draw in draws.items():
-        per_sample = len(draw.index) // size
+        per_sample = draw.shape[0] // size
         rows = slice(start * per_sample, stop * per_sample)
         parts[stream] = _with_rows(draw, {name: array[rows] for name, array in _rows(draw).items()})
     return parts
 
 
 def _joined(draws: list[Draw]) -> Draw:
-    """The rows of several draws; rows of blocks are filled up with -1."""
+    """The rows of several draws. Shorter rows are padded: with the first point and weight 0, and with blocks -1.
+
+    The other weights of a padded row grow, so that its mean over all Q remains an estimate of the dense mean.
+    """
+    most = max(d.shape[1] for d in draws)
+    if any(d.shape[1] < most for d in draws):
+        draws = [_padded(d, most) for d in draws]
     columns = {name: [_rows(d)[name] for d in draws] for name in _rows(draws[0])}
     if "blocks" in columns:
         most = max(rows.shape[1] for rows in columns["blocks"])
@@ -101,6 +108,15 @@ def _joined(draws: list[Draw]) -> Draw:
             np.pad(rows, ((0, 0), (0, most - rows.shape[1])), constant_values=-1) for rows in columns["blocks"]
         ]
     return _with_rows(draws[0], {name: np.concatenate(arrays) for name, arrays in columns.items()})
+
+
+def _padded(draw: Draw, queries: int) -> Draw:
+    rows, drawn = draw.shape
+    weight = np.zeros((rows, queries), np.float32)
+    weight[:, :drawn] = queries / drawn * (1.0 if draw.weight is None else draw.weight)
+    behind = ((0, 0), (0, queries - drawn))
+    more = {n: np.pad(a, (*behind, *[(0, 0)] * (a.ndim - 2))) for n, a in _rows(draw).items() if n != "blocks"}
+    return _with_rows(draw, {**more, "weight": weight})
 
 
 def _rows(draw: Draw) -> dict[str, np.ndarray]:
@@ -125,46 +141,66 @@ def _dense_input(block: SampleBlock) -> EncoderInput:
         steps = len(frames) // len(block)
         lead = (len(block), steps) if steps > 1 else (len(block),)
         values[name] = _copied(frames, lead, block)
-    return EncoderInput(
-        fields=values, coords=_dense_coords(block, block.input_coords), grid_shape=block.domains[0].grid_shape
-    )
+    counts = [d.num_points for d in block.domains]
+    mask = torch.arange(max(counts)) < torch.tensor(counts)[:, None] if len(set(counts)) > 1 else None
+    coords = _dense_coords(block, block.input_positions)
+    return EncoderInput(fields=values, coords=coords, grid_shape=block.domains[0].grid_shape, mask=mask)
 
 
 def _query_set(
     block: SampleBlock,
     draw: Draw,
     fields: Mapping[str, Frames],
-    coords: Frames | None,
+    positions: Positions | None,
     dense: EncoderInput | None = None,
 ) -> QuerySet:
     """Gather the frames' values and coordinates at the points drawn.
 
     Args:
         fields: field → one frame for each row of the draw.
-        coords: positions likewise, None where the domain has them.
+        positions: likewise, None where the domain has them.
         dense: the encoder's input, whose tensors are these very frames where all points are drawn.
     """
-    rows, queries = draw.index.shape
+    rows, queries = draw.shape
     lead = (len(block),) if rows == len(block) else (len(block), rows // len(block))
-    if queries == block.domains[0].num_points and draw.index.strides[0] == 0:  # every point, in order
-        return _full_query_set(block, lead, fields, coords, dense)
+    if queries == block.domains[0].num_points and draw.index is not None and draw.index.strides[0] == 0:
+        return _full_query_set(block, lead, fields, positions, dense)  # every point, in order
     memory = block.recipe.memory
-    positions, place = (coords, draw) if coords is not None else (_coord_table(block, rows), Draw(draw.index))
+    index = draw.index if draw.index is not None else _read_index(positions, draw)
+    if positions is None:
+        coords = _taken(_coord_table(block, rows), lead, Draw(index), memory)
+    else:
+        coords = _taken(positions.coords, lead, draw, memory)
     weight = torch.ones(()) if draw.weight is None else torch.from_numpy(draw.weight).view(*lead, queries)
     return QuerySet(
-        coords=_taken(positions, lead, place, memory),
+        coords=coords,
         values={name: _taken(frames, lead, draw, memory) for name, frames in fields.items()},
-        index=torch.from_numpy(draw.index).view(*lead, queries),
+        index=torch.from_numpy(index).view(*lead, queries),
         weight=weight.expand(*lead, queries),
         grid_shape=draw.grid_shape,
+        mask=(weight > 0).expand(*lead, queries) if _is_padded(block) else None,
     )
+
+
+def _is_padded(block: SampleBlock) -> bool:
+    """Whether rows may be shorter than others."""
+    return block.recipe.fewest is None and len({d.num_points for d in block.domains}) > 1
+
+
+def _read_index(positions: Positions | None, draw: Draw) -> np.ndarray:
+    """The numbers of points that were drawn by their places in blocks, `(rows, Q)` int64."""
+    if positions is None or positions.index is None:
+        raise ValueError("the points of these blocks are not known, and not stored")
+    index = np.empty((*draw.shape, 1), np.int32)
+    positions.index.take_to(index, draw)
+    return index[..., 0].astype(np.int64)
 
 
 def _full_query_set(
     block: SampleBlock,
     lead: tuple[int, ...],
     fields: Mapping[str, Frames],
-    coords: Frames | None,
+    positions: Positions | None,
     dense: EncoderInput | None,
 ) -> QuerySet:
     """Every point in row-major order: index and weight, and a grid's coordinates, are views that take no memory."""
@@ -176,15 +212,15 @@ def _full_query_set(
             copied = _copied(frames, lead, block)
         values[name] = copied
     if dense is not None and dense.coords.shape[-2] == points:
-        positions = dense.coords
-    elif coords is None:
-        positions = _dense_coords(block, None)
+        coords = dense.coords
+    elif positions is None:
+        coords = _dense_coords(block, None)
     else:
-        positions = _copied(coords, lead, block)
-    if positions.ndim <= len(lead):
-        positions = positions[:, None]
+        coords = _copied(positions.coords, lead, block)
+    if coords.ndim <= len(lead) + 1:
+        coords = coords[:, None]
     return QuerySet(
-        coords=positions.expand(*lead, *positions.shape[-2:]),
+        coords=coords.expand(*lead, *coords.shape[-2:]),
         values=values,
         index=torch.arange(points).expand(*lead, points),
         weight=torch.ones(()).expand(*lead, points),
@@ -193,8 +229,8 @@ def _full_query_set(
 
 
 def _copied(frames: Frames, lead: tuple[int, ...], block: SampleBlock) -> Tensor:
-    """Whole frames, `(*lead, N, C)`."""
-    shape = (block.domains[0].num_points, frames.channels)
+    """Whole frames, `(*lead, N, C)`; N of the largest."""
+    shape = (max(d.num_points for d in block.domains), frames.channels)
     tensor = block.recipe.memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype.name])
     frames.copy_to(tensor.numpy().reshape(-1, *shape))
     return tensor
@@ -202,7 +238,7 @@ def _copied(frames: Frames, lead: tuple[int, ...], block: SampleBlock) -> Tensor
 
 def _taken(frames: Frames, lead: tuple[int, ...], draw: Draw, memory: Memory) -> Tensor:
     """The points drawn of each frame, `(*lead, Q, C)`."""
-    shape = (draw.index.shape[-1], frames.channels)
+    shape = (draw.shape[1], frames.channels)
     tensor = memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype.name])
     frames.take_to(tensor.numpy().reshape(-1, *shape), draw)
     return tensor
@@ -213,8 +249,8 @@ def _coord_table(block: SampleBlock, frames: int) -> Frames:
     return RepeatedFrame(np.asarray(block.domains[0].coords, np.float32), frames)
 
 
-def _dense_coords(block: SampleBlock, coords: Frames | None) -> Tensor:
+def _dense_coords(block: SampleBlock, positions: Positions | None) -> Tensor:
     """Coordinates of all points, (1, N, d) for a grid and (B, N, d) for point sets."""
-    if coords is None:
+    if positions is None:
         return torch.from_numpy(np.asarray(block.domains[0].coords)[None])
-    return _copied(coords, (len(block),), block)
+    return _copied(positions.coords, (len(block),), block)

@@ -2,14 +2,19 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.batch.pieces import Pieces, pieces_of
-from ups_data.blocks import Blocks
+from ups_data.blocks import Blocks, BlockSizes
 from ups_data.sampling import Draw
+
+# How a frame's points are stored. None: all of them in row-major order, in one piece. `BlockSizes`: in blocks whose
+# points nobody asked for yet, or in one block with empty slots behind.
+Stored = Blocks | BlockSizes | None
 
 
 class Frames(Sequence[np.ndarray]):
@@ -19,12 +24,12 @@ class Frames(Sequence[np.ndarray]):
 
     Attributes:
         channels, dtype: of a point.
-        stored: how the points of a frame are stored, None for row-major: one entry for all frames, or one for each.
+        stored: one entry for all frames, or one for each.
     """
 
     channels: int
     dtype: np.dtype
-    stored: Sequence[Blocks | None]
+    stored: Sequence[Stored]
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -42,27 +47,35 @@ class Frames(Sequence[np.ndarray]):
         """
 
     def copy_to(self, out: np.ndarray) -> None:
-        """Copy whole frames into `out`, `(n, N, C)`, in row-major order."""
+        """Copy whole frames into `out`, `(n, N, C)`, in row-major order; zeros behind frames of fewer points."""
         if len(self.stored) > 1:
             for i, row in enumerate(out):
                 self.part(i, i + 1).copy_to(row[None])
-        elif self.stored[0] is None:
-            self.read().stack(out)
+            return
+        (stored,), pieces = self.stored, self.read()
+        points = pieces.piece_points if stored is None else stored.num_points
+        out[:, points:] = 0
+        if isinstance(stored, Blocks):
+            pieces.restore(stored.index, out)
+        elif points == pieces.piece_points == out.shape[1]:
+            pieces.stack(out)
         else:
-            self.read().restore(self.stored[0].index, out)
+            everything = np.arange(points)[None]
+            for i, row in enumerate(out):
+                self.part(i, i + 1).read().take(_slots(stored, everything), row[None, :points])
 
     def take_to(self, out: np.ndarray, draw: Draw) -> None:
         """Copy the points drawn, one row of the draw for each frame, into `out`, `(n, Q, C)`."""
         if draw.blocks is not None and draw.slots is not None:
             self.read(draw.blocks).take(draw.slots, out)
         else:
-            self.read().take(self._slots(draw.index), out)
+            self.read().take(self._slots(draw.points), out)
 
     def _slots(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where those points are stored."""
         if len(self.stored) == 1:
-            return index if self.stored[0] is None else self.stored[0].slots[index]
-        return np.stack([i if s is None else s.slots[i] for s, i in zip(self.stored, index, strict=True)])
+            return _slots(self.stored[0], index)
+        return np.stack([_slots(s, i) for s, i in zip(self.stored, index, strict=True)])
 
     @overload
     def __getitem__(self, number: int) -> np.ndarray: ...
@@ -76,7 +89,7 @@ class Frames(Sequence[np.ndarray]):
         number = range(len(self))[number]
         stored = self.stored[number % len(self.stored)]
         frame = self.part(number, number + 1).read().array(0)
-        return frame if stored is None else frame[stored.slots]
+        return frame if stored is None else frame[_slots(stored, np.arange(stored.num_points))]
 
 
 class ArrayFrames(Frames):
@@ -158,3 +171,42 @@ class JoinedFrames(Frames):
 def _widened(rows: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """The same rows with -1 behind them."""
     return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1)
+
+
+def _slots(stored: Stored, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where points of one frame are stored."""
+    if stored is None or (len(stored) == 1 and not isinstance(stored, Blocks)):
+        return index
+    if not isinstance(stored, Blocks):
+        raise ValueError("which points these blocks hold is not known")
+    return stored.slots[index]
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the points of a set are, frame by frame, and which they are.
+
+    Attributes:
+        coords: `(N, d)` each.
+        index: `(N, 1)` each, the row-major numbers of the points in stored order; None where that is the order itself.
+    """
+
+    coords: Frames
+    index: Frames | None
+
+    def part(self, start: int, stop: int) -> "Positions":
+        return Positions(self.coords.part(start, stop), None if self.index is None else self.index.part(start, stop))
+
+
+def joined(sequences: Sequence[Sequence[np.ndarray]]) -> Frames:
+    """All frames in one sequence; a user's stage may have replaced them by arrays."""
+    return JoinedFrames([f if isinstance(f, Frames) else ArrayFrames(f) for f in sequences])
+
+
+def joined_positions(positions: Sequence[Positions | None]) -> Positions | None:
+    """The same of positions; None for grids."""
+    given = [p for p in positions if p is not None]
+    if not given:
+        return None
+    index = [p.index for p in given if p.index is not None]
+    return Positions(joined([p.coords for p in given]), joined(index) if index else None)

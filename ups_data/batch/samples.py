@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ups_data.batch.frames import ArrayFrames, Frames, JoinedFrames
+from ups_data.batch.frames import Frames, Positions, joined, joined_positions
 from ups_data.sampling import Domain, QuerySampling
 
 # Fields are stored as these.
@@ -31,6 +31,8 @@ class Recipe:
         inputs: of the encoder's own points, None: dense.
         input_queries, lattice_queries: whether these sets are drawn.
         params: names of the columns of `Sample.params`.
+        fewest: where trajectories have different numbers of points, as many queries are drawn of each as of one with
+            this many; None: of each its own share, in rows padded to the longest.
         memory: where the batch's arrays come from.
     """
 
@@ -41,11 +43,18 @@ class Recipe:
     lattice_queries: bool
     params: tuple[str, ...]
     memory: Memory
+    fewest: int | None = None
+
+    def fixed(self, sampling: QuerySampling, epoch: float) -> QuerySampling:
+        """The sampling with as many queries for every number of points."""
+        if self.fewest is None:
+            return sampling
+        return sampling.with_count(sampling.count(self.fewest, epoch))
 
     @cached_property
     def lattice_sampling(self) -> QuerySampling:
         """As many points as the other sets, on a lattice."""
-        return self.sampling.model_copy(update={"mode": "lattice"})
+        return self.sampling.as_lattice()
 
 
 @dataclass(slots=True, eq=False)
@@ -57,8 +66,8 @@ class Sample:
         step: number of the (last) input frame in the trajectory.
         inputs: field → S frames `(N, C)`; one for a static field.
         targets: field → K frames `(N, C)`; one where the input frame is its own target.
-        input_coords, target_coords: positions `(N, d)` of a point set in the (last) input frame and in each target
-            frame; None for a grid.
+        input_positions, target_positions: of a point set in the (last) input frame and in each target frame; None for
+            a grid.
         target_steps: `(K,)` numbers of the target frames in the trajectory.
         dt: `(K,)` time from the input frame to each target frame.
         params: `(P,)`.
@@ -71,8 +80,8 @@ class Sample:
     epoch: int
     inputs: dict[str, Sequence[np.ndarray]]
     targets: dict[str, Sequence[np.ndarray]]
-    input_coords: Sequence[np.ndarray] | None
-    target_coords: Sequence[np.ndarray] | None
+    input_positions: Positions | None
+    target_positions: Positions | None
     target_steps: np.ndarray
     time: float
     dt: np.ndarray
@@ -85,7 +94,7 @@ class SampleBlock:
 
     Attributes:
         domains: one for all samples, or one for each.
-        inputs, targets: field → the samples' frames, sample by sample, step by step; coordinates likewise.
+        inputs, targets: field → the samples' frames, sample by sample, step by step; positions likewise.
         target_steps, dt: `(B, K)`; time: `(B,)`; params: `(B, P)`.
 
     The others are `Sample`'s, `(B,)`.
@@ -99,8 +108,8 @@ class SampleBlock:
     target_steps: np.ndarray
     inputs: dict[str, Frames]
     targets: dict[str, Frames]
-    input_coords: Frames | None
-    target_coords: Frames | None
+    input_positions: Positions | None
+    target_positions: Positions | None
     time: np.ndarray
     dt: np.ndarray
     params: np.ndarray
@@ -124,8 +133,10 @@ class SampleBlock:
             target_steps=self.target_steps[start:stop],
             inputs={n: self._frames(f, start, stop) for n, f in self.inputs.items()},
             targets={n: self._frames(f, start, stop) for n, f in self.targets.items()},
-            input_coords=None if self.input_coords is None else self._frames(self.input_coords, start, stop),
-            target_coords=None if self.target_coords is None else self._frames(self.target_coords, start, stop),
+            input_positions=self.input_positions and self.input_positions.part(start, stop),
+            target_positions=(
+                self.target_positions and self.target_positions.part(start * self.horizon, stop * self.horizon)
+            ),
             time=self.time[start:stop],
             dt=self.dt[start:stop],
             params=self.params[start:stop],
@@ -143,8 +154,8 @@ class SampleBlock:
                 epoch=part.epoch,
                 inputs=dict(part.inputs),
                 targets=dict(part.targets),
-                input_coords=part.input_coords,
-                target_coords=part.target_coords,
+                input_positions=part.input_positions,
+                target_positions=part.target_positions,
                 target_steps=part.target_steps[0],
                 time=float(part.time[0]),
                 dt=part.dt[0],
@@ -170,21 +181,11 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         trajectory=np.array([s.trajectory for s in samples]),
         step=np.array([s.step for s in samples]),
         target_steps=np.array([s.target_steps for s in samples]),
-        inputs={name: _joined([s.inputs[name] for s in samples]) for name in first.inputs},
-        targets={name: _joined([s.targets[name] for s in samples]) for name in first.targets},
-        input_coords=_joined_coords([s.input_coords for s in samples]),
-        target_coords=_joined_coords([s.target_coords for s in samples]),
+        inputs={name: joined([s.inputs[name] for s in samples]) for name in first.inputs},
+        targets={name: joined([s.targets[name] for s in samples]) for name in first.targets},
+        input_positions=joined_positions([s.input_positions for s in samples]),
+        target_positions=joined_positions([s.target_positions for s in samples]),
         time=np.array([s.time for s in samples]),
         dt=np.array([s.dt for s in samples]),
         params=np.array([s.params for s in samples]),
     )
-
-
-def _joined(sequences: Sequence[Sequence[np.ndarray]]) -> Frames:
-    """All frames in one sequence; a user's stage may have replaced them by arrays."""
-    return JoinedFrames([f if isinstance(f, Frames) else ArrayFrames(f) for f in sequences])
-
-
-def _joined_coords(sequences: Sequence[Sequence[np.ndarray] | None]) -> Frames | None:
-    given = [s for s in sequences if s is not None]
-    return _joined(given) if given else None

@@ -21,6 +21,7 @@ class QuerySet:
         weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability: mean 1 in expectation. A weighted mean
             over the queries is an unbiased estimate of the mean over all N points.
         grid_shape: the shape of the lattice that the Q points form (array order), where they form one.
+        mask: `(B, Q)` bool, False where a row is padded (its weight is 0 there); None where no row is.
     """
 
     coords: Tensor
@@ -28,6 +29,7 @@ class QuerySet:
     index: Tensor
     weight: Tensor
     grid_shape: tuple[int, ...] | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,14 @@ class EncoderInput:
             (static fields keep `(B, N, C)`).
         coords: `(1, N, d)`, or `(B, N, d)` where the points differ between samples.
         grid_shape: the grid's shape in array order, None for points.
+        mask: `(B, N)` bool, False where a sample has fewer points than others and is padded with zeros; None where none
+            is.
     """
 
     fields: dict[str, Tensor]
     coords: Tensor
     grid_shape: tuple[int, ...] | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)

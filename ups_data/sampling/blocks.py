@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.blocks import Blocks
+from ups_data.blocks import Blocks, BlockSizes
 from ups_data.errors import UpsDataError
 from ups_data.hashing import absorb
 from ups_data.sampling.domain import Domain
@@ -48,7 +48,7 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
             "convert it again with --blocks, or use mode 'stratified'"
         )
     stored = domain.blocks
-    if count == domain.num_points:
+    if count == domain.num_points and isinstance(stored, Blocks):
         return _every_block(domain, stored, len(keys))
     numbers = np.flatnonzero(stored.counts)  # blocks without a point are never read
     sizes = stored.counts[numbers]
@@ -63,8 +63,10 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
         index, slots = _alike(stored, blocks, thin_keys, count)
     else:
         slots = _slots(stored.block_points, stored.counts[blocks], kept, thin_keys, count)
-        held = stored.index.reshape(len(stored), -1)[blocks].reshape(len(keys), -1)
-        index = np.take_along_axis(held, slots, 1).astype(np.int64)
+        index = None
+        if isinstance(stored, Blocks):
+            held = stored.index.reshape(len(stored), -1)[blocks].reshape(len(keys), -1)
+            index = np.take_along_axis(held, slots, 1).astype(np.int64)
     return Draw(index, blocks=np.where(kept > 0, blocks, -1), slots=slots)
 
 
@@ -142,22 +144,25 @@ def _dropped(sizes: NDArray[np.int64], place: NDArray[np.int64], count: int) -> 
 
 
 def _alike(
-    stored: Blocks, blocks: NDArray[np.int64], keys: NDArray[np.uint64], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Index and slots, `(S, Q)` each, where all blocks are full: whole blocks, and part of the last one."""
+    stored: Blocks | BlockSizes, blocks: NDArray[np.int64], keys: NDArray[np.uint64], count: int
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+    """Index (where it is known) and slots, `(S, Q)` each, where all blocks are full: part of the last one is taken."""
     samples, number = blocks.shape
-    held = stored.index.reshape(len(stored), -1)
+    held = stored.index.reshape(len(stored), -1) if isinstance(stored, Blocks) else None
     if count == number * stored.block_points:
-        index = held[blocks].reshape(samples, count).astype(np.int64)
+        index = None if held is None else held[blocks].reshape(samples, count).astype(np.int64)
         return index, np.broadcast_to(np.arange(count, dtype=np.int64), (samples, count))
     whole = (number - 1) * stored.block_points
     sizes, kept = np.full(samples, stored.block_points), np.full(samples, count - whole)
     place = thinned(sizes, kept, keys, stored.block_points)
-    index, slots = np.empty((2, samples, count), np.int64)
-    index[:, :whole] = held[blocks[:, :-1]].reshape(samples, whole)
-    index[:, whole:] = stored.index.take(place + blocks[:, -1:] * stored.block_points)
+    slots = np.empty((samples, count), np.int64)
     slots[:, :whole] = np.arange(whole)
     np.add(place, whole, out=slots[:, whole:])
+    if held is None:
+        return None, slots
+    index = np.empty_like(slots)
+    index[:, :whole] = held[blocks[:, :-1]].reshape(samples, whole)
+    index[:, whole:] = held.reshape(-1).take(place + blocks[:, -1:] * stored.block_points)
     return index, slots
 
 

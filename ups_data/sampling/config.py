@@ -143,6 +143,11 @@ class QuerySampling(BaseModel):
         """The same numbers of points, in mode `lattice` at every epoch."""
         return self.model_copy(update={"mode": "lattice", "mode_schedule": None, "off_grid": False})
 
+    def with_count(self, count: int) -> "QuerySampling":
+        """The same way of drawing, of `count` points at every epoch."""
+        constant = {"schedule": "constant", "start_ratio": None, "end_ratio": None, "end_epoch": None, "start_epoch": 0}
+        return self.model_copy(update={"ratio": None, "num_queries": count, "query_multiple": 1, **constant})
+
     def ratio_at(self, epoch: float) -> float:
         """The ratio asked for (before rounding to whole points).
 

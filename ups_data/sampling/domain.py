@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.blocks import Blocks
+from ups_data.blocks import Blocks, BlockSizes
 from ups_data.errors import UpsDataError
 from ups_data.sampling.hilbert import hilbert_index
 
@@ -25,7 +25,8 @@ class Domain:
         grid_shape: the grid's shape in array order, where the points form a grid; points are numbered row-major.
         coords: `(N, d)` coordinates of a point set (needed for `stratified` on point sets only).
         periodic: of a grid, whether each axis goes round; default: none does. Matters for off-grid draws only.
-        blocks: how the points are stored, where they are dealt into blocks (needed for mode `blocks`).
+        blocks: how the points are stored, where they are dealt into blocks (needed for mode `blocks`; their sizes
+            suffice to draw less than all points).
 
     Raises:
         UpsDataError: where the shape, the coordinates or the blocks do not have N points.
@@ -34,7 +35,7 @@ class Domain:
     num_points: int
     grid_shape: tuple[int, ...] | None = None
     coords: NDArray[np.floating] | None = None
-    blocks: Blocks | None = None
+    blocks: Blocks | BlockSizes | None = None
     periodic: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:

@@ -11,7 +11,8 @@ class Draw:
     """Points drawn for a batch of B samples.
 
     Attributes:
-        index: `(B, Q)` int64, row-major point numbers, no repeats within a row. May be a read-only broadcast.
+        index: `(B, Q)` int64, row-major point numbers, no repeats within a row. May be a read-only broadcast. None
+            where the domain knows the sizes of its blocks only: whoever reads the blocks finds the numbers there.
         weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability; None where every weight is exactly 1.
         grid_shape: the shape of the lattice that the Q points form (array order, points row-major), where they do.
         blocks: `(B, m)` int64, mode `blocks` only: the stored blocks that hold a sample's points, in the order in which
@@ -23,9 +24,23 @@ class Draw:
             ones at its last, lie in the cell that joins the two ends.
     """
 
-    index: NDArray[np.int64]
+    index: NDArray[np.int64] | None
     weight: NDArray[np.float32] | None = None
     grid_shape: tuple[int, ...] | None = None
     blocks: NDArray[np.int64] | None = None
     slots: NDArray[np.int64] | None = None
     offset: NDArray[np.float32] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, Q)."""
+        rows = self.slots if self.index is None else self.index
+        assert rows is not None
+        return rows.shape[0], rows.shape[1]
+
+    @property
+    def points(self) -> NDArray[np.int64]:
+        """The index of a draw that has one."""
+        if self.index is None:
+            raise ValueError("these points were drawn from blocks whose points are not known")
+        return self.index

@@ -30,7 +30,7 @@ def jitter(draw: Draw, domain: Domain, keys: NDArray[np.uint64]) -> Draw:
     """
     if domain.grid_shape is None:
         raise UpsDataError("off_grid needs a grid to interpolate on, and this domain is a set of points: leave it out")
-    shape = (len(keys), draw.index.shape[1], len(domain.grid_shape))
+    shape = (len(keys), draw.points.shape[1], len(domain.grid_shape))
     numbers = shape[1] * shape[2]
     bits = random_bits(child_keys(keys, JITTER), (numbers + 1) // 2).view(np.uint32)[:, :numbers]
     offset = np.multiply(bits >> np.uint32(8), 2.0**-24, dtype=np.float32).reshape(shape)
@@ -65,7 +65,7 @@ def interpolation(draw: Draw, domain: Domain) -> tuple[NDArray[np.int64], NDArra
         near.append(cell * stride)
         far.append(other % cells * stride)
         fraction.append(np.abs(offset))
-    corners = np.empty((*draw.index.shape, 2 ** len(near)), np.int64)
+    corners = np.empty((*draw.points.shape, 2 ** len(near)), np.int64)
     weights = np.empty(corners.shape, np.float32)
     for number, sides in enumerate(itertools.product((False, True), repeat=len(near))):
         corner, weight = np.zeros((), np.int64), np.ones((), np.float32)
@@ -78,4 +78,4 @@ def interpolation(draw: Draw, domain: Domain) -> tuple[NDArray[np.int64], NDArra
 
 def _cells(draw: Draw, domain: Domain) -> tuple[NDArray[np.int64], ...]:
     """The cell numbers of the drawn points along each axis, `(B, Q)` each."""
-    return np.unravel_index(draw.index, domain.grid_shape or ())
+    return np.unravel_index(draw.points, domain.grid_shape or ())

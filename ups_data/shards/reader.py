@@ -11,7 +11,7 @@ import mmap
 import threading
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import crc32c
 import numpy as np
@@ -36,7 +36,8 @@ class StoredArray(Protocol):
         mapped: chunks are views of a map, so that keeping them costs nothing.
         fetch_seconds: time spent so far on opening, reading and checking stored bytes, where that can be told apart
             from decoding.
-        read_bytes: stored bytes of the chunks fetched so far; of a mapped chunk once, when it is first asked for.
+        read_bytes: stored bytes of the chunks fetched so far; of a mapped chunk by `chunk` once, by
+            `locate` at every use.
     """
 
     shape: tuple[int, ...]
@@ -84,7 +85,7 @@ class DirectArray:
         self._path, self._where, self._codec, self._fill = path, where, layout.codec, layout.fill
         self._object_chunks = layout.object_rows * layout.blocks
         self._chunk_bytes = bounded_bytes(layout.chunk_shape, layout.dtype, where)
-        self._objects: dict[int, tuple[memoryview, np.ndarray, bytearray]] = {}
+        self._objects: dict[int, tuple[memoryview, np.ndarray, np.ndarray]] = {}
         self._views: dict[int, np.ndarray] = {}  # of checked raw chunks
         self._lock = threading.Lock()
         self.fetch_seconds = 0.0
@@ -110,6 +111,35 @@ class DirectArray:
             codecs.decode(self._codec, body, out)
         return out
 
+    def locate(self, numbers: np.ndarray) -> tuple[list[Any], np.ndarray, np.ndarray]:
+        """Where chunks of a mapped array lie: `(n,)` numbers → buffers, `(n,)` the number of the buffer of each chunk,
+        `(n,)` its offset there in bytes. Python works chunk by chunk only on those that were not checked yet.
+
+        Raises:
+            UpsDataError: as `chunk`.
+        """
+        begun = time.perf_counter()
+        objects = numbers // self._object_chunks
+        buffers: list[Any] = []
+        buffer, offset = np.zeros((2, len(numbers)), np.int64)
+        for number in set(objects.tolist()):
+            here = objects == number
+            places = numbers[here] - number * self._object_chunks
+            data, index, checked = self._object(number)
+            for place in places[~checked[places]].tolist():
+                self._fetch(place + number * self._object_chunks)
+            buffer[here], offset[here] = len(buffers), index[places, 0].view(np.int64)
+            buffers.append(data)
+        absent = offset < 0  # ABSENT is -1 as a signed number
+        if absent.any():
+            buffer[absent], offset[absent] = len(buffers), 0
+            buffers.append(np.full(self.chunk_shape, self._fill, self.dtype))
+        stored = len(numbers) - int(absent.sum())
+        with self._lock:
+            self.fetch_seconds += time.perf_counter() - begun
+            self.read_bytes += stored * (self._chunk_bytes + codecs.CHECKSUM_BYTES)
+        return buffers, buffer, offset
+
     def _fetch(self, number: int) -> memoryview | None:
         """The stored bytes of a chunk without their checksum, checked; None where the chunk is absent."""
         data, index, checked = self._object(number // self._object_chunks)
@@ -120,7 +150,7 @@ class DirectArray:
         end = offset + length - codecs.CHECKSUM_BYTES
         if not checked[place]:
             self._check(number, data[offset:end], data[end : end + codecs.CHECKSUM_BYTES])
-            checked[place] = 1
+            checked[place] = True
         return data[offset:end]
 
     def _check(self, number: int, body: memoryview, stored: memoryview) -> None:
@@ -134,13 +164,13 @@ class DirectArray:
                 f"{self._where}, {place_of(self, number)}: the stored bytes are damaged; copy or make the shard again"
             )
 
-    def _object(self, number: int) -> tuple[memoryview, np.ndarray, bytearray]:
+    def _object(self, number: int) -> tuple[memoryview, np.ndarray, np.ndarray]:
         # Two threads may open the same object at once; either result serves.
         if number not in self._objects:
             self._objects[number] = self._map(number)
         return self._objects[number]
 
-    def _map(self, number: int) -> tuple[memoryview, np.ndarray, bytearray]:
+    def _map(self, number: int) -> tuple[memoryview, np.ndarray, np.ndarray]:
         """Map one object and read the index at its end; which of its chunks were checked."""
         path = self._path.joinpath("c", str(number), *["0"] * (len(self.shape) - 1))
         try:
@@ -158,7 +188,7 @@ class DirectArray:
         limit = np.uint64(end - index_bytes)
         if ((present > limit) | (present.sum(1, keepdims=True) > limit)).any() or (present[:, 1] < 4).any():
             raise UpsDataError(f"{self._where}: the index of {path} points outside it; copy or make the shard again")
-        return data, table, bytearray(len(table))
+        return data, table, np.zeros(len(table), bool)
 
 
 class ZarrArray:

@@ -26,6 +26,7 @@ class Shard:
         self.path = Path(root) / spec.path
         self._manifest, self._spec = manifest, spec
         self._arrays: dict[str, StoredArray] = {}
+        self._points: dict[str | None, list[int]] = {}
         self._lock = threading.Lock()
         self._geometries: WeakValueDictionary[tuple[str | None, int], Blocks] = WeakValueDictionary()
         self._grid_geometry: Blocks | None = None
@@ -92,13 +93,21 @@ class Shard:
             if self._grid_geometry is None:
                 self._grid_geometry = self._read_geometry(None, 0, manifest.num_points)
             return self._grid_geometry
-        points, slots = manifest.shard_points(self._spec, set_name)[trajectory], self._slots(set_name)
+        points, slots = self.num_points(set_name, trajectory), self._slots(set_name)
         if slots == manifest.block_points(set_name):
             return None if points == slots else single_block(points, slots)
         blocks = self._geometries.get((set_name, trajectory))
         if blocks is None:
             blocks = self._geometries[set_name, trajectory] = self._read_geometry(set_name, trajectory, points)
         return blocks
+
+    def num_points(self, set_name: str | None, trajectory: int) -> int:
+        """N, points of one of the shard's trajectories."""
+        return self._points_of(set_name)[trajectory]
+
+    def first_row(self, trajectory: int) -> int:
+        """The row of the first frame of one of the shard's trajectories."""
+        return sum(self._spec.steps[:trajectory])
 
     def fetch_seconds(self) -> float:
         """Time spent so far on opening, reading and checking the stored bytes of its arrays."""
@@ -108,10 +117,16 @@ class Shard:
         """Stored bytes of the chunks fetched so far, of fields, coordinates and indexes."""
         return sum(array.read_bytes for array in list(self._arrays.values()))
 
+    def _points_of(self, set_name: str | None) -> list[int]:
+        points = self._points.get(set_name)
+        if points is None:
+            points = self._points[set_name] = self._manifest.shard_points(self._spec, set_name)
+        return points
+
     def _slots(self, set_name: str | None) -> int:
         """Slots of a stored row."""
         manifest = self._manifest
-        most = max(manifest.shard_points(self._spec, set_name))
+        most = max(self._points_of(set_name))
         return manifest.num_blocks(most, set_name) * manifest.block_points(set_name)
 
     def _open(self, name: str, called: str, dtype: str, expected: tuple[int, ...], block_points: int) -> StoredArray:

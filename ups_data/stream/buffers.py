@@ -15,7 +15,7 @@ import torch
 
 from ups_data.batch.samples import TORCH_DTYPES
 
-NUMPY_DTYPES = {dtype: np.dtype(name) for name, dtype in TORCH_DTYPES.items()}
+NUMPY_DTYPES = {dtype: np.dtype(name) for name, dtype in TORCH_DTYPES.items()} | {torch.int32: np.dtype("int32")}
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
 ALIGN = 64
@@ -65,4 +65,4 @@ class Buffers:
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """The same as a numpy array."""
-        return self.tensor(shape, TORCH_DTYPES[dtype.name]).numpy()
+        return self.tensor(shape, getattr(torch, dtype.name)).numpy()

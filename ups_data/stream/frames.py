@@ -1,14 +1,12 @@
 """Frames in shards: which rows they are, until a batch reads them."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.batch import Frames, Pieces
-from ups_data.blocks import Blocks
+from ups_data.batch import Frames, Pieces, Stored
 from ups_data.shards.reader import StoredArray
 from ups_data.stream.pool import Pool
 
@@ -29,12 +27,13 @@ class StoredFrames(Frames):
         arrays: Sequence[StoredArray],
         array: NDArray[np.int64],
         row: NDArray[np.int64],
-        stored: Sequence[Blocks | None],
+        stored: Sequence[Stored],
     ) -> None:
         self._pool, self._arrays, self._array, self._row = pool, arrays, array, row
         self.stored = stored
-        self.channels, self.dtype = arrays[0].shape[-1], arrays[0].dtype
-        self._piece_points = getattr(arrays[0], "block_points", math.prod(arrays[0].shape[1:-1]))
+        self.channels = 1 if len(arrays[0].shape) == 2 else arrays[0].shape[-1]
+        self.dtype = arrays[0].dtype
+        self._piece_points = arrays[0].block_points
 
     def __len__(self) -> int:
         return len(self._row)
@@ -64,17 +63,12 @@ class StoredFrames(Frames):
         self, array: StoredArray, row: NDArray[np.int64], block: NDArray[np.int64]
     ) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Buffers that hold those blocks of those rows, the buffer of each, and its offset there in bytes."""
-        if array.chunk_rows == 1:
-            chunk_row, start = row, None
-        else:
-            chunk_row, place = np.divmod(row, array.chunk_rows)
-            start = place * (self._piece_points * self.channels * self.dtype.itemsize)
-        buffers, buffer, offset = self._pool.locate(array, (chunk_row * getattr(array, "blocks", 1) + block).ravel())
-        return (
-            buffers,
-            buffer.reshape(row.shape),
-            offset.reshape(row.shape) if start is None else offset.reshape(row.shape) + start,
-        )
+        chunk_row, place = (row, None) if array.chunk_rows == 1 else np.divmod(row, array.chunk_rows)
+        buffers, buffer, offset = self._pool.locate(array, (chunk_row * array.blocks + block).ravel())
+        offset = offset.reshape(row.shape)
+        if place is not None:
+            offset = offset + place * (self._piece_points * self.channels * self.dtype.itemsize)
+        return buffers, buffer.reshape(row.shape), offset
 
     def _pieces(self, buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64]) -> Pieces:
         return Pieces(buffers, buffer, offset, self._piece_points, self.channels, self.dtype)

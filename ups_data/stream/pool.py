@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.shards.reader import StoredArray
+from ups_data.shards.reader import DirectArray, StoredArray
 from ups_data.stream.buffers import Buffers
 
 
@@ -40,7 +40,7 @@ class Pool:
         Raises:
             UpsDataError: the stored bytes are damaged, or not there.
         """
-        if array.mapped:
+        if isinstance(array, DirectArray) and array.mapped:
             return array.locate(numbers)
         begun = time.perf_counter()
         chunks, buffer = np.unique(numbers, return_inverse=True)
@@ -70,7 +70,7 @@ class Pool:
         if mine:
             begun, fetched = time.perf_counter(), array.fetch_seconds
             try:
-                out = self._buffers.array((array.chunk_rows, *array.shape[1:]), array.dtype)
+                out = self._buffers.array(array.chunk_shape, array.dtype)
                 future.set_result(array.chunk(number, out))
                 self.decode_seconds += time.perf_counter() - begun - (array.fetch_seconds - fetched)
             except BaseException as e:
@@ -82,4 +82,4 @@ class Pool:
 
 
 def _chunk_bytes(array: StoredArray) -> int:
-    return array.chunk_rows * math.prod(array.shape[1:]) * array.dtype.itemsize
+    return math.prod(array.chunk_shape) * array.dtype.itemsize
