@@ -40,7 +40,7 @@ def draw_importance(
     expected = expected_counts(importance, tiles.sizes, count, floor)
     place, tile = draw_places(tiles, expected, keys, count)
     weight = count / (domain.num_points * inclusion(tiles, expected))
-    return Draw(tiles.curve.take(place, mode="clip"), np.take_along_axis(weight, tile, 1).astype(np.float32))
+    return Draw(tiles.curve.take(place, mode="clip"), per_query(weight, tile))
 
 
 def tiles_for(domain: Domain, keys: NDArray[np.uint64], importance: NDArray[np.floating]) -> Tiles:
@@ -95,6 +95,12 @@ def inclusion(tiles: Tiles, expected: NDArray[np.int64]) -> NDArray[np.float64]:
     return expected * (2.0**-UNIT_BITS / tiles.sizes)
 
 
+def per_query(weight: NDArray[np.float64], tile: NDArray[np.integer]) -> NDArray[np.float32]:
+    """The weights of the tiles `(B, K)` at the tiles `(B, Q)` of the queries: `(B, Q)` float32."""
+    entry = tile + np.arange(len(tile))[:, None] * weight.shape[1]
+    return weight.astype(np.float32).ravel()[entry]
+
+
 def draw_places(
     tiles: Tiles, expected: NDArray[np.int64], keys: NDArray[np.uint64], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -107,16 +113,17 @@ def draw_places(
     ends += (random_bits(keys, 1) >> np.uint64(64 - UNIT_BITS)).view(np.int64)
     ends >>= UNIT_BITS  # how many points lie before the end of each tile
     number = np.diff(ends, axis=1, prepend=0)
-    flat = number.ravel()
-    tile = np.repeat(np.arange(flat.size), flat).reshape(len(keys), count)
-    of_tile = number.ravel()[tile]
-    nth = np.arange(count) - (ends - number).ravel()[tile]
-    tile %= len(tiles)
-    size = tiles.sizes[tile]
-    start = nth * size // of_tile
-    length = (nth + 1) * size // of_tile - start
+    of_row = np.arange(len(keys))[:, None] * len(tiles)
+    entry = np.repeat(np.arange(number.size), number.ravel()).reshape(len(keys), count)
+    tile = entry - of_row
+    size, of_tile = tiles.sizes[tile], number.ravel()[entry]
+    nth = np.arange(count) - (ends - number).ravel()[entry]
+    stretch = size // of_tile
+    longer = size - stretch * of_tile  # so many stretches are longer by one
+    place = nth * stretch + np.minimum(nth, longer)
+    stretch += nth < longer
     longest = int(tiles.sizes.max())
-    place = start + random_integers(child_keys(keys, 1), count, length, largest=longest)
+    place += random_integers(child_keys(keys, 1), count, stretch, largest=longest)
     place += _shift(child_keys(keys, 2), tile, size, longest)
     np.subtract(place, size, out=place, where=place >= size)
     place += tiles.bounds[tile]

@@ -89,8 +89,9 @@ def squared_gradient(values: NDArray[np.floating], periodic: Sequence[bool]) -> 
 def _squared_slope(values: NDArray[np.float64], domain: Domain, tiles: Tiles) -> NDArray[np.float64]:
     """|b|² of the least-squares plane a + b · x through each tile's points, `(K,)`.
 
-    b solves (X + ε tr(X)) b = c, with X the covariance of the tile's coordinates and c theirs with the values. The ε
-    leaves out directions in which the tile has no extent, as across a surface.
+    b solves (X + ε tr(X)) b = c, with X the covariance of the tile's coordinates and c theirs with the values. With
+    ε = 1e-4, directions in which the tile measures less than a hundredth of its size count for little, as across a
+    surface.
     """
     if domain.coords is None:
         raise UpsDataError("the gradient on a point set needs its coordinates: use the metric 'variance'")
@@ -104,6 +105,6 @@ def _squared_slope(values: NDArray[np.float64], domain: Domain, tiles: Tiles) ->
             spread[:, i, j] = spread[:, j, i] = tiles.mean(x[:, i] * x[:, j])
     along = np.stack([tiles.mean(x[:, i] * f) for i in range(axes)], axis=-1)
     extent = np.trace(spread, axis1=1, axis2=2)
-    spread += (1e-3 * np.where(extent > 0, extent, 1.0))[:, None, None] * np.eye(axes)
+    spread += (1e-4 * np.where(extent > 0, extent, 1.0))[:, None, None] * np.eye(axes)
     slope = np.linalg.solve(spread, along[..., None])[..., 0]
     return np.square(slope).sum(axis=1)

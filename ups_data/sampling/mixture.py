@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ups_data.sampling.domain import Domain
 from ups_data.sampling.draw import Draw
-from ups_data.sampling.importance import draw_places, expected_counts, inclusion, tiles_for
+from ups_data.sampling.importance import draw_places, expected_counts, inclusion, per_query, tiles_for
 from ups_data.sampling.modes import Mixture
 from ups_data.sampling.random import child_keys
 from ups_data.sampling.stratified import jittered
@@ -64,7 +64,7 @@ def draw_mixture(
     index = domain.curve.take(place, mode="clip")
     if preferred and importance is not None:
         out = (1.0 - inclusion(tiles, expected)) * ((total - count) / (total - preferred))
-        weight = np.take_along_axis(count / (total * (1.0 - out)), tiles.of_point[index], 1).astype(np.float32)
+        weight = per_query(count / (total * (1.0 - out)), tiles.of_point[index])
     return Draw(index, weight)
 
 
