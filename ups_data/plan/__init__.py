@@ -2,25 +2,45 @@
 
 Invariants:
 - Nothing here reads a shard, knows a thread or depends on how fast anything is.
-- The global batches of an epoch depend on (manifest, seed, epoch, global batch size) only; a rank takes its part of
-  each, and every rank gets the same number of batches.
-- Without `drop_last`, every sample is in exactly one batch.
+- The global batches of an epoch depend on (manifest, seed, epoch, global batch size, `canonical_ranks`) only: they are
+  the same for every number of ranks that divides `canonical_ranks`, and a rank takes its part of each.
+- Every rank gets the same number of batches. Without `drop_last`, every sample is in exactly one batch; with `pad`,
+  every batch has the same size, and a mask tells the samples from the repetitions that fill it.
+- A reader that keeps two groups in memory reads every chunk once, on every rank: the windows that a rank uses come
+  group after group, and no group is larger than `GROUP_BYTES`, or than its only window.
 
 Training order is shuffled on two levels. A *window* is a run of consecutive rows of a shard, whole trajectories where
-they are not too long. Windows are permuted over the split and taken in groups of about `GROUP_BYTES`; samples are
-permuted inside a group. So a reader that keeps two groups in memory reads every chunk once.
+they are not too long. Windows are permuted over the split and taken in groups of up to `GROUP_BYTES`; samples are
+permuted inside a group. That second permutation keeps ranks apart: a group's samples, window after window, are cut into
+a stretch for each of `canonical_ranks`, every global batch takes its share from each stretch, and each of R real ranks
+serves the stretches of `canonical_ranks / R` canonical ones. So a rank decodes about 1/R of the windows, where it would
+decode nearly all if any rank could get any sample.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from math import gcd
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.hashing import hash_key
+from ups_data.plan.batches import CANONICAL_RANKS, EpochPlan, batch_bounds, canonical_rank_of_positions, fill
+from ups_data.plan.mixture import MixturePlan, plan_mixture
 from ups_data.schema import Manifest
+
+__all__ = [
+    "CANONICAL_RANKS",
+    "EpochPlan",
+    "MixturePlan",
+    "SampleTable",
+    "batch_bounds",
+    "epoch_order",
+    "plan_epoch",
+    "plan_mixture",
+    "sample_table",
+]
 
 # Decoded bytes. Windows amortise a seek; a group is what samples are shuffled in, and half of the default pool.
 WINDOW_BYTES = 4 * 1024**2
@@ -103,7 +123,7 @@ def sample_table(
     chunk_rows = max(s.chunk_rows for s in moving)
     # Frames that the last samples of a window share with the next one are decoded for both: a small share of the rows.
     least = min(SPANS_PER_WINDOW * (before + after), max(1, GROUP_BYTES // row_bytes))
-    rows = -(-max(least, WINDOW_BYTES // row_bytes) // chunk_rows) * chunk_rows
+    rows = -(-max(1, least, WINDOW_BYTES // row_bytes) // chunk_rows) * chunk_rows
     # Short trajectories go whole into the window that their first row lies in, long ones are cut on chunk boundaries.
     anchor = first_row[trajectory] + (samples > 2 * rows)[trajectory] * number
     starts = np.concatenate([[True], (np.diff([shard[trajectory], anchor // rows]) != 0).any(0)])
@@ -122,57 +142,40 @@ def sample_table(
     )
 
 
-def epoch_order(table: SampleTable, *, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
-    """The samples of an epoch in order: (samples,) int64 numbers into the table."""
+def epoch_order(
+    table: SampleTable, *, seed: int, epoch: int, shuffle: bool, canonical: np.ndarray | None = None
+) -> np.ndarray:
+    """The samples of an epoch in order: (samples,) int64 numbers into the table.
+
+    Args:
+        canonical: (samples,) int64, the canonical rank that each position of the order belongs to; None: one for all.
+    """
     if not shuffle:
         return np.arange(len(table))
-    count = len(table.window_bytes)
-    windows = np.argsort(hash_key(seed, epoch, _Purpose.WINDOWS, np.arange(count)), kind="stable")
-    filled = np.cumsum(table.window_bytes[windows]) - 1
-    group = np.empty(count, np.int64)
-    group[windows] = filled // GROUP_BYTES
-    samples = hash_key(seed, epoch, _Purpose.SAMPLES, np.arange(len(table)))
-    return np.lexsort((samples, group[table.window]))
+    windows = np.argsort(hash_key(seed, epoch, _Purpose.WINDOWS, np.arange(len(table.window_bytes))), kind="stable")
+    place = np.empty_like(windows)
+    place[windows] = np.arange(len(windows))
+    laid = np.argsort(place[table.window], kind="stable")  # samples, window after window
+    group = _groups(table.window_bytes[windows])[place[table.window[laid]]]
+    canonical = np.zeros_like(laid) if canonical is None else canonical
+    # A group's positions are those where its samples lie now; the first stretch goes to those of canonical rank 0, …
+    positions = np.lexsort((canonical, group))
+    shuffled = np.lexsort((hash_key(seed, epoch, _Purpose.SAMPLES, laid), canonical[positions], group))
+    order = np.empty_like(laid)
+    order[positions] = laid[shuffled]
+    return order
 
 
-@dataclass(frozen=True)
-class EpochPlan:
-    """One rank's batches of one epoch: `len(plan)` of them, `plan[i]` the numbers of batch i's samples."""
-
-    order: np.ndarray
-    bounds: np.ndarray  # (global batches + 1,), where each begins in the order
-    rank: int
-    world_size: int
-
-    def __len__(self) -> int:
-        return len(self.bounds) - 1
-
-    def __getitem__(self, batch: int) -> np.ndarray:
-        start, size = int(self.bounds[batch]), int(self.bounds[batch + 1] - self.bounds[batch])
-        low, high = (size * r // self.world_size for r in (self.rank, self.rank + 1))
-        return self.order[start + low : start + high]
-
-
-def batch_bounds(samples: int, *, batch_size: int, world_size: int, drop_last: bool) -> np.ndarray:
-    """Where each global batch of `batch_size * world_size` samples begins: (batches + 1,) int64.
-
-    Without `drop_last` the last global batch is smaller. Where it would hold fewer samples than there are ranks, it
-    shares with the one before, so that no rank is left without a batch.
-
-    Raises:
-        UpsDataError: there is not one batch for every rank.
-    """
-    size = batch_size * world_size
-    count = samples // size if drop_last else math.ceil(samples / size)
-    bounds = np.minimum(np.arange(count + 1) * size, samples)
-    if count and 0 < bounds[-1] - bounds[-2] < world_size and count > 1:
-        bounds[-2] = (bounds[-3] + bounds[-1] + 1) // 2
-    if count == 0 or (np.diff(bounds) < world_size).any():
-        raise UpsDataError(
-            f"{samples} samples do not give each of {world_size} rank(s) a batch of {batch_size}: "
-            "lower batch_size, or set drop_last=False"
-        )
-    return bounds
+def _groups(window_bytes: np.ndarray) -> np.ndarray:
+    """The group of each window, (windows,), as many windows to a group as it holds."""
+    ends = np.cumsum(window_bytes)
+    begins = np.zeros(len(ends), np.int64)
+    start = 0
+    while start < len(ends):
+        room = (ends[start - 1] if start else 0) + GROUP_BYTES
+        start = max(start + 1, int(np.searchsorted(ends, room, "right")))
+        begins[start : start + 1] = 1
+    return np.cumsum(begins)
 
 
 def plan_epoch(
@@ -185,11 +188,32 @@ def plan_epoch(
     world_size: int = 1,
     shuffle: bool = True,
     drop_last: bool = True,
+    pad: bool = False,
+    canonical_ranks: int = CANONICAL_RANKS,
 ) -> EpochPlan:
     """The batches of one rank for one epoch.
+
+    Args:
+        batch_size: of a rank.
+        drop_last: leave out the samples that do not fill a global batch.
+        pad: fill the last batch by repetition instead, so that all have one shape: see `EpochPlan.valid`.
+        canonical_ranks: the global batches are the same for every number of ranks that divides it.
 
     Raises:
         UpsDataError: there is not one batch for every rank.
     """
-    bounds = batch_bounds(len(table), batch_size=batch_size, world_size=world_size, drop_last=drop_last)
-    return EpochPlan(epoch_order(table, seed=seed, epoch=epoch, shuffle=shuffle), bounds, rank, world_size)
+    size = batch_size * world_size
+    bounds = batch_bounds(
+        len(table),
+        batch_size=batch_size,
+        world_size=world_size,
+        drop_last=drop_last,
+        pad=pad,
+        canonical_ranks=canonical_ranks,
+    )
+    canonical = canonical_rank_of_positions(bounds, len(table), canonical_ranks)
+    order = epoch_order(table, seed=seed, epoch=epoch, shuffle=shuffle, canonical=canonical)
+    if not pad:
+        return EpochPlan(order, bounds, rank, world_size)
+    chosen, mask = fill(bounds, size, gcd(canonical_ranks, size))
+    return EpochPlan(order[chosen], np.arange(len(bounds)) * size, rank, world_size, mask)
