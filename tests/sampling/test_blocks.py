@@ -84,7 +84,7 @@ def test_inclusion_probabilities(name: str, count: int) -> None:
 @pytest.mark.parametrize("name", ["ragged", "one larger", "one smaller", "cloud", "two blocks"])
 def test_larger_blocks_are_not_favoured(name: str) -> None:
     """All points of the larger blocks together, for every Q: the sharpest test of what unequal sizes can bias."""
-    domain, draws = stored(name), 8000
+    domain, draws = stored(name), 4000
     sizes = domain.blocks.counts
     block_of = np.empty(domain.num_points, np.int64)
     held = domain.blocks.index.reshape(len(domain.blocks), -1)

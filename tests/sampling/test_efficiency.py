@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from tests.sampling.cases import dealt, grid
+from tests.sampling.cases import SMALLEST_P, dealt, grid
 from tests.sampling.real_frames import Frame, burgers, car, diffusion_reaction
 from ups_data.errors import UpsDataError
 from ups_data.sampling import QuerySampling, Stream, draw_queries, interpolation, sample_keys
@@ -40,9 +41,10 @@ def importance_of(frame: Frame, metric: str = "gradient") -> np.ndarray:
     return tile_importance(metric, frame.values, frame.domain, frame.tiles)
 
 
-@pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("ratio", [1 / 16, 0.4])
+@pytest.mark.parametrize(
+    ("name", "ratio"), [*((n, 1 / 16) for n in FRAMES), ("diffusion–reaction, late", 0.4), ("car 0", 0.4)]
+)
 def test_unbiased_on_real_frames(name: str, mode: str, ratio: float) -> None:
     """2,000 draws: the weighted mean lies within 4 standard errors of the dense one."""
     frame = FRAMES[name]()
@@ -50,6 +52,22 @@ def test_unbiased_on_real_frames(name: str, mode: str, ratio: float) -> None:
     sampling = QuerySampling(ratio=ratio, mode=MODES[mode])
     found = estimated_means(frame.domain, sampling, values, 2000, 0, importance_of(frame))
     assert abs(found.mean() - values.mean()) < 4 * found.std(ddof=1) / math.sqrt(len(found))
+
+
+@pytest.mark.parametrize("name", ["diffusion–reaction, late", "Burgers, late", "car 0"])
+@pytest.mark.parametrize("mode", ["stratified", "blocks"])
+@pytest.mark.parametrize("ratio", [1 / 16, 0.1])
+def test_every_point_is_as_likely(name: str, mode: str, ratio: float) -> None:
+    """One random member of each of 50,000 draws, as in test_draws, over all points of the real domains; those of a car
+    are dealt into 2 blocks of 225 points and 14 of 224."""
+    domain, draws = FRAMES[name]().domain, 50_000
+    counts = np.zeros(domain.num_points, np.int64)
+    for first in range(0, draws, 1000):
+        keys = sample_keys(0, 0, np.arange(first, first + 1000), 0, Stream.TARGET_QUERIES)
+        index = draw_queries(QuerySampling(ratio=ratio, mode=mode), domain, keys, 0).index
+        member = np.random.default_rng(first).integers(index.shape[1], size=1000)
+        counts += np.bincount(index[np.arange(1000), member], minlength=domain.num_points)
+    assert stats.chisquare(counts).pvalue > SMALLEST_P
 
 
 @pytest.mark.parametrize("name", GRIDS)

@@ -104,7 +104,7 @@ def test_each_tile_gets_its_expected_count_rounded_down_or_up(count: int) -> Non
 @pytest.mark.parametrize("ratio", [0.05, 0.3, 0.8, 0.97])
 def test_inclusion_probabilities_are_those_of_the_weights(domain: Domain, tiles: int, ratio: float) -> None:
     """One random member of each draw is point i with probability π_i / Q: the χ² distribution holds."""
-    draws, total = 60_000, domain.num_points
+    draws, total = 30_000, domain.num_points
     count = round(ratio * total)
     importance = np.repeat(peaked(1, tiles), draws, axis=0)
     draw = draw_queries(importance_sampling(count), domain, keys(draws), 0, importance)

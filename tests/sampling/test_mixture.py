@@ -42,14 +42,14 @@ def test_exact_number_without_repeats(mixture: str, name: str, ratio: float) -> 
     assert (np.diff(ordered, axis=1) > 0).all()
 
 
-@pytest.mark.parametrize("mixture", ["stratified and importance", "mostly importance", "all"])
+@pytest.mark.parametrize("mixture", ["stratified and importance", "all"])
 @pytest.mark.parametrize(
     ("domain", "tiles"), [(grid(16, 16), 16), (grid(17, 10), 13), (cloud(101, 3), 9)], ids=["square", "odd", "cloud"]
 )
-@pytest.mark.parametrize("ratio", [0.05, 0.3, 0.9])
+@pytest.mark.parametrize("ratio", [0.1, 0.8])
 def test_weights_are_those_of_the_union(mixture: str, domain: Domain, tiles: int, ratio: float) -> None:
     """π counted over the draws, with one random member of each, against that of the weights."""
-    draws, total = 60_000, domain.num_points
+    draws, total = 20_000, domain.num_points
     count = round(ratio * total)
     importance = np.repeat(peaked(1, tiles), draws, axis=0)
     draw = draw_queries(mixed(mixture, count), domain, keys(draws), 0, importance)
