@@ -9,12 +9,14 @@ from ups_data.sources.case import CaseSource
 from ups_data.sources.content import look_inside
 from ups_data.sources.folder import open_folder
 from ups_data.sources.lagrangebench import LagrangebenchSource
+from ups_data.sources.listing import is_zarr
 from ups_data.sources.neuraloperator import NeuraloperatorSource
 from ups_data.sources.numpy_files import NpySource, NpzSource
 from ups_data.sources.obj import ObjSource
 from ups_data.sources.pdebench import PdebenchSource
 from ups_data.sources.ply import PlySource
 from ups_data.sources.vtk import VtkSource
+from ups_data.sources.xarray_files import XarraySource
 from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
 __all__ = ["FORMATS", "ArrayLike", "Axis", "Source", "Trajectory", "open_source"]
@@ -32,6 +34,7 @@ FORMATS: dict[str, Any] = {
         VtkSource,
         PlySource,
         ObjSource,
+        XarraySource,
     )
 }
 
@@ -52,7 +55,7 @@ def open_source(path: str | Path, format: str | None = None) -> Source:
         raise UpsDataError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
     if not path.exists():
         raise UpsDataError(f"{path}: no such file or folder: check the path")
-    if path.is_dir():
+    if path.is_dir() and not is_zarr(path):
         return open_folder(path, lambda file: open_source(file, format), format)
     if format == CaseSource.format:
         raise UpsDataError(f"{path}: is a file; {format} are folders with a file per field: give their folder")

@@ -9,6 +9,7 @@ import h5py
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.hdf5 import opened
+from ups_data.sources.listing import is_zarr
 
 _OBJ_KEYWORDS = set(b"v vn vt vp f l p g o s mtllib usemtl".split())
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -18,6 +19,8 @@ KINDS = {
     "npz": "a NumPy .npz archive",
     "torch": "a file of torch.save",
     "zip": "a zip archive",
+    "netcdf": "a classic NetCDF file",
+    "zarr": "a zarr group",
     "vtk": "a legacy VTK file",
     "vtu": "a VTK file in XML",
     "ply": "a PLY file",
@@ -30,12 +33,13 @@ KINDS = {
 class Content:
     """`kind`: a key of KINDS. `keys`: the names at the top of the file, empty where its kind has none.
 
-    `inside`: the names in the first group of an HDF5 file.
+    `inside`: the names in the first group of an HDF5 file. `netcdf`: whether that file is NetCDF 4.
     """
 
     kind: str
     keys: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
+    netcdf: bool = False
 
     def __str__(self) -> str:
         shown = ", ".join(self.keys[:8]) + (", …" if len(self.keys) > 8 else "")
@@ -52,6 +56,8 @@ def look_inside(path: Path) -> Content:
     Raises:
         UpsDataError: the file cannot be opened, is empty, or is damaged so that its names cannot be listed.
     """
+    if is_zarr(path):
+        return Content("zarr")
     try:
         with open(path, "rb") as file:
             head = file.read(4096)
@@ -64,7 +70,10 @@ def look_inside(path: Path) -> Content:
         with opened(path) as hdf5:
             keys = tuple(hdf5.keys())
             first = hdf5[keys[0]] if keys else None
-            return Content("hdf5", keys, tuple(first.keys()) if isinstance(first, h5py.Group) else ())
+            inside = tuple(first.keys()) if isinstance(first, h5py.Group) else ()
+            return Content("hdf5", keys, inside, netcdf="_NCProperties" in hdf5.attrs)
+    if head.startswith((b"CDF\x01", b"CDF\x02", b"CDF\x05")):
+        return Content("netcdf")
     if head.startswith(b"\x93NUMPY"):
         return Content("npy")
     if head.startswith(b"PK"):

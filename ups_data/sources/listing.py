@@ -10,6 +10,11 @@ from ups_data.errors import UpsDataError
 BESIDE = {".yaml", ".yml", ".json", ".md", ".txt", ".csv", ".log", ".py", ".sh", ".ipynb", ".html", ".pdf", ".png"}
 
 
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr group, version 2 or 3, and so one file of data."""
+    return path.is_dir() and any((path / name).exists() for name in ("zarr.json", ".zgroup"))
+
+
 def list_folder(path: Path) -> tuple[list[Path], list[Path]]:
     """The data files and the subfolders, `case_2` before `case_10`.
 
@@ -21,7 +26,8 @@ def list_folder(path: Path) -> tuple[list[Path], list[Path]]:
     """
     try:
         with os.scandir(path) as entries:
-            found = [(path / entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+            found = [(path / e.name, e.is_dir() and not is_zarr(path / e.name)) for e in shown]
     except OSError as error:
         raise UpsDataError(f"{path}: cannot be listed ({error.strerror}): check the path") from error
     files = [item for item, is_folder in found if not is_folder and item.suffix not in BESIDE]
