@@ -24,7 +24,7 @@ def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: Quer
         dataset = QueryDataset(
             root, split=split, batch_size=1, sampling=drawn, horizon=min(1, steps - 1), shuffle=False, drop_last=False
         )
-        return collate_block(dataset.source.reader.block([min(number, len(dataset.source.table) - 1)], 0))
+        return collate_block(dataset.source.readers[0].block([min(number, len(dataset.source.table) - 1)], 0))
 
     batch, full = collated(sampling), collated(QuerySampling())
     names = list(full.target_queries.values)

@@ -1,7 +1,9 @@
 """`query_collate`: draw the queries of a whole batch, and make the only copy."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -136,15 +138,37 @@ def _last(frames: Frames, samples: int) -> Frames:
 
 
 def _dense_input(block: SampleBlock) -> EncoderInput:
-    values = {}
-    for name, frames in block.inputs.items():
-        steps = len(frames) // len(block)
-        lead = (len(block), steps) if steps > 1 else (len(block),)
-        values[name] = _copied(frames, lead, block)
+    if block.recipe.input_stride > 1:
+        return _coarse_input(block)
+    values = {name: _copied(frames, _lead(frames, block), block) for name, frames in block.inputs.items()}
     counts = [d.num_points for d in block.domains]
     mask = torch.arange(max(counts)) < torch.tensor(counts)[:, None] if len(set(counts)) > 1 else None
     coords = _dense_coords(block, block.input_positions)
     return EncoderInput(fields=values, coords=coords, grid_shape=block.domains[0].grid_shape, mask=mask)
+
+
+def _coarse_input(block: SampleBlock) -> EncoderInput:
+    """Every s-th point of a grid along each axis, as a grid."""
+    domain, memory = block.domains[0], block.recipe.memory
+    index, shape = _every(domain.grid_shape or (), block.recipe.input_stride)
+    values = {}
+    for name, frames in block.inputs.items():
+        rows = Draw(np.broadcast_to(index, (len(frames), len(index))))
+        values[name] = _taken(frames, _lead(frames, block), rows, memory)
+    return EncoderInput(values, torch.from_numpy(np.asarray(domain.coords)[index][None]), shape)
+
+
+@lru_cache
+def _every(grid_shape: tuple[int, ...], stride: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The numbers of every `stride`-th point along each axis, and the shape of the grid that they form."""
+    numbers = np.arange(math.prod(grid_shape)).reshape(grid_shape)[(slice(None, None, stride),) * len(grid_shape)]
+    return numbers.ravel(), numbers.shape
+
+
+def _lead(frames: Frames, block: SampleBlock) -> tuple[int, ...]:
+    """(B,), or (B, S) where a sample has several frames."""
+    steps = len(frames) // len(block)
+    return (len(block), steps) if steps > 1 else (len(block),)
 
 
 def _query_set(

@@ -33,6 +33,7 @@ class Recipe:
         params: names of the columns of `Sample.params`.
         fewest: where trajectories have different numbers of points, as many queries are drawn of each as of one with
             this many; None: of each its own share, in rows padded to the longest.
+        input_stride: the encoder sees every s-th point of a grid along each axis.
         memory: where the batch's arrays come from.
     """
 
@@ -44,6 +45,7 @@ class Recipe:
     params: tuple[str, ...]
     memory: Memory
     fewest: int | None = None
+    input_stride: int = 1
 
     def fixed(self, sampling: QuerySampling, epoch: float) -> QuerySampling:
         """The sampling with as many queries for every number of points."""

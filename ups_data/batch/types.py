@@ -1,7 +1,7 @@
 """`QueryBatch`: what a training step receives."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import torch
@@ -66,6 +66,8 @@ class QueryBatch:
         params: name → `(B,)` float32.
         trajectory, step: `(B,)` int64, the trajectory's number in its split and the (last) input frame's number.
         epoch: the epoch that the points were drawn for.
+        set_name, others: where points of several sets were drawn, which set this is, and the batches of the others, of
+            the same samples; `batch["volume"]` is the batch of one set.
     """
 
     inputs: EncoderInput
@@ -78,6 +80,12 @@ class QueryBatch:
     trajectory: Tensor
     step: Tensor
     epoch: int = 0
+    set_name: str | None = None
+    others: dict[str, "QueryBatch"] = field(default_factory=dict)
+
+    def __getitem__(self, set_name: str) -> "QueryBatch":
+        """The batch of one of the sets of points."""
+        return self if set_name == self.set_name else self.others[set_name]
 
     def __len__(self) -> int:
         """B, the number of samples."""

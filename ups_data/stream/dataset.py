@@ -6,8 +6,8 @@ from pathlib import Path
 from webdataset import DataPipeline
 from webdataset.compat import FluidInterface
 
-from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
+from ups_data.stream.selection import Ragged, Sampling
 from ups_data.stream.source import SampleSource
 
 DEFAULT_POOL_BYTES = 512 * 1024**2  # two shuffle groups: see plan.GROUP_BYTES
@@ -27,8 +27,8 @@ class QueryDataset(DataPipeline, FluidInterface):
         root: the dataset's folder.
         split: one of the manifest's splits.
         batch_size: samples per rank and step; the order of an epoch is planned in batches.
-        sampling: which points of a frame are queried.
-        inputs: which points the encoder sees; None: all of them, dense.
+        sampling: which points of a frame are queried; where a dataset has several sets of points, set → sampling.
+        inputs: which points the encoder sees; None: all of them, dense. By sets likewise.
         input_fields, target_fields: names of fields; None: all.
         input_steps: frames that the encoder sees.
         horizon: target frames; 0 makes the input frame its own target.
@@ -39,6 +39,9 @@ class QueryDataset(DataPipeline, FluidInterface):
         rank, world_size: None: from `torch.distributed` where it is initialised.
         input_queries: whether to draw points of the input frame too.
         lattice_queries: whether to draw a coarse grid for the inverse-decoding loss; needs a grid.
+        input_stride: the encoder sees every s-th point of a grid along each axis, queries come from all.
+        ragged: where trajectories have different numbers of points, "sample" draws as many queries of each as of the
+            smallest, "pad" its own share of each, in rows padded to the longest, with a mask.
 
     Raises:
         UpsDataError: no dataset there, an unknown split or field, more queries than points, a horizon longer than
@@ -51,8 +54,8 @@ class QueryDataset(DataPipeline, FluidInterface):
         *,
         split: str,
         batch_size: int,
-        sampling: QuerySampling,
-        inputs: QuerySampling | None = None,
+        sampling: Sampling,
+        inputs: Sampling | None = None,
         input_fields: Sequence[str] | None = None,
         target_fields: Sequence[str] | None = None,
         input_steps: int = 1,
@@ -66,6 +69,8 @@ class QueryDataset(DataPipeline, FluidInterface):
         world_size: int | None = None,
         input_queries: bool = True,
         lattice_queries: bool = False,
+        input_stride: int = 1,
+        ragged: Ragged = "sample",
     ) -> None:
         self.source = SampleSource(
             root,
@@ -86,6 +91,8 @@ class QueryDataset(DataPipeline, FluidInterface):
             world_size=world_size,
             input_queries=input_queries,
             lattice_queries=lattice_queries,
+            input_stride=input_stride,
+            ragged=ragged,
         )
         super().__init__(self.source.samples)
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -31,18 +32,20 @@ class Engine:
     """Makes the batches of one pass.
 
     Args:
+        readers: one for each set of points.
         plan: the numbers of the samples of each batch.
         first: the first of them to make.
         points: points that a sample draws, over all its query sets.
         frame_bytes: decoded bytes of all the frames of a sample.
         threads: 0 makes each batch when it is asked for.
         ahead: blocks that are ready beyond those that the threads are at.
+        one_by_one: a block is one batch, whose points are drawn apart from those of others.
         stats: where times are added.
     """
 
     def __init__(
         self,
-        reader: SampleReader,
+        readers: Sequence[SampleReader],
         plan: Sequence[np.ndarray] | EpochPlan,
         epoch: int,
         first: int,
@@ -51,22 +54,24 @@ class Engine:
         frame_bytes: int,
         threads: int,
         ahead: int,
+        one_by_one: bool,
         stats: StatsInMaking,
     ) -> None:
-        self._reader, self._plan, self._epoch, self._first = reader, plan, epoch, first
+        self._readers, self._plan, self._epoch, self._first = readers, plan, epoch, first
         self._threads, self._ahead, self._stats = threads, ahead, stats
         self._left = False  # the consumer is gone
         samples = min(BLOCK_SAMPLES, BLOCK_POINTS // points, BLOCK_BYTES // frame_bytes)
-        self._batches = max(1, samples // len(plan[first])) if first < len(plan) else 1  # of a block
+        several = first < len(plan) and not one_by_one
+        self._batches = max(1, samples // len(plan[first])) if several else 1  # of a block
 
     def __iter__(self) -> Iterator[QueryBatch]:
         return self._with_threads() if self._threads else self._without()
 
     def _without(self) -> Iterator[QueryBatch]:
         for batches in self._blocks():
-            block, draws = self._prepare(batches)
+            drawn = self._prepare(batches)
             for place in _places(batches):
-                yield self._assemble(block, draws, *place)
+                yield self._assemble(drawn, *place)
 
     def _with_threads(self) -> Iterator[QueryBatch]:
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ups_data")
@@ -87,11 +92,11 @@ class Engine:
 
     def _make_block(self, batches: list[np.ndarray], futures: "tuple[Future[QueryBatch], ...]") -> None:
         try:
-            block, draws = self._prepare(batches)
+            drawn = self._prepare(batches)
             for future, place in zip(futures, _places(batches), strict=True):
                 if self._left:
                     return
-                future.set_result(self._assemble(block, draws, *place))
+                future.set_result(self._assemble(drawn, *place))
         except BaseException as error:
             for future in futures:
                 if not future.done():
@@ -105,19 +110,27 @@ class Engine:
             yield [self._plan[batch] for batch in range(at, end)]
             at, size = end, min(2 * size, self._batches)
 
-    def _prepare(self, batches: list[np.ndarray]) -> tuple[SampleBlock, Draws]:
+    def _prepare(self, batches: list[np.ndarray]) -> list[tuple[SampleBlock, Draws]]:
         """Look up what a block of batches needs and draw its points."""
-        block = self._reader.block(np.concatenate(batches), self._epoch)
+        blocks = [reader.block(np.concatenate(batches), self._epoch) for reader in self._readers]
         begun = time.perf_counter()
-        draws = draw_block(block)
+        drawn: list[tuple[SampleBlock, Draws]] = [(block, draw_block(block)) for block in blocks]
         self._stats.add(draw_seconds=time.perf_counter() - begun)
-        return block, draws
+        return drawn
 
-    def _assemble(self, block: SampleBlock, draws: Draws, begin: int, end: int) -> QueryBatch:
+    def _assemble(self, drawn: list[tuple[SampleBlock, Draws]], begin: int, end: int) -> QueryBatch:
         """Read what a batch needs and copy it."""
-        begun, reading = time.perf_counter(), self._reader.pool.seconds_of_thread()
-        batch = collate_block(block.part(begin, end), part_of_draws(draws, len(block), begin, end))
-        reading = self._reader.pool.seconds_of_thread() - reading
+        pool = self._readers[0].pool
+        begun, reading = time.perf_counter(), pool.seconds_of_thread()
+        made = [
+            collate_block(block.part(begin, end), part_of_draws(draws, len(block), begin, end))
+            for block, draws in drawn
+        ]
+        batch = made[0]
+        if len(made) > 1:
+            names = [str(reader.set_name) for reader in self._readers]
+            batch = replace(batch, set_name=names[0], others=dict(zip(names[1:], made[1:], strict=True)))
+        reading = pool.seconds_of_thread() - reading
         self._stats.add(assemble_seconds=time.perf_counter() - begun - reading)
         return batch
 

@@ -12,10 +12,10 @@ from webdataset import DataPipeline, WebLoader
 
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
-from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
+from ups_data.stream.selection import Ragged, Sampling
 from ups_data.stream.stats import LoaderStats
 
 
@@ -41,8 +41,8 @@ class QueryLoader:
         *,
         split: str,
         batch_size: int,
-        sampling: QuerySampling,
-        inputs: QuerySampling | None = None,
+        sampling: Sampling,
+        inputs: Sampling | None = None,
         input_fields: Sequence[str] | None = None,
         target_fields: Sequence[str] | None = None,
         input_steps: int = 1,
@@ -58,6 +58,8 @@ class QueryLoader:
         world_size: int | None = None,
         input_queries: bool = True,
         lattice_queries: bool = False,
+        input_stride: int = 1,
+        ragged: Ragged = "sample",
         prefetch: int = 2,
         multiprocessing_context: str = "forkserver",
     ) -> None:
@@ -87,6 +89,8 @@ class QueryLoader:
             world_size=world_size,
             input_queries=input_queries,
             lattice_queries=lattice_queries,
+            input_stride=input_stride,
+            ragged=ragged,
         )
         self._source = self.dataset.source
         self._threads = min(4, os.cpu_count() or 1) if threads is None else threads
@@ -101,7 +105,7 @@ class QueryLoader:
         return self._source.manifest
 
     @property
-    def sampling(self) -> QuerySampling:
+    def sampling(self) -> Sampling:
         return self._source.sampling
 
     @property

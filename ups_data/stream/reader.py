@@ -1,7 +1,6 @@
 """From numbers of samples to samples: opened shards, a pool, views."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -15,38 +14,37 @@ from ups_data.stream.pool import Pool
 
 
 class SampleReader:
-    """Reads samples of one split. Threads may share it.
+    """Reads samples of one split, and of one set of points where there are several. Threads may share it.
 
     Args:
+        shards: of the split.
         table: the split's samples.
-        pool_bytes: room for decoded chunks.
+        pool: of decoded chunks.
         set_name: the set of points that the fields live on, where there are several.
     """
 
     def __init__(
         self,
-        root: str | Path,
         manifest: Manifest,
-        split: str,
+        shards: Sequence[Shard],
         table: SampleTable,
         recipe: Recipe,
+        pool: Pool,
         *,
         input_fields: tuple[str, ...],
         target_fields: tuple[str, ...],
         input_steps: int,
         horizon: int,
         dt_stride: int,
-        pool_bytes: int,
         set_name: str | None = None,
     ) -> None:
-        self._manifest, self._table, self._recipe = manifest, table, recipe
-        self._shards = [Shard(root, manifest, s) for s in manifest.split(split).shards]
+        self._shards, self._table, self._recipe, self.pool = shards, table, recipe, pool
+        self.set_name = set_name
         self._static = {f.name for f in manifest.fields if f.static}
         self._input_fields, self._target_fields = input_fields, target_fields
         # Frames of a sample, counted from its (last) input frame.
         self._before = np.arange(-(input_steps - 1), 1) * dt_stride
         self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
-        self.pool = Pool(pool_bytes)
         self._geometries = Geometries(manifest, recipe, self.pool, set_name)
 
     def block(self, numbers: Sequence[int] | np.ndarray, epoch: int) -> SampleBlock:

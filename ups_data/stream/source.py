@@ -14,11 +14,13 @@ from torch.utils.data import get_worker_info
 from ups_data.batch import QueryBatch, Recipe, Sample
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, sample_table
-from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
+from ups_data.shards.shard import Shard
 from ups_data.stream.buffers import Buffers
 from ups_data.stream.engine import Engine
+from ups_data.stream.pool import Pool
 from ups_data.stream.reader import SampleReader
+from ups_data.stream.selection import Ragged, Sampling, select
 from ups_data.stream.stats import LoaderStats, StatsInMaking
 
 
@@ -32,8 +34,8 @@ class SampleSource:
     root: str | Path
     split: str
     batch_size: int
-    sampling: QuerySampling
-    inputs: QuerySampling | None
+    sampling: Sampling
+    inputs: Sampling | None
     input_fields: Sequence[str] | None
     target_fields: Sequence[str] | None
     input_steps: int
@@ -47,9 +49,17 @@ class SampleSource:
     world_size: int | None
     input_queries: bool
     lattice_queries: bool
+    input_stride: int
+    ragged: Ragged
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("input_steps", 1), ("horizon", 0), ("dt_stride", 1)):
+        for name, least in (
+            ("batch_size", 1),
+            ("input_steps", 1),
+            ("horizon", 0),
+            ("dt_stride", 1),
+            ("input_stride", 1),
+        ):
             if getattr(self, name) < least:
                 raise UpsDataError(f"{name} is {getattr(self, name)}: give at least {least}")
         self.manifest = Manifest.load(self.root)
@@ -61,15 +71,25 @@ class SampleSource:
             raise UpsDataError(
                 f"inputs= draws the encoder's points from one frame: input_steps is {self.input_steps}, give 1"
             )
-        everything = [f.name for f in self.manifest.fields]
-        self.input_names = tuple(everything if self.input_fields is None else self.input_fields)
-        self.target_names = tuple(everything if self.target_fields is None else self.target_fields)
+        if self.input_stride > 1 and (self.manifest.grid is None or self.inputs is not None or self.input_queries):
+            raise UpsDataError(
+                f"input_stride={self.input_stride} thins the dense input of a grid: it goes with neither points, nor "
+                "inputs=, nor input_queries"
+            )
+        self.selections = select(
+            self.manifest,
+            self.split,
+            sampling=self.sampling,
+            inputs=self.inputs,
+            input_fields=self.input_fields,
+            target_fields=self.target_fields,
+            ragged=self.ragged,
+        )
         self.place, self.places = _rank(self.rank, self.world_size)
         bounds = batch_bounds(
             len(self.table), batch_size=self.batch_size, world_size=self.places, drop_last=self.drop_last
         )
         self.num_batches = len(bounds) - 1
-        self.points_drawn(0)
         self._stats, self._process = StatsInMaking(), os.getpid()
         # Shared memory, so that persistent worker processes see the epoch change: (epoch, first batch).
         self._position = torch.zeros(2, dtype=torch.int64).share_memory_()
@@ -90,40 +110,47 @@ class SampleSource:
         return sample_table(
             self.manifest,
             self.split,
-            list(dict.fromkeys((*self.input_names, *self.target_names))),
+            list(dict.fromkeys(name for s in self.selections for name in (*s.input_fields, *s.target_fields))),
             input_steps=self.input_steps,
             horizon=self.horizon,
             dt_stride=self.dt_stride,
         )
 
     @cached_property
-    def reader(self) -> SampleReader:
+    def readers(self) -> list[SampleReader]:
+        """One for each selection."""
         return self.open(Buffers(pinned=torch.cuda.is_available()))
 
-    def open(self, memory: Buffers) -> SampleReader:
-        """A reader whose batches take their memory from `memory`."""
-        recipe = Recipe(
-            sampling=self.sampling,
-            inputs=self.inputs,
-            seed=self.seed,
-            input_queries=self.input_queries,
-            lattice_queries=self.lattice_queries,
-            params=tuple(self.manifest.params),
-            memory=memory,
-        )
-        return SampleReader(
-            self.root,
-            self.manifest,
-            self.split,
-            self.table,
-            recipe,
-            input_fields=self.input_names,
-            target_fields=self.target_names,
-            input_steps=self.input_steps,
-            horizon=self.horizon,
-            dt_stride=self.dt_stride,
-            pool_bytes=self.pool_bytes,
-        )
+    def open(self, memory: Buffers) -> list[SampleReader]:
+        """Readers whose batches take their memory from `memory`."""
+        shards = [Shard(self.root, self.manifest, s) for s in self.manifest.split(self.split).shards]
+        pool = Pool(self.pool_bytes)
+        return [
+            SampleReader(
+                self.manifest,
+                shards,
+                self.table,
+                Recipe(
+                    sampling=selection.sampling,
+                    inputs=selection.inputs,
+                    seed=self.seed,
+                    input_queries=self.input_queries,
+                    lattice_queries=self.lattice_queries,
+                    params=tuple(self.manifest.params),
+                    memory=memory,
+                    fewest=None if selection.padded else selection.fewest,
+                    input_stride=self.input_stride,
+                ),
+                pool,
+                input_fields=selection.input_fields,
+                target_fields=selection.target_fields,
+                input_steps=self.input_steps,
+                horizon=self.horizon,
+                dt_stride=self.dt_stride,
+                set_name=selection.set_name,
+            )
+            for selection in self.selections
+        ]
 
     def plan(self, epoch: int) -> EpochPlan:
         """This rank's batches of one epoch.
@@ -150,20 +177,21 @@ class SampleSource:
     def points_drawn(self, epoch: int) -> int:
         """Points that a sample draws, over all its query sets."""
         sets = max(1, self.horizon) + self.input_queries + self.lattice_queries
-        count = self.sampling.count(self.manifest.num_points, epoch) * sets
-        return count + (0 if self.inputs is None else self.inputs.count(self.manifest.num_points, epoch))
+        return sum(s.points_drawn(epoch, sets) for s in self.selections)
 
     def frame_bytes(self) -> int:
         """Decoded bytes of all the frames of a sample."""
-        frames = [(name, self.input_steps) for name in self.input_names]
-        frames += [(name, max(1, self.horizon)) for name in self.target_names]
-        return sum(steps * self.manifest.frame_bytes(self.manifest.field(name)) for name, steps in frames)
+        steps = [(name, self.input_steps) for s in self.selections for name in s.input_fields]
+        steps += [(name, max(1, self.horizon)) for s in self.selections for name in s.target_fields]
+        return sum(count * self.manifest.frame_bytes(self.manifest.field(name)) for name, count in steps)
 
     def samples(self) -> Iterator[Sample]:
         """Samples of the current epoch, or of this worker process's share of its batches."""
+        if len(self.selections) > 1:
+            raise UpsDataError("a pipeline's samples are of one set of points: take QueryLoader for several")
         epoch, batches = self._share()
         for numbers in batches:
-            yield from self.reader.block(numbers, epoch).samples()
+            yield from self.readers[0].block(numbers, epoch).samples()
 
     def batches(self) -> Iterator[tuple[QueryBatch, int, LoaderStats]]:
         """The same, collated batch by batch; with each the number of the worker and what it has done so far."""
@@ -178,7 +206,7 @@ class SampleSource:
     ) -> Engine:
         """Makes batches from the numbers of their samples, from batch `first` on."""
         return Engine(
-            self.reader,
+            self.readers,
             batches,
             epoch,
             first,
@@ -186,36 +214,39 @@ class SampleSource:
             frame_bytes=self.frame_bytes(),
             threads=threads,
             ahead=ahead,
+            # A padded batch's rows are as long as its longest.
+            one_by_one=any(s.padded and s.fewest < s.most for s in self.selections),
             stats=self._stats,
         )
 
     def stats(self) -> LoaderStats:
         """Where the time of this process's threads went, and what they decoded."""
         totals = self._stats.totals()
-        reader = self.__dict__.get("reader")
-        if reader is None:
+        readers = self.__dict__.get("readers")
+        if readers is None:
             return totals
-        pool = reader.pool
+        pool = readers[0].pool
         return totals + LoaderStats(
-            fetch_seconds=reader.fetch_seconds(),
+            fetch_seconds=readers[0].fetch_seconds(),
             decode_seconds=pool.decode_seconds,
             decoded_chunks=pool.decoded_chunks,
             decoded_bytes=pool.decoded_bytes,
+            read_bytes=readers[0].read_bytes(),
         )
 
     def _share(self) -> tuple[int, list[np.ndarray]]:
         """The epoch, and the samples of each batch that this process makes."""
         worker = get_worker_info()
-        if worker is not None and "reader" not in self.__dict__:
+        if worker is not None and "readers" not in self.__dict__:
             # Batches go to the training process: made in shared memory, they are not copied once more.
-            self.reader = self.open(Buffers(shared=True))
+            self.readers = self.open(Buffers(shared=True))
         first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         epoch, plan = self.epoch, self.plan(self.epoch)
         return epoch, [plan[batch] for batch in range(self.first_batch + first, len(plan), stride)]
 
     def __getstate__(self) -> dict[str, Any]:
         # Maps, pools, tables and locks are made anew in a worker process.
-        return {k: v for k, v in self.__dict__.items() if k not in ("reader", "table", "_stats", "_process")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("readers", "table", "_stats", "_process")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _stats=StatsInMaking(), _process=os.getpid())

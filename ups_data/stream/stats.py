@@ -17,6 +17,8 @@ class LoaderStats:
         draw_seconds: drawing points.
         assemble_seconds: copying into batches.
         decoded_chunks, decoded_bytes: of compressed data; raw data are used where they are mapped.
+        read_bytes: stored bytes of chunks that were fetched; of mapped chunks whenever they are used, whole frames too
+            of which a few points are taken.
     """
 
     batches: int = 0
@@ -28,6 +30,7 @@ class LoaderStats:
     assemble_seconds: float = 0.0
     decoded_chunks: int = 0
     decoded_bytes: int = 0
+    read_bytes: int = 0
 
     def __add__(self, other: "LoaderStats") -> "LoaderStats":
         return LoaderStats(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})

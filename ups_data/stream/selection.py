@@ -1,0 +1,119 @@
+"""What a loader reads and draws: its arguments, checked against the dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ups_data.errors import UpsDataError
+from ups_data.sampling import QuerySampling
+from ups_data.schema import Manifest
+
+Ragged = Literal["sample", "pad"]
+Sampling = QuerySampling | Mapping[str, QuerySampling]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is read and drawn of one set of points, or of a grid.
+
+    Attributes:
+        set_name: None for a grid and for a dataset's only set.
+        input_fields, target_fields: names.
+        sampling, inputs: of the query sets, and of the encoder's own points (None: dense).
+        fewest, most: points of a frame, of the smallest and the largest trajectory.
+        padded: whether rows of fewer queries are padded; else every sample draws as many as of `fewest` points.
+    """
+
+    set_name: str | None
+    input_fields: tuple[str, ...]
+    target_fields: tuple[str, ...]
+    sampling: QuerySampling
+    inputs: QuerySampling | None
+    fewest: int
+    most: int
+    padded: bool
+
+    def points_drawn(self, epoch: float, sets: int) -> int:
+        """Points that a sample draws at most, over so many query sets and the encoder's own."""
+        points = self.most if self.padded else self.fewest
+        encoders = 0 if self.inputs is None else self.inputs.count(points, epoch)
+        return self.sampling.count(points, epoch) * sets + encoders
+
+
+def select(
+    manifest: Manifest,
+    split: str,
+    *,
+    sampling: Sampling,
+    inputs: Sampling | None,
+    input_fields: Sequence[str] | None,
+    target_fields: Sequence[str] | None,
+    ragged: Ragged,
+) -> list[Selection]:
+    """One selection, or one for each set of points that `sampling` names, in its order.
+
+    Raises:
+        UpsDataError: an unknown split, field or set; fields on several sets with one sampling; more queries than
+            points; every point of trajectories that have different numbers of them, without padding.
+    """
+    manifest.split(split)
+    if ragged not in get_args(Ragged):
+        raise UpsDataError(f"ragged {ragged!r}: give 'sample' (as many queries of every sample) or 'pad' (with a mask)")
+    names = [f.name for f in manifest.fields]
+    wanted = {"in": list(names if input_fields is None else input_fields)}
+    wanted["out"] = list(names if target_fields is None else target_fields)
+    set_of = {name: manifest.field(name).point_set for name in (*wanted["in"], *wanted["out"])}
+    samplings = _by_set(sampling, set_of, manifest)
+    encoders = _by_set(inputs, set_of, manifest) if inputs is not None else {}
+    if unknown := set(encoders) - set(samplings):
+        raise UpsDataError(f"inputs names the sets {sorted(map(str, unknown))}, sampling does not: give both the same")
+    found = []
+    for set_name, of_set in samplings.items():
+        points = manifest.points_of(split, set_name)
+        selection = Selection(
+            set_name=set_name,
+            input_fields=tuple(n for n in wanted["in"] if set_of[n] == set_name),
+            target_fields=tuple(n for n in wanted["out"] if set_of[n] == set_name),
+            sampling=of_set,
+            inputs=encoders.get(set_name),
+            fewest=int(points.min()),
+            most=int(points.max()),
+            padded=ragged == "pad",
+        )
+        _check_counts(selection)
+        found.append(selection)
+    return found
+
+
+def _by_set(
+    sampling: Sampling, set_of: Mapping[str, str | None], manifest: Manifest
+) -> dict[str | None, QuerySampling]:
+    """A sampling for each set: the mapping given, or one for the only set that the fields live on."""
+    if isinstance(sampling, QuerySampling):
+        sets = set(set_of.values())
+        if len(sets) > 1:
+            raise UpsDataError(
+                f"the fields live on the sets of points {sorted(map(str, sets))}: choose the fields of one, or give "
+                "each its sampling, as sampling={'" + "': …, '".join(sorted(map(str, sets))) + "': …}"
+            )
+        return {next(iter(sets)): sampling}
+    if manifest.sets is None:
+        raise UpsDataError("sampling is given by sets of points, and this dataset has one: give a QuerySampling")
+    for name in sampling:
+        manifest.point_set(name)  # raises where there is none of that name
+    if not sampling:
+        raise UpsDataError(f"sampling names no set of points: the dataset has {manifest.set_names}")
+    return dict(sampling.items())
+
+
+def _check_counts(selection: Selection) -> None:
+    for sampling in (selection.sampling, selection.inputs):
+        if sampling is None:
+            continue
+        count = sampling.count(selection.fewest, 0)  # refuses more queries than the smallest frame has points
+        differ = selection.fewest < selection.most and not selection.padded
+        if differ and sampling.num_queries is None and count == selection.fewest:
+            raise UpsDataError(
+                f"every point is asked for, and trajectories have {selection.fewest} to {selection.most}: "
+                "give ragged='pad' (rows padded, with a mask), or a ratio below 1"
+            )
