@@ -13,7 +13,7 @@ BASE = {"atomic", "errors", "native", "hashing", "coords", "blocks", "schema"}
 ALLOWED = {
     "atomic": set(),
     "errors": set(),
-    "native": set(),
+    "native": {"_native"},
     "hashing": set(),
     "coords": set(),
     "blocks": {"errors", "hashing"},
