@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.sources import files
+from ups_data import UpsDataError
 from ups_data.sources import case_arrays, open_source
 
 ENDINGS = [".npy", ".pt", ".th"]
@@ -109,10 +110,12 @@ def test_shapenet_car_is_one_set_in_nested_folders(tmp_path, ending):
         np.testing.assert_array_equal(t.coords, files.values(sizes[t.key], 3, seed=sizes[t.key]))
 
 
-def test_one_case_alone(tmp_path):
+def test_one_case_alone(tmp_path, monkeypatch):
     files.write_case(tmp_path / "car", vertices=files.values(6, 3), p=files.values(6))
     [t] = open_source(tmp_path / "car")
     assert (t.key, shapes(t.fields)) == ("car", {"p": (1, 6, 1)})
+    monkeypatch.chdir(tmp_path / "car")
+    assert [t.key for t in open_source(".")] == ["car"]
 
 
 @pytest.mark.parametrize("numbered", [False, True])
@@ -212,6 +215,9 @@ def test_positions_of_a_mapped_file_cost_no_memory(tmp_path):
     tracemalloc.stop()
     assert t.coords.shape == (1 << 21, 3)
     assert peak < 3e6
+    np.lib.format.open_memmap(tmp_path / "a" / "position.npy", mode="r+")[-1, 2] = np.nan
+    with pytest.raises(UpsDataError, match=r"first in point 2097151\)"):
+        list(open_source(tmp_path))
 
 
 def test_trajectories_travel_to_other_processes(tmp_path):

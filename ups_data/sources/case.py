@@ -52,7 +52,7 @@ class CaseSource:
     def __iter__(self) -> Iterator[Trajectory]:
         for folder in self._folders:
             key = folder.relative_to(self._path).as_posix()
-            yield _Case(folder).trajectory(key if key != "." else folder.name)
+            yield _Case(folder).trajectory(key if key != "." else folder.resolve().name)
 
     def splits(self) -> list[str | None]:
         return [None] * len(self._folders)
