@@ -255,7 +255,7 @@ def _full_query_set(
 def _copied(frames: Frames, lead: tuple[int, ...], block: SampleBlock) -> Tensor:
     """Whole frames, `(*lead, N, C)`; N of the largest."""
     shape = (max(d.num_points for d in block.domains), frames.channels)
-    tensor = block.recipe.memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype.name])
+    tensor = block.recipe.memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype])
     frames.copy_to(tensor.numpy().reshape(-1, *shape))
     return tensor
 
@@ -263,7 +263,7 @@ def _copied(frames: Frames, lead: tuple[int, ...], block: SampleBlock) -> Tensor
 def _taken(frames: Frames, lead: tuple[int, ...], draw: Draw, memory: Memory) -> Tensor:
     """The points drawn of each frame, `(*lead, Q, C)`."""
     shape = (draw.shape[1], frames.channels)
-    tensor = memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype.name])
+    tensor = memory.tensor((*lead, *shape), TORCH_DTYPES[frames.dtype])
     frames.take_to(tensor.numpy().reshape(-1, *shape), draw)
     return tensor
 

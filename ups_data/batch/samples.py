@@ -13,7 +13,7 @@ from ups_data.batch.frames import Frames, Positions, joined, joined_positions
 from ups_data.sampling import Domain, QuerySampling
 
 # Fields are stored as these.
-TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32}
+TORCH_DTYPES = {np.dtype("float16"): torch.float16, np.dtype("float32"): torch.float32}
 
 
 class Memory(Protocol):

@@ -7,21 +7,19 @@ into their destination; a chunk's crc32c is checked the first time this process 
 
 import json
 import math
-import mmap
 import threading
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
-import crc32c
 import numpy as np
 import zarr
 
 from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
 from ups_data.shards.chunks import MAX_CHUNK_BYTES
+from ups_data.shards.mapped import MappedObject
 from ups_data.shards.metadata import DirectLayout, blocks_of, direct_layout
-from ups_data.shards.objects import ABSENT
 
 
 class StoredArray(Protocol):
@@ -84,8 +82,10 @@ class DirectArray:
         self.mapped = layout.codec == "none"
         self._path, self._where, self._codec, self._fill = path, where, layout.codec, layout.fill
         self._object_chunks = layout.object_rows * layout.blocks
+        rows = self._object_chunks // layout.blocks * self.chunk_rows
+        self._one_object = self.shape[0] <= rows
         self._chunk_bytes = bounded_bytes(layout.chunk_shape, layout.dtype, where)
-        self._objects: dict[int, tuple[memoryview, np.ndarray, np.ndarray]] = {}
+        self._objects: dict[int, MappedObject] = {}
         self._views: dict[int, np.ndarray] = {}  # of checked raw chunks
         self._lock = threading.Lock()
         self.fetch_seconds = 0.0
@@ -119,39 +119,40 @@ class DirectArray:
             UpsDataError: as `chunk`.
         """
         begun = time.perf_counter()
-        objects = numbers // self._object_chunks
+        objects = None if self._one_object else numbers // self._object_chunks
         buffers: list[Any] = []
         buffer, offset = np.zeros((2, len(numbers)), np.int64)
-        for number in set(objects.tolist()):
-            here = objects == number
+        absent = 0
+        for number in [0] if objects is None else set(objects.tolist()):
+            here = slice(None) if objects is None else objects == number
             places = numbers[here] - number * self._object_chunks
-            data, index, checked = self._object(number)
-            for place in places[~checked[places]].tolist():
-                self._fetch(place + number * self._object_chunks)
-            buffer[here], offset[here] = len(buffers), index[places, 0].view(np.int64)
-            buffers.append(data)
-        absent = offset < 0  # ABSENT is -1 as a signed number
-        if absent.any():
-            buffer[absent], offset[absent] = len(buffers), 0
+            opened = self._object(number)
+            if not opened.checked[places].all():
+                for place in places[~opened.checked[places]].tolist():
+                    self._fetch(place + number * self._object_chunks)
+            buffer[here], offset[here] = len(buffers), opened.offsets[places]
+            buffers.append(opened.data)
+        if offset.min(initial=0) < 0:
+            there = offset < 0
+            buffer[there], offset[there] = len(buffers), 0
             buffers.append(np.full(self.chunk_shape, self._fill, self.dtype))
-        stored = len(numbers) - int(absent.sum())
+            absent = int(there.sum())
         with self._lock:
             self.fetch_seconds += time.perf_counter() - begun
-            self.read_bytes += stored * (self._chunk_bytes + codecs.CHECKSUM_BYTES)
+            self.read_bytes += (len(numbers) - absent) * (self._chunk_bytes + codecs.CHECKSUM_BYTES)
         return buffers, buffer, offset
 
     def _fetch(self, number: int) -> memoryview | None:
         """The stored bytes of a chunk without their checksum, checked; None where the chunk is absent."""
-        data, index, checked = self._object(number // self._object_chunks)
-        place = number % self._object_chunks
-        offset, length = (int(v) for v in index[place])
-        if offset == ABSENT:
+        opened, place = self._object(number // self._object_chunks), number % self._object_chunks
+        offset = int(opened.offsets[place])
+        if offset < 0:
             return None
-        end = offset + length - codecs.CHECKSUM_BYTES
-        if not checked[place]:
-            self._check(number, data[offset:end], data[end : end + codecs.CHECKSUM_BYTES])
-            checked[place] = True
-        return data[offset:end]
+        end = offset + int(opened.lengths[place]) - codecs.CHECKSUM_BYTES
+        if not opened.checked[place]:
+            self._check(number, opened.data[offset:end], opened.data[end : end + codecs.CHECKSUM_BYTES])
+            opened.checked[place] = True
+        return opened.data[offset:end]
 
     def _check(self, number: int, body: memoryview, stored: memoryview) -> None:
         intact = codecs.checksum(body) == stored
@@ -164,31 +165,13 @@ class DirectArray:
                 f"{self._where}, {place_of(self, number)}: the stored bytes are damaged; copy or make the shard again"
             )
 
-    def _object(self, number: int) -> tuple[memoryview, np.ndarray, np.ndarray]:
+    def _object(self, number: int) -> MappedObject:
         # Two threads may open the same object at once; either result serves.
-        if number not in self._objects:
-            self._objects[number] = self._map(number)
-        return self._objects[number]
-
-    def _map(self, number: int) -> tuple[memoryview, np.ndarray, np.ndarray]:
-        """Map one object and read the index at its end; which of its chunks were checked."""
-        path = self._path.joinpath("c", str(number), *["0"] * (len(self.shape) - 1))
-        try:
-            with open(path, "rb") as f:
-                data = memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError) as e:  # ValueError: an empty file cannot be mapped
-            raise UpsDataError(f"{self._where}: {path} cannot be read ({e}); copy or make the shard again") from None
-        index_bytes = 16 * self._object_chunks
-        end = len(data) - codecs.CHECKSUM_BYTES
-        index = data[max(0, end - index_bytes) : max(0, end)]
-        if len(index) < index_bytes or crc32c.crc32c(index).to_bytes(4, "little") != data[end:]:
-            raise UpsDataError(f"{self._where}: the index of {path} is damaged; copy or make the shard again")
-        table = np.frombuffer(index, "<u8").reshape(-1, 2)
-        present = table[table[:, 0] != ABSENT]
-        limit = np.uint64(end - index_bytes)
-        if ((present > limit) | (present.sum(1, keepdims=True) > limit)).any() or (present[:, 1] < 4).any():
-            raise UpsDataError(f"{self._where}: the index of {path} points outside it; copy or make the shard again")
-        return data, table, np.zeros(len(table), bool)
+        opened = self._objects.get(number)
+        if opened is None:
+            path = self._path.joinpath("c", str(number), *["0"] * (len(self.shape) - 1))
+            opened = self._objects[number] = MappedObject(path, self._object_chunks, where=self._where)
+        return opened
 
 
 class ZarrArray:

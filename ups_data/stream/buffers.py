@@ -15,7 +15,7 @@ import torch
 
 from ups_data.batch.samples import TORCH_DTYPES
 
-NUMPY_DTYPES = {dtype: np.dtype(name) for name, dtype in TORCH_DTYPES.items()} | {torch.int32: np.dtype("int32")}
+NUMPY_DTYPES = {of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()} | {torch.int32: np.dtype("int32")}
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
 ALIGN = 64

@@ -44,10 +44,10 @@ class StoredFrames(Frames):
         return StoredFrames(self._pool, self._arrays, self._array[rows], self._row[rows], stored)
 
     def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
+        if blocks is None and len(self._arrays) == 1 and len(self.stored) == 1 and self.stored[0] is None:
+            return self._pieces(*self._locate(self._arrays[0], self._row[:, None], 0))
         if blocks is None:
             blocks = self._every_block()
-        if len(self._arrays) == 1 and blocks.shape[1] == 1:  # nothing can be left out
-            return self._pieces(*self._locate(self._arrays[0], self._row[:, None], blocks))
         buffers: list[Any] = []
         buffer, offset = np.full((2, *blocks.shape), -1, np.int64)
         for number, array in enumerate(self._arrays):
@@ -60,7 +60,7 @@ class StoredFrames(Frames):
         return self._pieces(buffers, buffer, offset)
 
     def _locate(
-        self, array: StoredArray, row: NDArray[np.int64], block: NDArray[np.int64]
+        self, array: StoredArray, row: NDArray[np.int64], block: NDArray[np.int64] | int
     ) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Buffers that hold those blocks of those rows, the buffer of each, and its offset there in bytes."""
         chunk_row, place = (row, None) if array.chunk_rows == 1 else np.divmod(row, array.chunk_rows)
