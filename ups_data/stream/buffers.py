@@ -9,13 +9,16 @@ import itertools
 import math
 import weakref
 from collections import deque
+from typing import Any
 
 import numpy as np
 import torch
 
 from ups_data.batch.samples import TORCH_DTYPES
 
-NUMPY_DTYPES = {of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()} | {torch.int32: np.dtype("int32")}
+NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()} | {
+    torch.int32: np.dtype("int32")
+}
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
 ALIGN = 64

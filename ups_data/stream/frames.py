@@ -64,7 +64,8 @@ class StoredFrames(Frames):
     ) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Buffers that hold those blocks of those rows, the buffer of each, and its offset there in bytes."""
         chunk_row, place = (row, None) if array.chunk_rows == 1 else np.divmod(row, array.chunk_rows)
-        buffers, buffer, offset = self._pool.locate(array, (chunk_row * array.blocks + block).ravel())
+        chunks: NDArray[np.int64] = (chunk_row * array.blocks + block).ravel()
+        buffers, buffer, offset = self._pool.locate(array, chunks)
         offset = offset.reshape(row.shape)
         if place is not None:
             offset = offset + place * (self._piece_points * self.channels * self.dtype.itemsize)
