@@ -63,12 +63,11 @@ class StoredFrames(Frames):
         self, array: StoredArray, row: NDArray[np.int64], block: NDArray[np.int64] | int
     ) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Buffers that hold those blocks of those rows, the buffer of each, and its offset there in bytes."""
-        chunk_row, place = (row, None) if array.chunk_rows == 1 else np.divmod(row, array.chunk_rows)
-        chunks: NDArray[np.int64] = (chunk_row * array.blocks + block).ravel()
-        buffers, buffer, offset = self._pool.locate(array, chunks)
+        chunk_row: NDArray[np.int64] = row // array.chunk_rows if array.chunk_rows > 1 else row
+        buffers, buffer, offset = self._pool.locate(array, np.ravel(chunk_row * array.blocks + block))
         offset = offset.reshape(row.shape)
-        if place is not None:
-            offset = offset + place * (self._piece_points * self.channels * self.dtype.itemsize)
+        if array.chunk_rows > 1:
+            offset = offset + row % array.chunk_rows * (self._piece_points * self.channels * self.dtype.itemsize)
         return buffers, buffer.reshape(row.shape), offset
 
     def _pieces(self, buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64]) -> Pieces:
