@@ -20,7 +20,22 @@ Metric = Literal["gradient", "variance"]
 def tile_importance(
     metric: Metric, frame: NDArray[np.floating], domain: Domain, tiles: Tiles, std: Sequence[float] | None = None
 ) -> NDArray[np.float16]:
-    """The importance of each tile of a frame, summed over the channels, each divided by its standard deviation.
+    """The importance of each tile of a frame: its `tile_activity`, `scaled`.
+
+    Returns:
+        `(K,)` float16 in [0, 1], the largest 1; zeros for a constant frame. NaN in every tile where the frame holds a
+        NaN or an infinite value, which a draw takes for no preference.
+
+    Raises:
+        UpsDataError: the frame does not have the domain's points.
+    """
+    return scaled(tile_activity(metric, frame, domain, tiles, std)[None])[0]
+
+
+def tile_activity(
+    metric: Metric, frame: NDArray[np.floating], domain: Domain, tiles: Tiles, std: Sequence[float] | None = None
+) -> NDArray[np.float64]:
+    """How much happens in each tile of a frame, summed over the channels, each divided by its standard deviation.
 
     - `gradient`: the mean over the tile of the squared magnitude of the gradient. On grids by central differences,
       one-sided at ends that are not periodic, per cell along every axis. On point sets the slope, squared, of the plane
@@ -28,14 +43,13 @@ def tile_importance(
     - `variance`: the variance of the tile's points.
 
     Args:
-        frame: `(N, C)`, or `(*grid, C)`.
+        frame: `(N, C)`, or `(*grid, C)`; of several fields the activities add up.
         domain: the frame's points; `periodic` and, for the gradient of a point set, `coords` matter.
         tiles: of that domain.
         std: of each channel, as the dataset has them; by default those of this frame. A channel with 0 is left out.
 
     Returns:
-        `(K,)` float16 in [0, 1], the largest 1; zeros for a constant frame. NaN in every tile where the frame holds a
-        NaN or an infinite value, which a draw takes for no preference.
+        `(K,)`, not finite where the frame is not.
 
     Raises:
         UpsDataError: the frame does not have the domain's points.
@@ -46,20 +60,27 @@ def tile_importance(
     values = frame.reshape(domain.num_points, channels)
     total = np.zeros(len(tiles))
     for channel in range(channels):
-        scaled = values[:, channel].astype(np.float64)
+        centred = values[:, channel].astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
-            scaled -= scaled.mean()  # so that a large offset costs no digits
+            centred -= centred.mean()  # so that a large offset costs no digits
             # By its own largest value first: squares of what float64 holds may overflow.
-            scale = np.abs(scaled).max() or 1.0
-            scaled /= scale
-            deviation = scaled.std() if std is None else std[channel] / scale
+            scale = np.abs(centred).max() or 1.0
+            centred /= scale
+            deviation = centred.std() if std is None else std[channel] / scale
             if deviation > 0:
-                total += _of_channel(metric, scaled / deviation, domain, tiles)
+                total += _of_channel(metric, centred / deviation, domain, tiles)
             elif not np.isfinite(scale):
                 total[:] = np.nan
-    if not np.isfinite(total).all():
-        return np.full(len(tiles), np.nan, np.float16)
-    return (total / (total.max() or 1.0)).astype(np.float16)
+    return total
+
+
+def scaled(activity: NDArray[np.float64]) -> NDArray[np.float16]:
+    """Rows of activities `(n, K)`, each divided by its largest; NaN everywhere in a row that is not finite."""
+    with np.errstate(invalid="ignore"):
+        largest = activity.max(axis=1, keepdims=True)
+        rows = activity / np.where(largest > 0, largest, 1.0)
+        rows[~np.isfinite(activity).all(axis=1)] = np.nan
+    return rows.astype(np.float16)
 
 
 def _of_channel(metric: Metric, values: NDArray[np.float64], domain: Domain, tiles: Tiles) -> NDArray[np.float64]:
