@@ -23,6 +23,8 @@ FORMAT_VERSION = 1
 PositiveInt = Annotated[int, Field(gt=0)]
 # Points of a frame and frames of a trajectory: their numbers are stored as int32.
 Count = Annotated[int, Field(gt=0, lt=2**31)]
+# Tiles of a frame, of which a draw looks at every one.
+TileCount = Annotated[int, Field(gt=0, le=2**16)]
 # A name becomes a folder inside a shard and a key in a batch.
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -186,6 +188,9 @@ class Manifest(_Model):
         grid, points, sets: one of them: a lattice, one set of points, or several by name.
         blocks: B, blocks of a grid; of points, of the first trajectory. 1: frames are stored whole, as they were given.
         block_seed: of the deal of points to blocks.
+        importance: metric → set of points (`""`: a grid, or the only set) → K, tiles of which every shard holds the
+            importance, frame by frame, in `importance/<metric>` or `importance/<set>/<metric>`. Tiles are equal
+            stretches of a space-filling curve through the points (of the first frame, where they move).
     """
 
     format: Literal["ups_data"] = "ups_data"
@@ -198,6 +203,7 @@ class Manifest(_Model):
     codec: Literal["none", "lz4", "zstd"] = "none"
     blocks: PositiveInt = 1
     block_seed: int = 0
+    importance: dict[Name, dict[Name | Literal[""], TileCount]] | None = None
     source: dict[str, str] = {}
     splits: dict[Name, SplitSpec]
 
@@ -215,6 +221,9 @@ class Manifest(_Model):
             axes, points = len(self.grid.shape), math.prod(self.grid.shape)
             if self.blocks > points or round(self.blocks ** (1 / axes)) ** axes != self.blocks:
                 raise ValueError(f"{self.blocks} blocks do not fit a grid of {self.grid.shape}")
+        for metric, tiles in (self.importance or {}).items():
+            if not set(tiles) <= {name or "" for name in self.set_names}:
+                raise ValueError(f"importance {metric!r} is of {sorted(tiles)}, sets of points are {self.set_names}")
         for split, spec in self.splits.items():
             if set(spec.statistics) != set(names):
                 raise ValueError(f"split {split!r} has statistics of {sorted(spec.statistics)}, fields are {names}")
@@ -299,6 +308,21 @@ class Manifest(_Model):
             return math.prod(self.grid.shape)
         count = self.point_set(set_name).num_points
         return max(self.max_points(split, set_name) for split in self.splits) if count is None else count
+
+    def num_tiles(self, metric: str, set_name: str | None = None) -> int:
+        """K, tiles of which the importance by that metric is stored.
+
+        Raises:
+            UpsDataError: it is not; the message says which are.
+        """
+        stored = self.importance or {}
+        if metric not in stored or (set_name or "") not in stored[metric]:
+            have = f"it has {', '.join(stored)}" if stored else "it has none"
+            raise UpsDataError(
+                f"the dataset does not hold the tiles' importance {metric!r} ({have}): add it with "
+                f"tools/add_importance.py ROOT --metrics {metric}, or use importance_metric='error'"
+            )
+        return stored[metric][set_name or ""]
 
     def field(self, name: str) -> FieldSpec:
         """The field of that name. Raises UpsDataError that lists the names there are."""
