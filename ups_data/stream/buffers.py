@@ -16,9 +16,8 @@ import torch
 
 from ups_data.batch.samples import TORCH_DTYPES
 
-NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()} | {
-    torch.int32: np.dtype("int32")
-}
+NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()}
+NUMPY_DTYPES[torch.int32] = np.dtype(np.int32)
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
 ALIGN = 64

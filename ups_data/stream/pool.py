@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ class Pool:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._buffers = Buffers()
-        self._chunks: OrderedDict[tuple[StoredArray, int], Future[np.ndarray]] = OrderedDict()
+        self._chunks: OrderedDict[tuple[StoredArray, int], _Chunk] = OrderedDict()
         self._lock = threading.Lock()
         self._bytes = 0
         self.decoded_chunks = 0
@@ -44,7 +43,9 @@ class Pool:
             return array.locate(numbers)
         begun = time.perf_counter()
         chunks, buffer = np.unique(numbers, return_inverse=True)
-        buffers = [self._chunk(array, number) for number in chunks.tolist()]
+        wanted, missing = self._claim(array, chunks.tolist())
+        self._decode(array, missing)
+        buffers = [chunk.result(self._lock) for chunk in wanted]
         self._mine.seconds = self.seconds_of_thread() + time.perf_counter() - begun
         return buffers, buffer, np.zeros_like(buffer)
 
@@ -52,33 +53,68 @@ class Pool:
         """What this thread has spent so far on compressed chunks, or on waiting for another thread's."""
         return getattr(self._mine, "seconds", 0.0)
 
-    def _chunk(self, array: StoredArray, number: int) -> np.ndarray:
-        key = (array, number)
+    def _claim(self, array: StoredArray, numbers: list[int]) -> tuple[list["_Chunk"], list[tuple[int, "_Chunk"]]]:
+        """The chunks of those numbers, and those among them that nobody has decoded or is decoding."""
+        wanted, missing, size = [], [], _chunk_bytes(array)
         with self._lock:
-            future = self._chunks.get(key)
-            mine = future is None
-            if future is None:
-                future = self._chunks[key] = Future()
-                self._bytes += _chunk_bytes(array)
-                self.decoded_chunks += 1
-                self.decoded_bytes += _chunk_bytes(array)
-                while self._bytes > self._limit and len(self._chunks) > 1:
-                    (old, _), _ = self._chunks.popitem(last=False)
-                    self._bytes -= _chunk_bytes(old)
-            else:
-                self._chunks.move_to_end(key)
-        if mine:
+            for number in numbers:
+                chunk = self._chunks.get((array, number))
+                if chunk is None:
+                    chunk = self._chunks[array, number] = _Chunk()
+                    missing.append((number, chunk))
+                else:
+                    self._chunks.move_to_end((array, number))
+                wanted.append(chunk)
+            self._bytes += len(missing) * size
+            self.decoded_chunks += len(missing)
+            self.decoded_bytes += len(missing) * size
+            while self._bytes > self._limit and len(self._chunks) > 1:
+                (old, _), _ = self._chunks.popitem(last=False)
+                self._bytes -= _chunk_bytes(old)
+        return wanted, missing
+
+    def _decode(self, array: StoredArray, missing: list[tuple[int, "_Chunk"]]) -> None:
+        for number, chunk in missing:
             begun, fetched = time.perf_counter(), array.fetch_seconds
             try:
-                out = self._buffers.array(array.chunk_shape, array.dtype)
-                future.set_result(array.chunk(number, out))
-                self.decode_seconds += time.perf_counter() - begun - (array.fetch_seconds - fetched)
+                chunk.array = array.chunk(number, self._buffers.array(array.chunk_shape, array.dtype))
             except BaseException as e:
-                with self._lock:
-                    if self._chunks.pop(key, None) is not None:
-                        self._bytes -= _chunk_bytes(array)
-                future.set_exception(e)
-        return future.result()
+                chunk.error = e
+            with self._lock:
+                self.decode_seconds += max(0.0, time.perf_counter() - begun - (array.fetch_seconds - fetched))
+                if chunk.error is not None and self._chunks.pop((array, number), None) is not None:
+                    self._bytes -= _chunk_bytes(array)
+                chunk.finish()
+
+
+class _Chunk:
+    """A chunk that one thread decodes and others may wait for."""
+
+    __slots__ = ("_done", "_waited", "array", "error")
+
+    def __init__(self) -> None:
+        self.array: np.ndarray | None = None
+        self.error: BaseException | None = None
+        self._done = False
+        self._waited: threading.Event | None = None  # made by the first who waits: most chunks are never waited for
+
+    def finish(self) -> None:
+        """Under the pool's lock."""
+        self._done = True
+        if self._waited is not None:
+            self._waited.set()
+
+    def result(self, lock: threading.Lock) -> np.ndarray:
+        if not self._done:
+            with lock:
+                if not self._done and self._waited is None:
+                    self._waited = threading.Event()
+            if self._waited is not None:
+                self._waited.wait()
+        if self.error is not None:
+            raise self.error
+        assert self.array is not None
+        return self.array
 
 
 def _chunk_bytes(array: StoredArray) -> int:
