@@ -20,7 +20,8 @@ ALLOWED = {
     "schema": {"atomic", "errors", "coords"},
     "trajectory": set(),
     "sources": {"errors", "trajectory"},
-    "shards": BASE | {"trajectory", "sources"},
+    # The importance of tiles is computed as frames are written, by the metrics that it is drawn by.
+    "shards": BASE | {"trajectory", "sources", "sampling"},
     "plan": BASE,
     "sampling": {"errors", "native", "hashing", "blocks"},
     "batch": {"errors", "native", "blocks", "sampling"},

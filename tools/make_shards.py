@@ -26,6 +26,9 @@ def main(
     codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
     cast: Annotated[str | None, typer.Option(help="Store fields as float32 or float16.")] = None,
     allow_nonfinite: Annotated[bool, typer.Option(help="Keep and count NaN and Inf instead of refusing them.")] = False,
+    importance: Annotated[
+        str | None, typer.Option(help="gradient,variance: store the importance of tiles, for the mode importance.")
+    ] = None,
     shard_mb: Annotated[int, typer.Option(min=1, help="Decoded size at which a shard is closed, in MiB.")] = 512,
 ) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trajectories"))
@@ -40,6 +43,7 @@ def main(
             codec=codec,
             cast=cast,
             allow_nonfinite=allow_nonfinite,
+            importance=[m.strip() for m in importance.split(",")] if importance else (),
             shard_bytes=shard_mb * 1024**2,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -26,6 +26,7 @@ def convert(
     cast: str | None = None,
     blocks: int = 1,
     allow_nonfinite: bool = False,
+    importance: Sequence[str] = (),
     shard_bytes: int = 512 * 1024**2,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
@@ -37,6 +38,7 @@ def convert(
         split: split → share of the trajectories; None: the source's own splits, or 80/10/10. Which trajectory goes
             where depends on `seed` and their number only.
         blocks: of every frame; see `ShardWriter`. They are dealt by `seed` too.
+        importance: metrics by which tiles' importance is stored; see `ShardWriter`.
         progress: called with (trajectories done, trajectories in all).
 
     Raises:
@@ -52,6 +54,7 @@ def convert(
             codec=codec,
             cast=cast,
             allow_nonfinite=allow_nonfinite,
+            importance=importance,
             shard_bytes=shard_bytes,
             source={"path": str(path), "format": source.format},
         ) as writer:

@@ -12,6 +12,7 @@ from ups_data.schema import FieldSpec, ShardSpec, SplitSpec
 from ups_data.shards import codecs
 from ups_data.shards.casting import cast_exactly
 from ups_data.shards.digest import shard_digest
+from ups_data.shards.importance import Importance, RunImportance, array_name, array_options, group_names
 from ups_data.shards.layout import Layout, point_dimension
 from ups_data.shards.objects import ArrayWriter
 from ups_data.shards.run import Run
@@ -30,8 +31,9 @@ class SplitWriter:
         bytes: decoded bytes of the open shard's fields.
     """
 
-    def __init__(self, root: Path, split: str, layout: Layout, allow_nonfinite: bool) -> None:
+    def __init__(self, root: Path, split: str, layout: Layout, importance: Importance, allow_nonfinite: bool) -> None:
         self._root, self._split, self._layout, self._allow_nonfinite = root, split, layout, allow_nonfinite
+        self._importance = importance
         self._moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
         self._params, self._time_step = Moments(len(layout.params)), Moments(1)
         self._shards: list[ShardSpec] = []
@@ -46,12 +48,17 @@ class SplitWriter:
         deal = self._layout.deal(run)
         if self._aside is None:
             self._open(run, deal)
+        importance = self._importance_of(run)
+        pieces = []
         for spec in self._layout.specs:
-            array = run.static[spec.name][:][None] if spec.static else run.fields[spec.name]
             self._moments[spec.name].start_trajectory()
-            row_bytes = int(np.prod(array.shape[1:])) * np.dtype(spec.dtype).itemsize
-            for start, stop in _pieces(array.shape[0], row_bytes, spec.chunk_rows):
-                self._append(spec, array[start:stop], deal[spec.point_set], run, start)
+            shape = (1, *run.static[spec.name].shape) if spec.static else run.fields[spec.name].shape
+            row_bytes = int(np.prod(shape[1:])) * np.dtype(spec.dtype).itemsize
+            pieces += [(start, stop, spec) for start, stop in _pieces(shape[0], row_bytes, spec.chunk_rows)]
+        # All fields of the first frames first: the importance of a frame is of all of them.
+        for start, stop, spec in sorted(pieces, key=lambda piece: piece[0]):
+            frames = run.static[spec.name][:][None] if spec.static else run.fields[spec.name][start:stop]
+            self._append(spec, frames, deal[spec.point_set], run, start, importance.get(spec.point_set))
         for name in run.coords:
             self._append_points(run, name, deal[name])
         if self._layout.params:
@@ -62,7 +69,15 @@ class SplitWriter:
         run.fields, run.static, run.coords = {}, {}, {}
         self._runs.append(run)
 
-    def _append(self, spec: FieldSpec, frames: np.ndarray, blocks: Blocks | None, run: Run, start: int) -> None:
+    def _append(
+        self,
+        spec: FieldSpec,
+        frames: np.ndarray,
+        blocks: Blocks | None,
+        run: Run,
+        start: int,
+        importance: RunImportance | None,
+    ) -> None:
         where = f"field {spec.name!r} of {run.where}"
         frames = np.asarray(frames)
         if not self._allow_nonfinite and not np.isfinite(frames).all():
@@ -77,6 +92,16 @@ class SplitWriter:
             self._moments[spec.name].update(frames[i : i + spec.chunk_rows])
         self._arrays[f"fields/{spec.name}"].append(_in_slots(frames, blocks))
         self.bytes += frames.nbytes
+        if importance is not None and not spec.static:
+            for metric, rows in importance.add(spec.name, frames).items():
+                self._arrays[array_name(metric, spec.point_set)].append(rows)
+
+    def _importance_of(self, run: Run) -> dict[str | None, RunImportance]:
+        """Set of points → what is to be computed of a trajectory's frames."""
+        return {
+            name: self._importance.of_run(name, run.coords_at(name, 0, 1)[0] if run.coords else None)
+            for name in self._importance.tiles
+        }
 
     def _append_points(self, run: Run, name: str | None, blocks: Blocks | None) -> None:
         assert blocks is not None  # of points there is always one
@@ -100,6 +125,12 @@ class SplitWriter:
         for set_name, blocks in deal.items():
             if blocks is not None:
                 self._open_points(group, set_name, blocks, run.steps)
+        tiles = self._importance.tiles
+        for name in group_names(list(tiles)) if tiles else []:
+            group.create_group(name)
+        for set_name, number in tiles.items():
+            for metric in self._importance.metrics:
+                self._array(array_name(metric, set_name), **array_options(number, set_name, run.steps))
 
     def _open_points(self, group: zarr.Group, set_name: str | None, blocks: Blocks, steps: int) -> None:
         layout, folder, dimension = self._layout, _folder(set_name), point_dimension(set_name)
@@ -120,7 +151,7 @@ class SplitWriter:
         self,
         name: str,
         chunk_shape: tuple[int, ...],
-        dtype: str,
+        dtype: str | np.dtype,
         dimension_names: tuple[str, ...],
         fill_value: float = np.nan,
     ) -> None:

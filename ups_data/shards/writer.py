@@ -14,6 +14,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest
 from ups_data.shards import codecs
+from ups_data.shards.importance import Importance, check_metrics
 from ups_data.shards.layout import Layout
 from ups_data.shards.run import Run
 from ups_data.shards.split import SplitWriter
@@ -33,6 +34,8 @@ class ShardWriter:
         cast: "float32" or "float16", store every field so; None stores what float32 or float16 holds exactly and
             refuses the rest.
         allow_nonfinite: keep NaN and Inf, and count them in the statistics, instead of refusing them.
+        importance: metrics, `gradient` and `variance`, by which the importance of every frame's tiles is stored, for
+            the sampling mode `importance`.
         shard_bytes: a shard is closed when it holds this many decoded bytes; a trajectory is never split over two.
         source: what the data were made from, kept in the manifest.
 
@@ -49,10 +52,12 @@ class ShardWriter:
         codec: str = "none",
         cast: str | None = None,
         allow_nonfinite: bool = False,
+        importance: Sequence[str] = (),
         shard_bytes: int = 512 * 1024**2,
         source: Mapping[str, str] | None = None,
     ) -> None:
         self.root = Path(root)
+        self._metrics = check_metrics(importance)
         if blocks < 1:
             raise UpsDataError(f"blocks={blocks}: give 1 for whole frames, or more")
         if codec not in codecs.CODECS:
@@ -67,6 +72,7 @@ class ShardWriter:
         self._codec, self._cast, self._allow_nonfinite = codec, cast, allow_nonfinite
         self._shard_bytes, self._source = shard_bytes, dict(source or {})
         self._layout: Layout | None = None
+        self._importance: Importance | None = None
         self._splits: dict[str, SplitWriter] = {}
 
     def add(
@@ -103,9 +109,14 @@ class ShardWriter:
         if self._layout is None:
             self._layout = Layout(run, codec=self._codec, cast=self._cast, blocks=self._blocks, seed=self._seed)
         self._layout.check(run)
+        if self._importance is None:
+            points = {name: run.num_points(name) for name in self._layout.points}
+            self._importance = Importance(self._metrics, self._layout.specs, self._layout.grid, points)
         writer = self._splits.get(split)
         if writer is None:
-            writer = self._splits[split] = SplitWriter(self.root, split, self._layout, self._allow_nonfinite)
+            writer = self._splits[split] = SplitWriter(
+                self.root, split, self._layout, self._importance, self._allow_nonfinite
+            )
         writer.add(run)
         if writer.bytes >= self._shard_bytes:
             writer.publish()
@@ -116,13 +127,14 @@ class ShardWriter:
         Raises:
             UpsDataError: nothing was added.
         """
-        if self._layout is None:
+        if self._layout is None or self._importance is None:
             raise UpsDataError(f"{self.root}: no trajectory was added")
         for writer in self._splits.values():
             writer.publish()
         manifest = self._layout.manifest(
             self._source, {name: self._splits[name].spec() for name in sorted(self._splits, key=_usual_order)}
         )
+        manifest = manifest.model_copy(update={"importance": self._importance.listed()})
         manifest.save(self.root)
         return manifest
 
