@@ -81,7 +81,7 @@ def test_many_damaged_chunks_are_counted(root):
     file.write_bytes(data.tobytes())
     found = reasons(verify_dataset(root))
     assert len(found) == 1 + 5 + 1
-    assert found[-1] == "and 5 more chunks of it, of 10"
+    assert found[-1] == "field 'u': 5 more of its 10 chunks"
 
 
 def test_a_damaged_index(root):
@@ -117,6 +117,8 @@ def test_metadata_that_say_something_else(root):
     metadata["shape"][0] = 4
     file.write_text(json.dumps(metadata))
     assert any("the manifest says float32 (10, 12, 10, 2)" in r for r in reasons(verify_dataset(root)))
+    file.write_text(json.dumps(metadata).replace('"configuration"', '"configurations"'))
+    assert any(r.startswith("field 'u': ") for r in reasons(verify_dataset(root)))
 
 
 def test_another_dataset_s_shard_of_the_same_shape(root, tmp_path):

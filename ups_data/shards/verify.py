@@ -94,38 +94,37 @@ def _changed(path: Path, spec: ShardSpec, depth: Depth) -> Iterator[str]:
 
 def _damaged_arrays(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterator[str]:
     """Every stored array that a loader reads, opened as it would, and every chunk of it."""
-    arrays = [partial(shard.field, field.name) for field in manifest.fields]
+    arrays = {f"field {field.name!r}": partial(shard.field, field.name) for field in manifest.fields}
     for name in manifest.set_names:
-        folder = shard.path / "points" / (name or "")
+        folder = "points" if name is None else f"points/{name}"
         if manifest.grid is None:
-            arrays.append(partial(shard.coords, name))
-        if (folder / "index").exists():
-            arrays.append(partial(shard.index, name))
-    for open_array in arrays:
-        yield from _damaged_chunks(open_array)
-    checks: list[Callable[[], object]] = [lambda: shard.time, lambda: shard.params]
-    checks += [partial(shard.geometry, n, t) for n in manifest.set_names for t in range(len(spec.steps))]
-    for check in checks:
-        try:
-            check()
-        except UpsDataError as error:
-            yield str(error)
+            arrays[f"{folder}/coords"] = partial(shard.coords, name)
+        if (shard.path / folder / "index").exists():
+            arrays[f"{folder}/index"] = partial(shard.index, name)
+    for called, open_array in arrays.items():
+        yield from _damaged_chunks(called, open_array)
+    yield from _complaints("trajectories/time", lambda: shard.time)
+    yield from _complaints("trajectories/params", lambda: shard.params)
+    for name in manifest.set_names:
+        for trajectory in range(len(spec.steps)):
+            yield from _complaints(f"the points of {name}", partial(shard.geometry, name, trajectory))
 
 
-def _damaged_chunks(open_array: Callable[[], StoredArray]) -> Iterator[str]:
-    damaged = 0
-    try:
-        array = open_array()
+def _damaged_chunks(called: str, open_array: Callable[[], StoredArray]) -> Iterator[str]:
+    opened: list[StoredArray] = []
+    yield from _complaints(called, lambda: opened.append(open_array()))
+    for array in opened:
         numbers = range(-(-array.shape[0] // array.chunk_rows) * array.blocks)
+        found = [c for number in numbers for c in _complaints(called, partial(array.chunk, number))]
+        yield from found[:NAMED]
+        if len(found) > NAMED:
+            yield f"{called}: {len(found) - NAMED} more of its {len(numbers)} chunks"
+
+
+def _complaints(called: str, read: Callable[[], object]) -> Iterator[str]:
+    try:
+        read()
     except UpsDataError as error:
         yield str(error)
-        return
-    for number in numbers:
-        try:
-            array.chunk(number)
-        except UpsDataError as error:
-            damaged += 1
-            if damaged <= NAMED:
-                yield str(error)
-    if damaged > NAMED:
-        yield f"and {damaged - NAMED} more chunks of it, of {len(numbers)}"
+    except Exception as error:  # damaged metadata can make any library say anything
+        yield f"{called}: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,121 @@
+"""A process that opens, streams and verifies datasets, each in a child of its own, and reports how that ended.
+
+Reads lines of JSON, `{"root": …, "act": …}`, and answers each with one: `{"ended": …}`, which is `reported` (an
+`UpsDataError`, `says` has its line), `done` (`digest` of what came out), `error` (any other exception), `signal N`,
+or `hang`. A child is forked, so that a case costs no imports; this process has no threads and opens nothing itself.
+"""
+
+import hashlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data.schema import Manifest
+from ups_data.shards.verify import verify_dataset
+
+LIMIT = 20  # seconds
+
+
+def stream(root: str, between: Any = None) -> str:
+    """A digest of the manifest and of an epoch's batches; `between` is called after the first."""
+    digest = hashlib.sha256(Manifest.load(root).model_dump_json().encode())
+    loader = QueryLoader(
+        root, split="train", batch_size=4, sampling=QuerySampling(ratio=0.5), threads=0 if between else 2, prefetch=1
+    )
+    for number, batch in enumerate(loader):
+        if number == 0 and between is not None:
+            between()
+        batch.for_each_tensor(lambda tensor: digest.update(tensor.contiguous().numpy().tobytes()))
+    return digest.hexdigest()
+
+
+def verify(root: str) -> str:
+    damage = verify_dataset(root, threads=1)
+    if damage:
+        raise UpsDataError("; ".join(f"{d.shard}: {d.reason}" for d in damage))
+    return "intact"
+
+
+def cut_while_open(root: str) -> str:
+    """Every object of every field loses its second half while the loader is at it."""
+
+    def cut() -> None:
+        for path in Path(root).glob("train/*/fields/*/c/*/*/*/*"):
+            os.truncate(path, path.stat().st_size // 2)
+
+    return stream(root, cut)
+
+
+def emptied_while_open(root: str) -> str:
+    def empty() -> None:
+        for path in Path(root).glob("train/*/fields/*/c/*/*/*/*"):
+            os.truncate(path, 0)
+
+    return stream(root, empty)
+
+
+ACTS = {f.__name__: f for f in (stream, verify, cut_while_open, emptied_while_open)}
+
+
+def child(act: str, root: str, pipe: int) -> None:
+    try:
+        answer = {"ended": "done", "digest": ACTS[act](root)}
+    except UpsDataError as error:
+        answer = {"ended": "reported", "says": str(error)}
+    except BaseException as error:
+        answer = {"ended": "error", "says": f"{type(error).__name__}: {error}"}
+    os.write(pipe, json.dumps(answer).encode())
+    os._exit(0)
+
+
+def run(act: str, root: str) -> dict[str, Any]:
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ours)
+        child(act, root, theirs)
+    os.close(theirs)
+    answered = bool(select.select([ours], [], [], LIMIT)[0])
+    if not answered:
+        os.kill(pid, signal.SIGKILL)
+    with open(ours, "rb") as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if not answered:
+        return {"ended": "hang"}
+    return json.loads(answer) if answer else {"ended": f"signal {os.WTERMSIG(status)}"}
+
+
+class Checker:
+    """The process, from the outside."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            cwd=Path(__file__).parents[2],
+        )
+
+    def __call__(self, act: str, root: Path) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps({"act": act, "root": str(root)}), file=self._process.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(run(**json.loads(line))), flush=True)
