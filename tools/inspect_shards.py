@@ -1,5 +1,6 @@
 """Shows what a dataset holds: fields, shapes, statistics, splits; draws a sample with its query points."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
+from ups_data.shards.shard import Shard
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -32,18 +34,50 @@ def main(
 
         plot_sample(root, plot, split=split, sampling=QuerySampling(ratio=ratio, mode=mode), number=number)
         console.print(f"drawn: {plot}")
+        for picture in draw_blocks(root, manifest, split, plot):
+            console.print(f"drawn: {picture}")
+
+
+def draw_blocks(root: Path, manifest: Manifest, split: str, plot: Path) -> Iterator[Path]:
+    """Beside the sample's picture, for each set of points: a block of the first trajectory over its domain."""
+    from ups_data.plots import plot_block
+
+    shard = Shard(root, manifest, manifest.split(split).shards[0])
+    for name in manifest.set_names:
+        blocks = shard.geometry(name, 0)
+        fields = [f for f in manifest.fields if f.point_set == name]
+        if blocks is None or len(blocks) == 1 or not fields:
+            continue
+        shape = None if manifest.grid is None else manifest.grid.shape
+        coords = shard.positions(name, 0) if manifest.grid is None else manifest.grid.coords()
+        picture = plot.with_name(f"{plot.stem}-{'' if name is None else f'{name}-'}block.png")
+        frames = {f.name: shard.frame(f.name, 0, shard.steps[0] // 2)[:, 0] for f in fields}
+        plot_block(frames, coords, shape, blocks, picture)
+        yield picture
 
 
 def geometry(manifest: Manifest) -> str:
     """The points of a frame, in one line."""
     if manifest.grid is None:
-        assert manifest.points is not None
-        return f"{manifest.num_points:,} points in {manifest.points.dim} dimensions, codec {manifest.codec}"
+        return "; ".join([*(point_set(manifest, name) for name in manifest.set_names), f"codec {manifest.codec}"])
     axes = ", ".join(
         f"{a.name} [{a.physical[0]:g}, {a.physical[-1]:g}]{'' if not a.periodic else ' periodic'}"
         for a in manifest.grid.axes
     )
-    return f"grid {' × '.join(map(str, manifest.grid.shape))}; axes {axes}; codec {manifest.codec}"
+    stored = "" if manifest.blocks == 1 else f"; {manifest.blocks} blocks of {manifest.block_points():,} points"
+    return f"grid {' × '.join(map(str, manifest.grid.shape))}; axes {axes}{stored}; codec {manifest.codec}"
+
+
+def point_set(manifest: Manifest, name: str | None) -> str:
+    """A set of points, in one line."""
+    spec = manifest.point_set(name)
+    counts = [
+        n for split in manifest.splits for n in (manifest.min_points(split, name), manifest.max_points(split, name))
+    ]
+    number = f"{counts[0]:,}" if spec.num_points is not None else f"{min(counts):,} to {max(counts):,}"
+    moving = "moving " if spec.moving else ""
+    stored = "" if manifest.blocks == 1 else f", in blocks of {spec.block_points:,}"
+    return f"{'' if name is None else f'{name}: '}{number} {moving}points in {spec.dim} dimensions{stored}"
 
 
 def splits_table(manifest: Manifest) -> Table:

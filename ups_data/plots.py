@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ups_data.batch import QueryBatch, QuerySet, collate_block
+from ups_data.blocks import Blocks
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import QueryDataset
@@ -85,8 +86,14 @@ def draw_frame(
 def draw_queries(
     ax: Axes, queries: QuerySet, name: str, shape: tuple[int, ...] | None, limits: tuple[float, float]
 ) -> None:
-    """Draw the first sample's query points in the colours of their values; of a volume, those near the middle slice."""
-    points, values = queries.coords[0].numpy(), queries.values[name][0, :, 0].numpy()
+    """Draw the first sample's query points."""
+    draw_points(ax, queries.coords[0].numpy(), queries.values[name][0, :, 0].numpy(), shape, limits)
+
+
+def draw_points(
+    ax: Axes, points: np.ndarray, values: np.ndarray, shape: tuple[int, ...] | None, limits: tuple[float, float]
+) -> None:
+    """Draw points `(n, d)` in the colours of their values; of a volume, those near the middle slice."""
     if points.shape[1] == 1:
         ax.scatter(points[:, 0], values, s=9, color="black", zorder=3)
         return
@@ -106,6 +113,32 @@ def draw_queries(
         edgecolors="black",
         linewidths=0.3,
     )
+
+
+def plot_block(
+    frames: Mapping[str, np.ndarray],
+    coords: np.ndarray,
+    shape: tuple[int, ...] | None,
+    blocks: Blocks,
+    out: str | Path,
+    *,
+    number: int = 0,
+) -> None:
+    """Draw a stored block over the domain: title → one channel of a frame `(N,)`, at `coords` `(N, d)`.
+
+    Left: all points. Right: those of block `number`.
+    """
+    slots = blocks.index[number * blocks.block_points :]
+    members = slots[: blocks.counts[number]]
+    figure = Figure(figsize=(9, 3.8 * len(frames)), layout="constrained")
+    for row, (name, values) in zip(figure.subplots(len(frames), 2, squeeze=False), frames.items(), strict=True):
+        limits = float(values.min()), float(values.max())
+        draw_frame(row[0], coords, values, shape, limits)
+        draw_frame(row[1], coords, values, shape, limits, faded=True)
+        draw_points(row[1], coords[members], values[members], shape, limits)
+        row[0].set_title(f"{name}: all {len(coords):,} points")
+        row[1].set_title(f"block {number} of {len(blocks)}: {len(members):,} points")
+    figure.savefig(out, dpi=120)
 
 
 def plot_losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], out: str | Path) -> None:

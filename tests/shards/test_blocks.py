@@ -78,7 +78,7 @@ def test_chunks_hold_one_frame_unless_a_block_is_tiny(tmp_path, monkeypatch):
             writer.add({"u": np.zeros((20, 64, 64, 4), np.float32)})
         return Manifest.load(tmp_path / str(blocks)).fields[0].chunk_rows
 
-    assert [chunk_rows(b) for b in (4, 16, 64)] == [1, 4, 20]
+    assert [chunk_rows(b) for b in (4, 16, 64)] == [1, 2, 10]
 
 
 def test_static_fields_and_float16(tmp_path):

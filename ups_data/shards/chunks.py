@@ -18,5 +18,5 @@ def rows_of_chunk(row_bytes: int, steps: int, target: int) -> int:
 
 
 def rows_of_block_chunk(block_bytes: int, steps: int, target: int = BLOCK) -> int:
-    """The same for chunks of one block, which never span trajectories: those may differ in their blocks."""
+    """The same for chunks of one block, which never span trajectories: those of points may differ in their blocks."""
     return min(steps, rows_of_chunk(block_bytes, steps, target))

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from ups_data.schema import Manifest
 from ups_data.shards import chunks
+from ups_data.shards.casting import stored_dtype
+from ups_data.shards.run import Run
+from ups_data.trajectory import Trajectory
 
 # What it costs to find, check and decode a chunk beside its bytes, in bytes that could be copied in that time.
 CHUNK_COST = 4096
@@ -72,14 +75,20 @@ class Cost:
         return self.read / self.chunks
 
 
-def query_cost(size: FrameSize, blocks: int, ratio: float) -> Cost:
-    """What `ratio * N` points of one frame cost with so many blocks."""
+def query_cost(size: FrameSize, blocks: int, ratio: float, chunk_rows: Sequence[int] | None = None) -> Cost:
+    """What `ratio * N` points of one frame cost with so many blocks.
+
+    Args:
+        chunk_rows: k of each field; None: as the writer would choose them.
+    """
     block_points = -(-size.points // blocks)
     blocks = blocks if size.grid is not None else -(-size.points // block_points)
     queries = max(1, round(ratio * size.points))
     drawn = min(blocks, -(-queries // block_points))
     read, count, rows = 0.0, 0.0, 1
-    widths = [(b, _chunk_rows(block_points * b, size.steps, blocks)) for b in size.field_bytes]
+    if chunk_rows is None:
+        chunk_rows = [_chunk_rows(size, block_points * b, blocks) for b in size.field_bytes]
+    widths = list(zip(size.field_bytes, chunk_rows, strict=True))
     widths += [(size.place_bytes, 1)] * (size.place_bytes > 0)
     for width, k in widths:
         share = 1 - (1 - drawn / blocks) ** k
@@ -91,7 +100,7 @@ def query_cost(size: FrameSize, blocks: int, ratio: float) -> Cost:
 
 
 def candidates(size: FrameSize, ratio: float) -> list[int]:
-    """Numbers of blocks worth trying: s^d on a grid; else powers of two, and those that cut a draw into whole blocks."""
+    """Numbers of blocks to try: s^d on a grid; else powers of two, and those that cut a draw into whole blocks."""
     most = min(size.points, MAX_BLOCKS)
     axes = len(size.grid) if size.grid is not None else 1
     if axes > 1:
@@ -129,33 +138,54 @@ def suggest(sizes: Sequence[FrameSize], ratio: float) -> Suggestion:
     return Suggestion(costs, chosen, _why(costs, chosen))
 
 
-def manifest_sizes(manifest: Manifest) -> list[FrameSize]:
-    """The largest frame of each set of points of a dataset."""
-    steps = max(n for split in manifest.splits.values() for shard in split.shards for n in shard.steps)
+def trajectory_sizes(run: Trajectory, cast: str | None = None) -> list[FrameSize]:
+    """One for each set of points of a trajectory, from its shapes and dtypes alone.
+
+    Raises:
+        UpsDataError: it has no fields that change in time, or a dtype needs a cast.
+    """
+    read = Run(run.fields, run.static, run.time, dict(run.params), run.coords, run.sets, run.axes, run.key, run.source)
     sizes = []
-    for name in manifest.set_names:
-        fields = tuple(f.point_bytes for f in manifest.fields if f.point_set == name)
-        if manifest.grid is not None:
-            sizes.append(FrameSize(manifest.grid.shape, manifest.num_points, steps, fields))
-        elif fields:
-            points = max(manifest.max_points(split, name) for split in manifest.splits)
-            sizes.append(FrameSize(None, points, steps, fields, 4 * manifest.point_set(name).dim + 4))
-    return sizes
+    for name in read.coords or [None]:
+        frames = {n: a.shape[1:] for n, a in read.fields.items()} | {n: a.shape for n, a in read.static.items()}
+        frames = {n: shape for n, shape in frames.items() if read.set_of[n] == name}
+        dtypes = {n: stored_dtype(a.dtype, cast, f"field {n!r}") for n, a in (read.fields | read.static).items()}
+        widths = tuple(shape[-1] * dtypes[n].itemsize for n, shape in frames.items())
+        shape = next(iter(frames.values()), ())[:-1]
+        if name in read.coords:
+            place = 4 * read.coords[name].shape[-1] + 4
+            sizes.append(FrameSize(None, read.num_points(name), read.steps, widths, place))
+        else:
+            sizes.append(FrameSize(shape, math.prod(shape), read.steps, widths))
+    return [s for s in sizes if s.field_bytes]
 
 
 def dataset_cost(manifest: Manifest, ratio: float) -> Cost:
-    """What the query points of one frame cost in a dataset that is written."""
+    """What the query points of one frame, the largest, cost in a dataset that is written."""
+    steps = max(n for split in manifest.splits.values() for shard in split.shards for n in shard.steps)
     costs = []
-    for size, name in zip(manifest_sizes(manifest), manifest.set_names, strict=False):
+    for name in manifest.set_names:
+        specs = [f for f in manifest.fields if f.point_set == name]
+        fields = tuple(f.point_bytes for f in specs)
+        if manifest.grid is not None:
+            size = FrameSize(manifest.grid.shape, manifest.num_points, steps, fields)
+        elif fields:
+            points = max(manifest.max_points(split, name) for split in manifest.splits)
+            size = FrameSize(None, points, steps, fields, 4 * manifest.point_set(name).dim + 4)
+        else:
+            continue
         blocks = manifest.num_blocks(size.points, name)
-        costs.append(query_cost(size, blocks, ratio))
+        costs.append(query_cost(size, blocks, ratio, [f.chunk_rows for f in specs]))
     return _summed(costs)
 
 
-def _chunk_rows(block_bytes: int, steps: int, blocks: int) -> int:
-    if blocks == 1:
-        return chunks.rows_of_chunk(block_bytes, steps, chunks.WHOLE_FRAMES)
-    return chunks.rows_of_block_chunk(block_bytes, steps)
+def _chunk_rows(size: FrameSize, block_bytes: int, blocks: int) -> int:
+    """As the writer chooses them."""
+    if blocks > 1:
+        return chunks.rows_of_block_chunk(block_bytes, size.steps)
+    if size.grid is None:
+        return chunks.rows_of_block_chunk(block_bytes, size.steps, chunks.WHOLE_FRAMES)
+    return chunks.rows_of_chunk(block_bytes, size.steps, chunks.WHOLE_FRAMES)
 
 
 def _summed(costs: Sequence[Cost]) -> Cost:
@@ -183,13 +213,9 @@ def _why(costs: Sequence[Cost], chosen: Cost) -> str:
             f"A draw of {chosen.queries:,} points takes {chosen.drawn} of {chosen.blocks} blocks: {_kb(chosen.read)} "
             f"read for {_kb(chosen.used)} used, instead of the frame's {_kb(chosen.frame)}."
         )
-    if place > 0:
-        fewer = costs[place - 1]
-        said += f" With {fewer.blocks} it would read {_kb(fewer.read)}."
-    if place + 1 < len(costs):
-        more = costs[place + 1]
-        shared = f", {more.chunk_rows} frames to a chunk" if more.chunk_rows > 1 else ""
-        said += f" With {more.blocks} it would read {_kb(more.read)} in {more.chunks:.3g} chunks{shared}."
+    for other in (*costs[place - 1 : place], *costs[place + 1 : place + 2]):
+        said += f" With {other.blocks} it would read {_kb(other.read)}"
+        said += f" in {other.chunks:.0f} chunks." if other.chunks > 1.5 else "."
     return said
 
 

@@ -71,7 +71,7 @@ class Layout:
     def coords_chunk_rows(self, set_name: str | None, steps: int) -> int:
         """Rows of a chunk of a set's coordinates."""
         spec = self.points[set_name]
-        return chunks.rows_of_block_chunk(spec.block_points * spec.dim * 4, steps) if spec.moving else 1
+        return self._chunk_rows(spec.block_points * spec.dim * 4, steps) if spec.moving else 1
 
     def dimension_names(self, spec: FieldSpec) -> tuple[str, ...]:
         """Of a field's array, for xarray."""
@@ -148,16 +148,22 @@ class Layout:
                 f"a frame of field {name!r} of {run.where} has blocks of {block_bytes / 2**30:.1f} GiB, a chunk holds "
                 f"less than 2 GiB: store it in more blocks (--blocks)"
             )
-        whole = chunks.rows_of_chunk(block_bytes, steps, CHUNK_BYTES)
         return FieldSpec(
             name=name,
             channels=array.shape[-1],
             dtype=dtype.name,  # type: ignore[arg-type]  # one of STORED
             source_dtype=array.dtype.newbyteorder("=").name,
             static=static,
-            chunk_rows=whole if self.blocks == 1 else chunks.rows_of_block_chunk(block_bytes, steps),
+            chunk_rows=self._chunk_rows(block_bytes, steps),
             point_set=set_name,
         )
+
+    def _chunk_rows(self, block_bytes: int, steps: int) -> int:
+        if self.blocks > 1:
+            return chunks.rows_of_block_chunk(block_bytes, steps)
+        if self.points:
+            return chunks.rows_of_block_chunk(block_bytes, steps, CHUNK_BYTES)
+        return chunks.rows_of_chunk(block_bytes, steps, CHUNK_BYTES)
 
     def _check_field(self, spec: FieldSpec, array: ArrayLike, run: Run) -> None:
         if run.set_of[spec.name] != spec.point_set or (spec.name in run.static) != spec.static:

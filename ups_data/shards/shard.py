@@ -109,6 +109,27 @@ class Shard:
         """The row of the first frame of one of the shard's trajectories."""
         return sum(self._spec.steps[:trajectory])
 
+    @property
+    def steps(self) -> list[int]:
+        """Frames of each trajectory."""
+        return self._spec.steps
+
+    def frame(self, name: str, trajectory: int, step: int = 0) -> np.ndarray:
+        """One frame of a field with its points in their own order, `(N, C)`; a static field has only one.
+
+        Args:
+            trajectory: its number in the shard.
+        """
+        spec = self._manifest.field(name)
+        row = trajectory if spec.static else self.first_row(trajectory) + step
+        return self._dense(self.field(name), row, self.geometry(spec.point_set, trajectory))
+
+    def positions(self, set_name: str | None, trajectory: int, step: int = 0) -> np.ndarray:
+        """The coordinates of a set of points in their own order, `(N, d)`."""
+        moving = self._manifest.point_set(set_name).moving
+        row = self.first_row(trajectory) + step if moving else trajectory
+        return self._dense(self.coords(set_name), row, self.geometry(set_name, trajectory))
+
     def fetch_seconds(self) -> float:
         """Time spent so far on opening, reading and checking the stored bytes of its arrays."""
         return sum(array.fetch_seconds for array in list(self._arrays.values()))
@@ -122,6 +143,13 @@ class Shard:
         if points is None:
             points = self._points[set_name] = self._manifest.shard_points(self._spec, set_name)
         return points
+
+    def _dense(self, array: StoredArray, row: int, blocks: Blocks | None) -> np.ndarray:
+        row_chunk, place = divmod(row, array.chunk_rows)
+        count = 1 if blocks is None else len(blocks)
+        stored = np.concatenate([array.chunk(row_chunk * array.blocks + b)[place] for b in range(count)])
+        stored = stored.reshape(-1, stored.shape[-1])
+        return stored if blocks is None else stored[blocks.slots]
 
     def _slots(self, set_name: str | None) -> int:
         """Slots of a stored row."""
