@@ -11,6 +11,7 @@ import zarr
 from ups_data.blocks import Blocks, block_counts, single_block
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec
+from ups_data.shards.importance import array_name
 from ups_data.shards.reader import StoredArray, open_array
 
 
@@ -76,6 +77,19 @@ class Shard:
             return array
         shape = (rows, self._slots(set_name))
         return self._open(name, name, "int32", shape, self._manifest.block_points(set_name))
+
+    def importance(self, metric: str, set_name: str | None = None) -> StoredArray:
+        """Importance of the tiles of every frame, float16: `(rows, K)`.
+
+        Raises:
+            UpsDataError: the dataset does not hold it, or the array is missing or damaged.
+        """
+        name = array_name(metric, set_name)
+        array = self._arrays.get(name)
+        if array is not None:
+            return array
+        tiles = self._manifest.num_tiles(metric, set_name)
+        return self._open(name, name, "float16", (self._spec.rows, tiles), tiles)
 
     def geometry(self, set_name: str | None, trajectory: int) -> Blocks | None:
         """The blocks of one of the shard's trajectories; None where rows are frames in their own order, all slots full.
