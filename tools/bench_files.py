@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
-from bench_workloads import Case, Workload, trajectories
+from bench_workloads import Case, Workload, chunk_points, trajectories
 from rich.console import Console
 from rich.progress import track
 from zarr.codecs import BloscCodec
@@ -25,15 +25,17 @@ TAR_FILES = 8
 PROGRESS = Console(stderr=True)
 
 
-def make_workload(workload: Workload, cache: Path, codec: str) -> Case:
-    """The workload's files, made where they are missing."""
+def make_workload(workload: Workload, cache: Path, codec: str, blocks: int = 1) -> Case:
+    """The workload's files, made where they are missing; on a grid, with `blocks`, its shards in blocks too."""
     folder = cache / workload.folder
     is_points = workload.name == "points"
     copies = 1 if codec == "none" else workload.copies
+    dataset = folder / (f"shards-{codec}" if copies == 1 else f"shards-{codec}-{copies}-copies")
+    in_blocks = dataset.with_name(f"{dataset.name}-{workload.blocks if is_points else blocks}-blocks")
     case = Case(
         name=workload.name,
         folder=folder,
-        dataset=folder / (f"shards-{codec}" if copies == 1 else f"shards-{codec}-{copies}-copies"),
+        dataset=in_blocks if is_points else dataset,
         split="train",
         codec=codec,
         steps=(workload.steps,) * workload.trajectories,
@@ -41,6 +43,7 @@ def make_workload(workload: Workload, cache: Path, codec: str) -> Case:
         batch=workload.batch,
         horizon=workload.horizon,
         draws_inputs=is_points,
+        blocked=in_blocks if blocks > 1 and not is_points else None,
     )
     rows, points = sum(case.steps), int(np.prod(workload.shape))
     write_frames(case, trajectories(workload), (rows, points, workload.channels), np.dtype(np.float32))
@@ -48,7 +51,11 @@ def make_workload(workload: Workload, cache: Path, codec: str) -> Case:
         write_coords(case, make_grid_coords(workload.shape).numpy())
         write_store(case)
         write_tar(case)
-    write_shards(case, workload.shape, copies)
+    write_shards(case, case.dataset, workload.shape, copies, workload.blocks)
+    if case.blocked is not None:
+        write_shards(case, case.blocked, workload.shape, copies, blocks)
+    if is_points:
+        write_chunks(case)
     return case
 
 
@@ -113,18 +120,18 @@ def write_coords(case: Case, coords: np.ndarray) -> None:
                 np.save(file, np.asarray(coords, np.float32))
 
 
-def write_shards(case: Case, shape: tuple[int, ...], copies: int) -> None:
+def write_shards(case: Case, dataset: Path, shape: tuple[int, ...], copies: int, blocks: int) -> None:
     """This project's dataset; positions and values of points apart. One of another version is made again."""
-    if case.dataset.exists():
+    if dataset.exists():
         try:
-            Manifest.load(case.dataset)
+            Manifest.load(dataset)
         except UpsDataError:
-            shutil.rmtree(case.dataset)
-    with aside(case.dataset) as path:
+            shutil.rmtree(dataset)
+    with aside(dataset) as path:
         if path is None:
             return
         frames, start = case.frames(), 0
-        with ShardWriter(path, codec=case.codec) as writer:
+        with ShardWriter(path, codec=case.codec, blocks=blocks) as writer:
             for steps in track(case.steps * copies, f"{case.name}: shards", console=PROGRESS):
                 run = frames[start : start + steps]
                 if case.draws_inputs:
@@ -146,6 +153,26 @@ def write_store(case: Case) -> None:
         )
         for row in track(range(len(frames)), f"{case.name}: zarr store", console=PROGRESS):
             array[row] = frames[row]
+
+
+def write_chunks(case: Case) -> None:
+    """A zarr group per cloud, its points shuffled once and stored in chunks, all in one zarr shard: how several
+    point-cloud pipelines lay clouds out (see `../shared/peers/points.py`)."""
+    with aside(case.folder / f"chunks-{case.codec}") as path:
+        if path is None:
+            return
+        clouds, chunk = case.frames(), chunk_points(case)
+        compressors = None if case.codec == "none" else [BloscCodec(cname=case.codec, clevel=5)]
+        for number in track(range(len(clouds)), f"{case.name}: zarr chunks", console=PROGRESS):
+            shuffled = clouds[number][np.random.default_rng(number).permutation(clouds.shape[1])]
+            group = zarr.open_group(path / f"{number}.zarr", mode="w")
+            for name, columns in (("position", slice(0, 3)), ("values", slice(3, None))):
+                data = np.ascontiguousarray(shuffled[:, columns])
+                chunks = (chunk, data.shape[1])
+                array = group.create_array(
+                    name, shape=data.shape, chunks=chunks, shards=data.shape, dtype="f4", compressors=compressors
+                )
+                array[...] = data
 
 
 def write_tar(case: Case) -> None:

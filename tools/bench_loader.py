@@ -18,6 +18,7 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ups_data" / "bench"
 ROUND_SECONDS, SMALL_ROUND_SECONDS = 1.0, 0.02
+OURS = ("ups_data", "in blocks")
 
 
 @app.command()
@@ -25,6 +26,7 @@ def main(
     workload: Annotated[str, typer.Option(help="grid2d, grid3d, points, or all.")] = "all",
     data: Annotated[Path | None, typer.Option(help="Your own dataset (make_shards.py) instead of a workload.")] = None,
     codec: Annotated[str, typer.Option(help="none, lz4 or zstd; your own dataset has its own.")] = "none",
+    blocks: Annotated[int, typer.Option(min=1, help="On grids: this loader also on shards of blocks.")] = 1,
     threads: Annotated[int | None, typer.Option(help="Of this loader; default: its own.")] = None,
     num_workers: Annotated[int, typer.Option(min=0, help="Worker processes of this loader.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure into this file.")] = None,
@@ -40,12 +42,12 @@ def main(
     check(workload, codec)
     console = Console()
     console.print(f"data in {cache}", highlight=False)
-    options = {"rounds": rounds, "threads": threads, "num_workers": num_workers, "small": small}
+    options = {"rounds": rounds, "blocks": blocks, "threads": threads, "num_workers": num_workers, "small": small}
     report: dict[str, Any] = {"machine": machine(), "options": options, "workloads": {}}
     for name in [str(data)] if data is not None else list(sizes) if workload == "all" else [workload]:
-        case = open_dataset(data, cache) if data is not None else make_workload(sizes[name], cache, codec)
+        case = open_dataset(data, cache) if data is not None else make_workload(sizes[name], cache, codec, blocks)
         results = measure(case, rounds, SMALL_ROUND_SECONDS if small else ROUND_SECONDS, threads, num_workers)
-        systems = figures(results, case.codec)
+        systems = figures(results)
         console.print(table_of(title(name, case), systems))
         report["workloads"][name] = {"codec": case.codec, **sample_of(case), "systems": systems}
     if json_file is not None:
@@ -64,10 +66,9 @@ def check(workload: str, codec: str) -> None:
 def systems_of(case: Case) -> list[str]:
     """What is measured: on the user's own dataset, only what needs no other copy than a zarr store."""
     if case.draws_inputs:
-        return ["cloud limit", "ups_data", "memmap"]
-    return (
-        ["limit", "ups_data", "zarr"] if case.name == "data" else ["limit", "ups_data", "memmap", "webdataset", "zarr"]
-    )
+        return ["cloud limit", "ups_data", "memmap", "zarr chunks"]
+    ours = ["ups_data"] if case.blocked is None else ["ups_data", "in blocks"]
+    return ["limit", *ours, "zarr"] if case.name == "data" else ["limit", *ours, "memmap", "webdataset", "zarr"]
 
 
 def measure(case: Case, rounds: int, seconds: float, threads: int | None, num_workers: int) -> dict[str, Measurement]:
@@ -76,7 +77,7 @@ def measure(case: Case, rounds: int, seconds: float, threads: int | None, num_wo
     with ExitStack() as stack:
         running = []
         for system in systems_of(case):
-            running.append(Measured(system, case, *((threads, num_workers) if system == "ups_data" else ())))
+            running.append(Measured(system, case, *((threads, num_workers) if system in OURS else ())))
             stack.callback(running[-1].close)
         for process in running:
             process.wait_ready()

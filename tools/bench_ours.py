@@ -13,22 +13,26 @@ Worker processes have a pool each; with `num_workers` the loader stays, and how 
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 
 from bench_workloads import PARTS, Case, touched_bytes
 
 from ups_data import QueryBatch, QueryLoader, QuerySampling
 from ups_data.schema import Manifest
+from ups_data.shards.shard import Shard
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES
 
-COUNTED = ("decoded_chunks", "decoded_bytes", *(f"{part}_seconds" for part in PARTS))
+COUNTED = ("decoded_chunks", "decoded_bytes", "read_bytes", *(f"{part}_seconds" for part in PARTS))
 
 
 class ThisLoader:
     """`QueryLoader` over the workload's shards."""
 
-    def __init__(self, case: Case, threads: int | None, num_workers: int) -> None:
+    def __init__(self, case: Case, threads: int | None, num_workers: int, dataset: Path | None = None) -> None:
         self._case, self._threads, self._num_workers = case, threads, num_workers
-        self.manifest = Manifest.load(case.dataset)
+        self._dataset = case.dataset if dataset is None else dataset
+        self.manifest = Manifest.load(self._dataset)
         self._moving = [f for f in self.manifest.fields if not f.static]
         self.pool_bytes = DEFAULT_POOL_BYTES
         decodes = case.codec != "none" and num_workers == 0
@@ -40,13 +44,14 @@ class ThisLoader:
     def _open(self) -> QueryLoader:
         case = self._case
         fields = [f.name for f in self._moving]
-        mode = "uniform" if case.draws_inputs else "stratified"
+        mode: Literal["stratified", "blocks"] = "stratified" if self.manifest.blocks == 1 else "blocks"
+        drawn = QuerySampling(num_queries=case.queries, mode=mode)
         loader = QueryLoader(
-            case.dataset,
+            self._dataset,
             split=case.split,
             batch_size=case.batch,
-            sampling=QuerySampling(num_queries=case.queries, mode=mode),
-            inputs=QuerySampling(num_queries=case.queries) if case.draws_inputs else None,
+            sampling=drawn,
+            inputs=drawn if case.draws_inputs else None,
             input_fields=fields,
             target_fields=fields,
             horizon=case.horizon,
@@ -82,22 +87,25 @@ class ThisLoader:
         now["assemble_seconds"] += stats.draw_seconds
         return {name: past + now[name] for name, past in self._past.items()}
 
-    def bytes_read(self) -> float:
-        """Bytes per sample where chunks are mapped: dense frames whole, queries by the pages that they lie on."""
-        case, points = self._case, self.manifest.num_points
-        point_bytes = sum(f.point_bytes for f in self._moving)
-        drawn = touched_bytes(points, case.queries, point_bytes)
-        return 2 * drawn if case.draws_inputs else points * point_bytes + case.horizon * drawn
+    def bytes_read(self) -> float | None:
+        """Bytes per sample of whole mapped frames: dense ones whole, queries by the pages that they lie on. None where
+        the loader's own count of stored bytes says it."""
+        if self.manifest.blocks > 1 or self.manifest.codec != "none":
+            return None
+        points, point_bytes = self.manifest.num_points, sum(f.point_bytes for f in self._moving)
+        return points * point_bytes + self._case.horizon * touched_bytes(points, self._case.queries, point_bytes)
 
     def stored(self) -> tuple[int, int]:
         """Chunks of the split's fields and points, and their bytes."""
         chunks = size = 0
         for shard in self.manifest.split(self._case.split).shards:
-            fields = [(f"fields/{f.name}", f.chunk_rows) for f in self._moving]
-            for name, chunk_rows in fields + ([] if self.manifest.points is None else [("points/coords", 1)]):
-                rows = len(shard.steps) if name.startswith("points") else shard.rows
-                chunks += -(-rows // chunk_rows)
-                objects = (self._case.dataset / shard.path / name / "c").rglob("*")
+            opened = Shard(self._dataset, self.manifest, shard)
+            arrays = {f"fields/{f.name}": opened.field(f.name) for f in self._moving}
+            if self.manifest.points is not None:
+                arrays |= {"points/coords": opened.coords(), "points/index": opened.index()}
+            for name, array in arrays.items():
+                chunks += -(-array.shape[0] // array.chunk_rows) * array.blocks
+                objects = (self._dataset / shard.path / name / "c").rglob("*")
                 size += sum(f.stat().st_size for f in objects if f.is_file())
         return chunks, size
 
@@ -106,3 +114,10 @@ class ThisLoader:
         frames = sum(s.rows for s in split.shards) * sum(map(self.manifest.frame_bytes, self._moving))
         coords = 0 if points is None else split.num_trajectories * points.num_points * points.dim * 4  # float32
         return frames + coords
+
+
+class ThisLoaderInBlocks(ThisLoader):
+    """The same over shards in blocks, of which it reads those that it draws."""
+
+    def __init__(self, case: Case, threads: int | None, num_workers: int) -> None:
+        super().__init__(case, threads, num_workers, case.blocked)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_workloads import Case, touched_bytes
+from bench_workloads import Case, chunk_points, touched_bytes
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 WORKERS = 2
@@ -86,6 +86,36 @@ class CloudRows(Dataset):
         return torch.from_numpy(np.asarray(cloud[rows.numpy()]))
 
 
+class CloudChunks(Dataset):
+    """Two draws of whole chunks of clouds whose points were shuffled when they were stored: one indexed read each."""
+
+    def __init__(self, case: Case) -> None:
+        self._folder, self._queries, self._chunk = (
+            case.folder / f"chunks-{case.codec}",
+            case.queries,
+            chunk_points(case),
+        )
+        self._clouds = len(case.steps)
+
+    @cached_property
+    def _groups(self) -> list[Any]:
+        import zarr
+
+        return [zarr.open_group(self._folder / f"{i}.zarr", mode="r") for i in range(self._clouds)]
+
+    def __len__(self) -> int:
+        return self._clouds * CLOUD_PASSES
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        group = self._groups[number % self._clouds]
+        return {"x": self._draw(group), "y": self._draw(group)}
+
+    def _draw(self, group: Any) -> torch.Tensor:
+        chunks = torch.randperm(group["position"].shape[0] // self._chunk)[: self._queries // self._chunk].tolist()
+        rows = np.concatenate([np.arange(c * self._chunk, (c + 1) * self._chunk) for c in chunks])
+        return torch.from_numpy(np.concatenate([group["position"].oindex[rows], group["values"].oindex[rows]], axis=1))
+
+
 class _Peer:
     """A loader that stays, its worker processes too; one pass over it is an epoch."""
 
@@ -121,6 +151,21 @@ class Memmap(_Peer):
         point_bytes = channels * frames.itemsize
         drawn = touched_bytes(points, self._case.queries, point_bytes)
         return 2 * drawn if self._case.draws_inputs else points * point_bytes + self._case.horizon * drawn
+
+
+class ZarrChunks(_Peer):
+    """The chunk recipe of point-cloud pipelines, on zarr-python."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(_data_loader(case, CloudChunks(case), multiprocessing_context="forkserver"))
+        self._case = case
+
+    def bytes_read(self) -> float:
+        """Bytes per sample: the stored chunks of two draws."""
+        files = (self._case.folder / f"chunks-{self._case.codec}").rglob("c/*")
+        stored = sum(f.stat().st_size for f in files if f.is_file())
+        _, points, _ = self._case.frames().shape
+        return 2 * stored / len(self._case.steps) * self._case.queries / points
 
 
 class ZarrFrameAtATime(_Peer):

@@ -15,9 +15,11 @@ MODULES = {
     "limit": ("bench_limit", "Limit"),
     "cloud limit": ("bench_limit", "CloudLimit"),
     "ups_data": ("bench_ours", "ThisLoader"),
+    "in blocks": ("bench_ours", "ThisLoaderInBlocks"),
     "memmap": ("bench_peers", "Memmap"),
     "webdataset": ("bench_peers", "WebDatasetTar"),
     "zarr": ("bench_peers", "ZarrFrameAtATime"),
+    "zarr chunks": ("bench_peers", "ZarrChunks"),
 }
 
 

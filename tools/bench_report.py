@@ -14,6 +14,7 @@ from bench_workloads import PARTS
 from rich.table import Table
 
 OURS, LIMITS = "ups_data", ("limit", "cloud limit")
+OURS_TOO = {OURS, "in blocks"}
 PACKAGES = ("ups_data", "torch", "numpy", "zarr", "zarrs", "numcodecs", "webdataset")
 
 
@@ -40,13 +41,13 @@ class Measurement:
         return sum(r[name] if name in r else r["counted"].get(name, 0.0) for r in self.rounds)
 
 
-def figures(results: Mapping[str, Measurement], codec: str) -> dict[str, dict[str, Any]]:
+def figures(results: Mapping[str, Measurement]) -> dict[str, dict[str, Any]]:
     """Every system's figures, by name.
 
     - `samples_per_second`: median, min and max over the rounds, and the rounds.
     - `share_of_limit`: medians. `this_loader_ratio`: median of this loader ÷ that system's.
-    - `bytes_read_per_sample`: stored bytes of the chunks or members fetched and decoded for a sample; of a mapped
-      file, the pages touched. None where it is not known. `bytes_used_per_sample`: bytes of the batch's arrays.
+    - `bytes_read_per_sample`: stored bytes of the chunks or members fetched for a sample, counted; of whole frames in
+      a mapped file, the pages touched. None where it is not known. `bytes_used_per_sample`: of the batch's arrays.
     - `memory_bytes`: `before` the system was opened (imports), `peak` of its processes' own memory, `peak_resident`
       with mapped files too.
     - `first_batch_seconds`: from opening the system, modules imported, to its first batch.
@@ -67,11 +68,12 @@ def figures(results: Mapping[str, Measurement], codec: str) -> dict[str, dict[st
             "memory_bytes": {"before": before, "peak": peak, "peak_resident": resident},
             "first_batch_seconds": m.start["first_batch_seconds"],
         }
-    table[OURS] |= _of_this_loader(results[OURS], codec)
+    for name in OURS_TOO & set(table):
+        table[name] |= _of_this_loader(results[name])
     return table
 
 
-def _of_this_loader(m: Measurement, codec: str) -> dict[str, Any]:
+def _of_this_loader(m: Measurement) -> dict[str, Any]:
     seconds = m.total("seconds")
     decoded, chunks = m.total("decoded_chunks"), m.start["stored_chunks"]
     extra = {
@@ -81,9 +83,8 @@ def _of_this_loader(m: Measurement, codec: str) -> dict[str, Any]:
         "pool_bytes": m.start["pool_bytes"],
         "fresh_loader_per_epoch": m.start["fresh_loader_per_epoch"],
     }
-    if codec != "none":
-        stored_bytes = m.start["stored_bytes"] / chunks
-        extra["bytes_read_per_sample"] = decoded * stored_bytes / m.total("samples") if decoded else None
+    if m.start["bytes_read"] is None:
+        extra["bytes_read_per_sample"] = m.total("read_bytes") / m.total("samples") or None
     return extra
 
 
@@ -94,18 +95,18 @@ def table_of(title: str, systems: Mapping[str, dict[str, Any]]) -> Table:
     chunks = f"{ours['decoded_chunks_per_epoch']:.0f} of {ours['stored_chunks']} chunks decoded per epoch"
     caption = f"{OURS}, of the time, threads summed: {shares}; {chunks}"
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    table.add_column("system")
+    table.add_column("system", no_wrap=True)
     columns = (
         "samples/s",
         "of limit",
         "ours is ×",
         "kB read",
-        "kB used",
-        "peak MB",
+        "used",
+        "MB",
         "first s",
     )
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for name, f in systems.items():
         rate, read = f["samples_per_second"], f["bytes_read_per_sample"]
         table.add_row(

@@ -25,6 +25,7 @@ class Workload:
         batch: samples.
         horizon: target frames; 0: the input frame is the target, and the encoder's points are drawn too.
         copies: a compressed dataset holds every trajectory so many times, which makes it larger than the loader's pool.
+        blocks: of the stored frames; 1: whole frames.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Workload:
     batch: int
     horizon: int
     copies: int = 1
+    blocks: int = 1
 
     @property
     def folder(self) -> str:
@@ -47,12 +49,12 @@ class Workload:
 FULL = {
     "grid2d": Workload("grid2d", 32, 21, (128, 128), 4, queries=1638, batch=16, horizon=1, copies=12),
     "grid3d": Workload("grid3d", 8, 12, (64, 64, 64), 4, queries=5243, batch=4, horizon=4, copies=5),
-    "points": Workload("points", 16, 1, (1 << 20,), 7, queries=16384, batch=1, horizon=0),
+    "points": Workload("points", 16, 1, (1 << 20,), 7, queries=16384, batch=1, horizon=0, blocks=256),
 }
 SMALL = {
     "grid2d": Workload("grid2d", 4, 6, (32, 32), 4, queries=102, batch=4, horizon=1),
     "grid3d": Workload("grid3d", 3, 8, (12, 12, 12), 4, queries=35, batch=2, horizon=4),
-    "points": Workload("points", 4, 1, (4096,), 7, queries=256, batch=1, horizon=0),
+    "points": Workload("points", 4, 1, (4096,), 7, queries=256, batch=1, horizon=0, blocks=64),
 }
 
 
@@ -66,6 +68,7 @@ class Case:
         dataset: folder of the shards, and the split to read.
         steps: frames of each trajectory, one after another in `frames.npy`.
         draws_inputs: the encoder's points are drawn like the queries (the points workload); else its frame is dense.
+        blocked: folder of the same shards in blocks, where they are compared.
 
     The other attributes are `Workload`'s.
     """
@@ -80,6 +83,7 @@ class Case:
     batch: int
     horizon: int
     draws_inputs: bool
+    blocked: Path | None = None
 
     @cached_property
     def samples(self) -> np.ndarray:
@@ -99,6 +103,11 @@ class Case:
     def coords(self) -> np.ndarray:
         """(G, N, d) float32, in memory."""
         return np.load(self.folder / "coords.npy")
+
+
+def chunk_points(case: Case) -> int:
+    """Points of a stored chunk of a cloud: a draw is four of them."""
+    return case.queries // 4
 
 
 def touched_bytes(points: int, drawn: int, point_bytes: int) -> float:

@@ -1,6 +1,6 @@
 """`QueryBatch` and `query_collate`: from samples to what a training step receives."""
 
-from ups_data.batch.collate import collate_block, draw_block, part_of_draws, query_collate
+from ups_data.batch.collate import collate_block, draw_block, query_collate
 from ups_data.batch.frames import Frames, Positions, Stored
 from ups_data.batch.pieces import Pieces
 from ups_data.batch.samples import Recipe, Sample, SampleBlock
@@ -19,6 +19,5 @@ __all__ = [
     "Stored",
     "collate_block",
     "draw_block",
-    "part_of_draws",
     "query_collate",
 ]

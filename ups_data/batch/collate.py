@@ -85,16 +85,6 @@ def draw_block(block: SampleBlock) -> dict[Stream, Draw]:
     return draws
 
 
-def part_of_draws(draws: Draws, size: int, start: int, stop: int) -> dict[Stream, Draw]:
-    """The draws of samples start to stop - 1 of a block of `size`."""
-    parts = {}
-    for stream, draw in draws.items():
-        per_sample = draw.shape[0] // size
-        rows = slice(start * per_sample, stop * per_sample)
-        parts[stream] = _with_rows(draw, {name: array[rows] for name, array in _rows(draw).items()})
-    return parts
-
-
 def _joined(draws: list[Draw]) -> Draw:
     """The rows of several draws. Shorter rows are padded: with the first point and weight 0, and with blocks -1.
 

@@ -1,7 +1,8 @@
 """`QueryBatch`: what a training step receives."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -91,6 +92,11 @@ class QueryBatch:
         """B, the number of samples."""
         return len(self.time)
 
+    def part(self, start: int, stop: int) -> "QueryBatch":
+        """Samples start to stop - 1, as views."""
+        size = len(self)
+        return _map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t)
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "QueryBatch":
         """The same batch on a device."""
         return _map_tensors(self, lambda t: t.to(device, non_blocking=non_blocking))
@@ -109,15 +115,15 @@ class QueryBatch:
         _map_tensors(self, call)
 
     def nbytes(self) -> int:
-        """Bytes of memory that the batch's tensors take, each storage counted once."""
-        storages: dict[int, int] = {}
+        """Bytes that the batch's tensors look at: what several share counts once, what is only repeated not at all."""
+        sizes: dict[tuple[int, ...], int] = {}
 
         def note(tensor: Tensor) -> None:
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
+            seen = [n for n, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride]
+            sizes[tensor.data_ptr(), *seen] = math.prod(seen) * tensor.element_size()
 
         self.for_each_tensor(note)
-        return sum(storages.values())
+        return sum(sizes.values())
 
 
 _T = TypeVar("_T")
@@ -131,5 +137,5 @@ def _map_tensors(value: _T, f: Callable[[Tensor], Tensor]) -> _T:
     elif isinstance(value, dict):
         result = {k: _map_tensors(v, f) for k, v in value.items()}
     elif isinstance(value, QueryBatch | EncoderInput | QuerySet):
-        result = replace(value, **{d.name: _map_tensors(getattr(value, d.name), f) for d in fields(value)})
+        result = type(value)(**{name: _map_tensors(v, f) for name, v in vars(value).items()})
     return result

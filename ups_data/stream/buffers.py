@@ -16,8 +16,9 @@ import torch
 
 from ups_data.batch.samples import TORCH_DTYPES
 
-NUMPY_DTYPES: dict[torch.dtype, np.dtype[Any]] = {of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()}
-NUMPY_DTYPES[torch.int32] = np.dtype(np.int32)
+NUMPY_DTYPES: dict[torch.dtype, Any] = {**{of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()}}
+NUMPY_DTYPES[torch.int32] = np.dtype(np.int32)  # numbers of points, in the pool only
+
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
 ALIGN = 64
@@ -32,7 +33,7 @@ class Buffers:
         keep: buffers of one size that wait for use; more are freed.
     """
 
-    def __init__(self, *, pinned: bool = False, shared: bool = False, keep: int = 64) -> None:
+    def __init__(self, *, pinned: bool = False, shared: bool = False, keep: int = 8) -> None:
         self._pinned, self._shared, self._keep = pinned, shared, keep
         # Taking and giving back are single operations of dicts and deques: a buffer may be dropped in any thread,
         # in the middle of anything.

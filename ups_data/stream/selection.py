@@ -8,6 +8,8 @@ from ups_data.errors import UpsDataError
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 
+POSITION_BYTES = 20  # three coordinates and a number
+
 Ragged = Literal["sample", "pad"]
 Sampling = QuerySampling | Mapping[str, QuerySampling]
 
@@ -38,6 +40,22 @@ class Selection:
         points = self.most if self.padded else self.fewest
         encoders = 0 if self.inputs is None else self.inputs.count(points, epoch)
         return self.sampling.count(points, epoch) * sets + encoders
+
+    def only_blocks(self, epoch: float) -> bool:
+        """Whether nothing is drawn but stored blocks."""
+        return all(s.mode_at(epoch) == "blocks" for s in (self.sampling, self.inputs) if s is not None)
+
+    def sample_bytes(self, manifest: Manifest, epoch: float, sets: int, input_steps: int) -> int:
+        """Bytes of a sample in a batch, and of the decoded frames that it is taken from, about."""
+        out = {name: manifest.field(name).point_bytes for name in self.target_fields}
+        dense = 0
+        if self.inputs is None:
+            dense = input_steps * self.most * sum(manifest.field(name).point_bytes for name in self.input_fields)
+        drawn = self.points_drawn(epoch, sets) * (sum(out.values()) + POSITION_BYTES)
+        decoded = 0
+        if manifest.codec != "none":
+            decoded = dense + (drawn if self.only_blocks(epoch) else sets * self.most * sum(out.values()))
+        return max(1, dense + drawn + decoded)
 
 
 def select(

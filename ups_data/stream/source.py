@@ -23,6 +23,10 @@ from ups_data.stream.reader import SampleReader
 from ups_data.stream.selection import Ragged, Sampling, select
 from ups_data.stream.stats import LoaderStats, StatsInMaking
 
+BLOCK_SAMPLES = 64
+BLOCK_POINTS = 128 * 1024
+BLOCK_BYTES = 16 * 1024**2
+
 
 @dataclass(eq=False)
 class SampleSource:
@@ -174,16 +178,19 @@ class SampleSource:
             drop_last=self.drop_last,
         )
 
-    def points_drawn(self, epoch: int) -> int:
-        """Points that a sample draws, over all its query sets."""
-        sets = max(1, self.horizon) + self.input_queries + self.lattice_queries
-        return sum(s.points_drawn(epoch, sets) for s in self.selections)
+    def block_samples(self, epoch: int) -> int:
+        """How many samples are made at once: few enough for their points to stay in a core's cache while they are
+        drawn, and for their frames to be few against the pool. 0: one batch."""
+        if any(s.padded and s.fewest < s.most for s in self.selections):
+            return 0  # a padded batch's rows are as long as its longest
+        drawn = sum(s.points_drawn(epoch, self.query_sets) for s in self.selections if not s.only_blocks(epoch))
+        size = sum(s.sample_bytes(self.manifest, epoch, self.query_sets, self.input_steps) for s in self.selections)
+        return min(BLOCK_SAMPLES, BLOCK_POINTS // max(1, drawn), BLOCK_BYTES // size)
 
-    def frame_bytes(self) -> int:
-        """Decoded bytes of all the frames of a sample."""
-        steps = [(name, self.input_steps) for s in self.selections for name in s.input_fields]
-        steps += [(name, max(1, self.horizon)) for s in self.selections for name in s.target_fields]
-        return sum(count * self.manifest.frame_bytes(self.manifest.field(name)) for name, count in steps)
+    @property
+    def query_sets(self) -> int:
+        """Query sets of a sample, one for each frame of the horizon."""
+        return max(1, self.horizon) + self.input_queries + self.lattice_queries
 
     def samples(self) -> Iterator[Sample]:
         """Samples of the current epoch, or of this worker process's share of its batches."""
@@ -210,12 +217,9 @@ class SampleSource:
             batches,
             epoch,
             first,
-            points=self.points_drawn(epoch),
-            frame_bytes=self.frame_bytes(),
+            block_samples=self.block_samples(epoch),
             threads=threads,
             ahead=ahead,
-            # A padded batch's rows are as long as its longest.
-            one_by_one=any(s.padded and s.fewest < s.most for s in self.selections),
             stats=self._stats,
         )
 
