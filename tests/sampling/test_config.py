@@ -204,3 +204,26 @@ def test_modes_change_at_their_epochs() -> None:
 def test_as_lattice() -> None:
     chosen = QuerySampling(ratio=0.25, mode_schedule={3: "importance"}, off_grid=True).as_lattice()
     assert chosen == QuerySampling(ratio=0.25, mode="lattice")
+
+
+def test_metric_is_asked_for_where_some_mode_looks_at_it() -> None:
+    assert QuerySampling(ratio=0.1, importance_metric="error").metric is None
+    assert QuerySampling(ratio=0.1, mode="importance", importance_metric="error").metric == "error"
+    assert QuerySampling(ratio=0.1, mode={"uniform": 0.5, "importance": 0.5}).metric == "gradient"
+    late = QuerySampling(
+        ratio=0.1, mode_schedule={9: {"uniform": 0.5, "importance": 0.5}}, importance_metric="variance"
+    )
+    assert (late.metric, late.uses_importance(8), late.uses_importance(9)) == ("variance", False, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("importance_window", 0, "importance_window is 0: give at least 1"),
+        ("importance_decay", 1.0, "importance_decay is 1: give a number from 0 and below 1"),
+        ("importance_decay", -0.1, "importance_decay is -0.1: give a number from 0 and below 1"),
+    ],
+)
+def test_feedback_out_of_range(option: str, value: float, message: str) -> None:
+    with pytest.raises(UpsDataError, match=message):
+        QuerySampling(ratio=0.1, **{option: value})

@@ -6,8 +6,9 @@ from scipy import stats
 
 from tests.sampling.cases import SMALLEST_P, cloud, grid, keys
 from tests.sampling.test_importance import peaked
+from ups_data.coords import normalise_axis, outer_coords
 from ups_data.errors import UpsDataError
-from ups_data.sampling import Domain, Draw, QuerySampling, draw_queries, interpolation
+from ups_data.sampling import Domain, Draw, QuerySampling, coordinates, draw_queries, interpolation
 
 SHAPES = [(50,), (12, 9), (5, 7, 4), (1, 20)]
 MODES = ["full", "uniform", "stratified", "importance", {"stratified": 0.5, "importance": 0.5}]
@@ -128,3 +129,27 @@ def test_errors() -> None:
         interpolation(draw_queries(QuerySampling(ratio=0.5), grid(4, 4), keys(1), 0), grid(4, 4))
     with pytest.raises(UpsDataError, match=r"grid \(4, 4\) has other axes than periodic=\(True,\)"):
         Domain(16, (4, 4), periodic=(True,))
+
+
+@pytest.mark.parametrize("shape", [(50,), (12, 9), (5, 7, 4)])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_coordinates_are_where_the_query_is(shape: tuple[int, ...], periodic: bool) -> None:
+    """x along the last axis; a linear field, interpolated, has the value of its coordinate, but around the ends."""
+    coords = outer_coords([normalise_axis(np.arange(n)) for n in shape])
+    domain = Domain(int(np.prod(shape)), shape, coords, periodic=(periodic,) * len(shape))
+    draw = off_grid(domain, samples=50)
+    found, cells = coordinates(draw, domain), position(draw, shape)
+    np.testing.assert_allclose(found, (cells / (np.array(shape) - 1))[..., ::-1], atol=1e-6)
+    corners, weights = interpolation(draw, domain)
+    inside = ((cells >= 0) & (cells <= np.array(shape) - 1)).all(axis=-1)
+    interpolated = (coords[corners] * weights[..., None]).sum(axis=-2)
+    np.testing.assert_allclose(found[inside], interpolated[inside], atol=1e-6)
+
+
+def test_coordinates_follow_an_uneven_axis() -> None:
+    axis = np.array([0.0, 0.1, 0.4, 1.0], np.float32)
+    domain = Domain(4, (4,), axis[:, None], periodic=(True,))
+    draw = Draw(np.array([[0, 1, 1, 3, 3]]), offset=np.array([-0.5, -0.5, 0.5, -0.5, 0.5], np.float32)[None, :, None])
+    np.testing.assert_allclose(coordinates(draw, domain)[0, :, 0], [-0.05, 0.05, 0.25, 0.7, 1.3], atol=1e-7)
+    with pytest.raises(UpsDataError, match="off-grid draw"):
+        coordinates(Draw(np.array([[0]])), domain)

@@ -22,7 +22,7 @@ from ups_data.sampling.full import draw_full
 from ups_data.sampling.importance import draw_importance
 from ups_data.sampling.lattice import draw_lattice, lattice_shape
 from ups_data.sampling.mixture import draw_mixture
-from ups_data.sampling.off_grid import interpolation, jitter
+from ups_data.sampling.off_grid import coordinates, interpolation, jitter
 from ups_data.sampling.random import Stream, sample_keys
 from ups_data.sampling.stratified import draw_stratified
 from ups_data.sampling.tiles import Tiles, tiles_in, tiles_of
@@ -34,6 +34,7 @@ __all__ = [
     "QuerySampling",
     "Stream",
     "Tiles",
+    "coordinates",
     "draw_queries",
     "interpolation",
     "lattice_shape",

@@ -10,7 +10,16 @@ from ups_data.errors import UpsDataError
 from ups_data.sampling import schedule as schedules
 from ups_data.sampling.domain import Domain
 from ups_data.sampling.lattice import lattice_shape
-from ups_data.sampling.modes import Mixture, Mode, ModeSchedule, known, mode_at, parse_mode, parse_mode_schedule
+from ups_data.sampling.modes import (
+    Mixture,
+    Mode,
+    ModeSchedule,
+    known,
+    looks_at_importance,
+    mode_at,
+    parse_mode,
+    parse_mode_schedule,
+)
 
 SCHEDULES = ", ".join(s for s in get_args(schedules.Schedule) if s != "constant")
 
@@ -43,6 +52,10 @@ class QuerySampling(BaseModel):
         importance_metric: of mode `importance`: `gradient` or `variance` of the data, or `error`, the model's own.
         importance_floor: share of the queries that `importance` spreads evenly, in (0, 1]; so every point can be drawn
             and no weight exceeds 1 / floor.
+        importance_window: of the metric `error`: epochs from one table of importance to the next. Errors come in by
+            `QueryLoader.feedback`; in the first window nothing is known, and all tiles are alike.
+        importance_decay: of the metric `error`: share of a tile's average that remains when an epoch's errors come in.
+        importance_shared: of the metric `error`: one average for a tile of all trajectories, instead of one for each.
 
     Raises:
         UpsDataError: one line that names the option, what is wrong with it and what to give instead.
@@ -65,6 +78,9 @@ class QuerySampling(BaseModel):
     off_grid: bool = False
     importance_metric: Literal["gradient", "variance", "error"] = "gradient"
     importance_floor: float = 0.1
+    importance_window: int = 1
+    importance_decay: float = 0.5
+    importance_shared: bool = False
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -94,7 +110,14 @@ class QuerySampling(BaseModel):
             raise ValueError(f"{info.field_name} is {ratio:g}: give a number above 0 and at most 1")
         return ratio
 
-    @field_validator("num_queries", "query_multiple", "jumps")
+    @field_validator("importance_decay")
+    @classmethod
+    def _below_one(cls, decay: float) -> float:
+        if not 0 <= decay < 1:
+            raise ValueError(f"importance_decay is {decay:g}: give a number from 0 and below 1")
+        return decay
+
+    @field_validator("num_queries", "query_multiple", "jumps", "importance_window")
     @classmethod
     def _positive(cls, number: int | None, info: Any) -> int | None:
         if number is not None and number < 1:
@@ -136,8 +159,12 @@ class QuerySampling(BaseModel):
 
     def uses_importance(self, epoch: float) -> bool:
         """Whether one epoch's mode looks at the importance of tiles."""
-        mode = self.mode_at(epoch)
-        return mode == "importance" or (isinstance(mode, tuple) and "importance" in dict(mode))
+        return looks_at_importance(self.mode_at(epoch))
+
+    @property
+    def metric(self) -> str | None:
+        """The metric whose importance some epoch looks at, None where no epoch does."""
+        return self.importance_metric if any(map(looks_at_importance, self.modes)) else None
 
     def as_lattice(self) -> "QuerySampling":
         """The same numbers of points, in mode `lattice` at every epoch."""

@@ -19,6 +19,7 @@ class Draw:
             `slots` counts them; -1 behind the last where a sample needs fewer than m.
         slots: `(B, Q)` int64, mode `blocks` only: the points' places in the concatenation of those blocks, j P + place
             for the j-th, P slots each. The points of one block come in stored order. May be a read-only broadcast.
+        whole_blocks: whether `slots` counts every slot of the blocks in order: nothing has to be picked out of them.
         offset: `(B, Q, d)` float32, off-grid draws only: from the drawn point to the query, in cells along each axis of
             the grid (array order), in [-1/2, 1/2]. Negative ones at the first point of a periodic axis, and positive
             ones at its last, lie in the cell that joins the two ends.
@@ -29,6 +30,7 @@ class Draw:
     grid_shape: tuple[int, ...] | None = None
     blocks: NDArray[np.int64] | None = None
     slots: NDArray[np.int64] | None = None
+    whole_blocks: bool = False
     offset: NDArray[np.float32] | None = None
 
     @property

@@ -73,6 +73,11 @@ def mode_at(mode: Mode | Mixture, mode_schedule: ModeSchedule | None, epoch: flo
     return begun[-1] if begun else mode
 
 
+def looks_at_importance(mode: Mode | Mixture) -> bool:
+    """Whether a draw in this mode asks for the importance of tiles."""
+    return mode == "importance" or (isinstance(mode, tuple) and "importance" in dict(mode))
+
+
 def _pairs(option: str, value: Any) -> list[tuple[Any, Any]]:
     items = list(value.items() if isinstance(value, Mapping) else value)
     if any(isinstance(item, str) or not isinstance(item, Iterable) or len(list(item)) != 2 for item in items):

@@ -76,6 +76,31 @@ def interpolation(draw: Draw, domain: Domain) -> tuple[NDArray[np.int64], NDArra
     return corners, weights
 
 
+def coordinates(draw: Draw, domain: Domain) -> NDArray[np.float32]:
+    """Where the queries of an off-grid draw are, in the domain's coordinates: `(B, Q, d)` float32, components x, y, z.
+
+    A cell beyond the last point of a periodic axis is as wide as the one before it, so that positions run half a cell
+    past both ends, where the grid's points are the centres of the cells of the periodic domain.
+
+    Raises:
+        UpsDataError: for a draw without offsets, or a domain without coordinates.
+    """
+    if draw.offset is None or domain.grid_shape is None or domain.coords is None:
+        raise UpsDataError("coordinates off the grid need the offsets of an off-grid draw and the grid's coordinates")
+    axes = len(domain.grid_shape)
+    lattice = domain.coords.reshape(*domain.grid_shape, axes)
+    out = np.empty((*draw.points.shape, axes), np.float32)
+    for axis, cell in enumerate(_cells(draw, domain)):
+        component = axes - 1 - axis
+        line = tuple(slice(None) if a == axis else 0 for a in range(axes))
+        along = lattice[(*line, component)]
+        widths = np.diff(along) if len(along) > 1 else np.zeros(1, along.dtype)
+        offset = draw.offset[..., axis]
+        side = np.clip(cell - (offset < 0), 0, len(widths) - 1)
+        out[..., component] = along[cell] + offset * widths[side]
+    return out
+
+
 def _cells(draw: Draw, domain: Domain) -> tuple[NDArray[np.int64], ...]:
     """The cell numbers of the drawn points along each axis, `(B, Q)` each."""
     return np.unravel_index(draw.points, domain.grid_shape or ())

@@ -138,7 +138,11 @@ class Feedback:
             if event is not None:
                 event.synchronize()
             self._add_up(
-                trajectory.numpy(), index.numpy(), errors.double().numpy(), mask if mask is None else mask.numpy(), tiles_of
+                trajectory.numpy(),
+                index.numpy(),
+                errors.double().numpy(),
+                mask if mask is None else mask.numpy(),
+                tiles_of,
             )
 
     def _add_up(
