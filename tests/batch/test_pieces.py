@@ -49,9 +49,9 @@ def test_take(channels, dtype):
 
 
 @pytest.mark.parametrize("points", [3, 1000, 100_000])  # batches that stay in the caches, and that do not
-@pytest.mark.parametrize("channels", [1, 4])
-def test_stack(points, channels):
-    stored, truth = scattered(5, 1, points, channels, "float32")
+@pytest.mark.parametrize(("pieces", "channels"), [(1, 1), (1, 4), (3, 4)])
+def test_stack(points, pieces, channels):
+    stored, truth = scattered(5, pieces, points, channels, "float32")
     out = np.full_like(truth, np.nan)
     stored.stack(out)
     np.testing.assert_array_equal(out, truth)

@@ -78,11 +78,23 @@ def draw_block(block: SampleBlock) -> dict[Stream, Draw]:
         steps = block.target_steps if stream is Stream.TARGET_QUERIES else block.step[:, None]
         trajectory = np.repeat(block.trajectory, steps.shape[1])
         keys = sample_keys(recipe.seed, block.epoch, trajectory, steps.ravel(), stream)
-        sampling = recipe.fixed(sampling, block.epoch)
-        parts = np.array_split(keys, len(block.domains))  # samples that share their points are drawn at once
-        found = [draw_queries(sampling, d, k, block.epoch) for d, k in zip(block.domains, parts, strict=True)]
-        draws[stream] = found[0] if len(found) == 1 else _joined(found)
+        draws[stream] = _drawn(recipe.fixed(sampling, block.epoch), block, keys)
     return draws
+
+
+def _drawn(sampling: QuerySampling, block: SampleBlock, keys: np.ndarray) -> Draw:
+    """One row for each key, sample by sample. Samples that share their points are drawn at once."""
+    members: dict[int, list[int]] = {}
+    for number, domain in enumerate(block.domains):
+        members.setdefault(id(domain), []).append(number)
+    if len(members) == 1:
+        return draw_queries(sampling, block.domains[0], keys, block.epoch)
+    rows = np.arange(len(keys)).reshape(len(block.domains), -1)  # of each sample
+    of_domain = [rows[numbers].ravel() for numbers in members.values()]
+    domains = [block.domains[numbers[0]] for numbers in members.values()]
+    found = [draw_queries(sampling, d, keys[r], block.epoch) for d, r in zip(domains, of_domain, strict=True)]
+    joined, place = _joined(found), np.argsort(np.concatenate(of_domain))
+    return _with_rows(joined, {name: array[place] for name, array in _rows(joined).items()})
 
 
 def _joined(draws: list[Draw]) -> Draw:
@@ -99,7 +111,8 @@ def _joined(draws: list[Draw]) -> Draw:
         columns["blocks"] = [
             np.pad(rows, ((0, 0), (0, most - rows.shape[1])), constant_values=-1) for rows in columns["blocks"]
         ]
-    return _with_rows(draws[0], {name: np.concatenate(arrays) for name, arrays in columns.items()})
+    joined = _with_rows(draws[0], {name: np.concatenate(arrays) for name, arrays in columns.items()})
+    return replace(joined, whole_blocks=all(d.whole_blocks for d in draws))
 
 
 def _padded(draw: Draw, queries: int) -> Draw:
@@ -108,7 +121,7 @@ def _padded(draw: Draw, queries: int) -> Draw:
     weight[:, :drawn] = queries / drawn * (1.0 if draw.weight is None else draw.weight)
     behind = ((0, 0), (0, queries - drawn))
     more = {n: np.pad(a, (*behind, *[(0, 0)] * (a.ndim - 2))) for n, a in _rows(draw).items() if n != "blocks"}
-    return _with_rows(draw, {**more, "weight": weight})
+    return replace(_with_rows(draw, {**more, "weight": weight}), whole_blocks=False)
 
 
 def _rows(draw: Draw) -> dict[str, np.ndarray]:

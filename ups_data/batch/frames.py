@@ -66,7 +66,9 @@ class Frames(Sequence[np.ndarray]):
 
     def take_to(self, out: np.ndarray, draw: Draw) -> None:
         """Copy the points drawn, one row of the draw for each frame, into `out`, `(n, Q, C)`."""
-        if draw.blocks is not None and draw.slots is not None:
+        if draw.blocks is not None and draw.whole_blocks:
+            self.read(draw.blocks).stack(out)
+        elif draw.blocks is not None and draw.slots is not None:
             self.read(draw.blocks).take(draw.slots, out)
         else:
             self.read().take(self._slots(draw.points), out)

@@ -50,10 +50,10 @@ class Pieces:
         return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)).reshape(-1, self.channels)
 
     def stack(self, out: np.ndarray) -> None:
-        """Copy frames of one piece into `out`, `(n, P, C)`, contiguous."""
+        """Copy whole frames, piece after piece, into `out`, `(n, m P, C)`, contiguous."""
         if built.native is not None:
             size = self.piece_points * self.point_bytes
-            built.native.stack(self.buffers, self.buffer[:, 0].copy(), self.offset[:, 0].copy(), size, _bytes_of(out))
+            built.native.stack(self.buffers, self.buffer.ravel(), self.offset.ravel(), size, _bytes_of(out))
             return
         for i, row in enumerate(out):
             np.copyto(row, self.array(i))

@@ -67,8 +67,9 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
         if isinstance(stored, Blocks):
             held = stored.index.reshape(len(stored), -1)[blocks].reshape(len(keys), -1)
             index = np.take_along_axis(held, slots, 1).astype(np.int64)
-    # Only whole blocks, and all of them full, have slots that need no row of their own.
-    whole = slots.strides[0] == 0 and len(keys) > 1
+    whole = bool(
+        stored.counts.min() == stored.block_points and kept.all() and count == blocks.shape[1] * stored.block_points
+    )
     return Draw(index, blocks=np.where(kept > 0, blocks, -1), slots=slots, whole_blocks=whole)
 
 

@@ -70,11 +70,14 @@ class Geometries:
     def __init__(self, manifest: Manifest, recipe: Recipe, pool: Pool, set_name: str | None) -> None:
         self._manifest, self._recipe, self._pool, self._set_name = manifest, recipe, pool, set_name
         samplings = [s for s in (recipe.sampling, recipe.inputs) if s is not None]
-        modes = {m for s in samplings for m in s.modes}
-        self._samplings, self._needs_coords = samplings, not modes <= BLIND
+        modes = {str(m) for s in samplings for m in s.modes}
+        self._samplings, self._modes = samplings, modes
         self._grid: Geometry | None = None
         # The caches belong to this object, as the shards do.
         self._of_points = lru_cache(GEOMETRIES)(self._read)
+        # Samples of the same domain are drawn at once: all of as many points, where nothing else counts.
+        self._of_sizes = lru_cache(GEOMETRIES)(self._sized)
+        self._of_number = lru_cache(GEOMETRIES)(Domain)
 
     def of(self, origin: Origin, epoch: float) -> list[Geometry]:
         """One for all samples of a grid; one for each where they are points.
@@ -118,6 +121,12 @@ class Geometries:
             for s in self._samplings
         )
 
+    def _sized(self, points: int) -> Geometry:
+        """Of blocks whose points are not known."""
+        count, slots = self._manifest.num_blocks(points, self._set_name), self._manifest.block_points(self._set_name)
+        stored = BlockSizes(block_counts(points, count), slots)
+        return Geometry(Domain(num_points=points, blocks=stored), stored)
+
     def _read(self, shard: Shard, trajectory: int, sizes_suffice: bool) -> Geometry:
         manifest, name = self._manifest, self._set_name
         points, slots = shard.num_points(name, trajectory), manifest.block_points(name)
@@ -126,12 +135,14 @@ class Geometries:
         if count == 1:
             stored = None if points == slots else BlockSizes(np.array([points]), slots)
         elif sizes_suffice:
-            stored = BlockSizes(block_counts(points, count), slots)
+            return self._of_sizes(points)
         else:
             stored = shard.geometry(name, trajectory)
+        if self._modes <= {"full", "uniform"}:
+            return Geometry(self._of_number(points), stored)
         blocks = None if manifest.blocks == 1 else single_block(points, slots) if count == 1 else stored
         coords = None
-        if self._needs_coords:
+        if not self._modes <= BLIND:
             row = shard.first_row(trajectory) if manifest.point_set(name).moving else trajectory
             frames = StoredFrames(self._pool, [shard.coords(name)], np.zeros(1, np.int64), np.array([row]), [stored])
             coords = np.array(frames[0])
