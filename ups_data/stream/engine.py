@@ -30,6 +30,7 @@ class Engine:
         block_samples: a block is as many batches as have no more samples, at least one.
         threads: 0 makes each block when its first batch is asked for.
         ahead: blocks that are ready beyond those that the threads are at.
+        hurry: the first blocks are short, and so is the wait for the first batch.
         stats: where times are added.
     """
 
@@ -43,11 +44,17 @@ class Engine:
         block_samples: int,
         threads: int,
         ahead: int,
+        hurry: bool,
         stats: StatsInMaking,
     ) -> None:
         self._readers, self._plan, self._epoch, self._first = readers, plan, epoch, first
         self._threads, self._ahead, self._stats = threads, ahead, stats
-        self._batches = max(1, block_samples // len(plan[first])) if first < len(plan) else 1  # of a block
+        self._batches, left = 1, len(plan) - first  # of a block
+        if left > 0:
+            # Of a short pass every thread gets its share, in two blocks.
+            share = -(-left // (2 * max(1, threads)))
+            self._batches = max(1, min(block_samples // len(plan[first]), share))
+        self._hurry = hurry
 
     def __iter__(self) -> Iterator[QueryBatch]:
         return self._with_threads() if self._threads else self._without()
@@ -72,8 +79,8 @@ class Engine:
             executor.shutdown(wait=True, cancel_futures=True)
 
     def _blocks(self) -> Iterator[list[np.ndarray]]:
-        """The numbers of the samples of each batch of a block. The first blocks are short: so is the first wait."""
-        at, size = self._first, 1
+        """The numbers of the samples of each batch of a block."""
+        at, size = self._first, 1 if self._hurry else self._batches
         while at < len(self._plan):
             end = min(at + size, len(self._plan))
             yield [self._plan[batch] for batch in range(at, end)]

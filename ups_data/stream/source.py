@@ -212,6 +212,7 @@ class SampleSource:
         self, batches: "Sequence[np.ndarray] | EpochPlan", epoch: int, first: int = 0, *, threads: int, ahead: int = 0
     ) -> Engine:
         """Makes batches from the numbers of their samples, from batch `first` on."""
+        hurry = "readers" not in self.__dict__  # nothing was opened yet
         return Engine(
             self.readers,
             batches,
@@ -220,6 +221,7 @@ class SampleSource:
             block_samples=self.block_samples(epoch),
             threads=threads,
             ahead=ahead,
+            hurry=hurry,
             stats=self._stats,
         )
 
