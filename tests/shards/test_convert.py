@@ -73,7 +73,7 @@ def test_every_trajectory_arrives_once(tmp_path):
 
 def test_moving_particles(tmp_path):
     written = files.write_lagrangebench(tmp_path / "train.h5", points=(70, 90, 31), frames=5, dim=2)
-    convert(tmp_path / "train.h5", tmp_path / "d", blocks=8, codec="lz4", cast="float32", split={"train": 1.0})
+    convert(tmp_path / "train.h5", tmp_path / "d", blocks=8, codec="lz4", cast="float32")
     manifest = Manifest.load(tmp_path / "d")
     assert manifest.points.moving
     assert manifest.points_of("train").tolist() == [70, 90, 31]
