@@ -1,0 +1,32 @@
+"""The manifest, `dataset.json`: everything about a dataset that can be known without reading a shard.
+
+The manifest is written last and atomically, so what it lists exists whole. It is validated on reading: it may come
+from anywhere.
+"""
+
+from ups_data.schema.manifest import MANIFEST, Manifest
+from ups_data.schema.specs import (
+    NAME,
+    AxisSpec,
+    FieldSpec,
+    FieldStatistics,
+    GridSpec,
+    PointsSpec,
+    ShardSpec,
+    SplitSpec,
+    Summary,
+)
+
+__all__ = [
+    "MANIFEST",
+    "NAME",
+    "AxisSpec",
+    "FieldSpec",
+    "FieldStatistics",
+    "GridSpec",
+    "Manifest",
+    "PointsSpec",
+    "ShardSpec",
+    "SplitSpec",
+    "Summary",
+]

@@ -1,0 +1,171 @@
+"""The parts of a manifest: fields, geometry, statistics, shards, splits."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ups_data.coords import outer_coords
+
+PositiveInt = Annotated[int, Field(gt=0)]
+# Points of a frame and frames of a trajectory: their numbers are stored as int32.
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+# Tiles of a frame, of which a draw looks at every one.
+TileCount = Annotated[int, Field(gt=0, le=2**16)]
+# A name becomes a folder inside a shard and a key in a batch.
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$"
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+class Model(BaseModel):
+    """Strict and immutable."""
+
+    # NaN is a legal statistic of a field that was allowed to hold one.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+
+class FieldSpec(Model):
+    """A named quantity with channels.
+
+    Attributes:
+        dtype: as stored; `source_dtype` as it was in the source.
+        static: without time: one row per trajectory instead of one per frame.
+        chunk_rows: rows of one stored chunk.
+        point_set: the set of points that it lives on, where the dataset has several; None: the grid or the only set.
+    """
+
+    name: Name
+    channels: PositiveInt
+    dtype: Literal["float16", "float32"]
+    source_dtype: str
+    static: bool = False
+    chunk_rows: PositiveInt
+    point_set: Name | None = None
+    units: str | None = None
+
+    @property
+    def point_bytes(self) -> int:
+        """Bytes of one stored point of one frame."""
+        return self.channels * np.dtype(self.dtype).itemsize
+
+
+class AxisSpec(Model):
+    """One grid axis: its coordinates in physical units, and normalised to [0, 1] as batches carry them."""
+
+    name: Name
+    physical: list[float]
+    normalised: list[float]
+    units: str | None = None
+    periodic: bool | None = None
+
+    @model_validator(mode="after")
+    def _same_length(self) -> "AxisSpec":
+        if len(self.physical) != len(self.normalised) or not self.physical:
+            raise ValueError(f"axis {self.name!r}: physical and normalised coordinates differ in number, or are none")
+        return self
+
+
+class GridSpec(Model):
+    """A regular lattice; axes in array order."""
+
+    axes: Annotated[list[AxisSpec], Field(min_length=1, max_length=3)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(a.physical) for a in self.axes)
+
+    def coords(self) -> np.ndarray:
+        """Normalised coordinates (N, d) float32, row-major, components x (last array axis), y, z."""
+        return outer_coords([np.asarray(a.normalised, np.float32) for a in self.axes])
+
+
+class PointsSpec(Model):
+    """A set of points without a lattice; its coordinates are stored.
+
+    Attributes:
+        num_points: N, where all trajectories have as many; None: every shard lists its own.
+        dim: components of a coordinate.
+        moving: coordinates are stored for every frame instead of once for a trajectory.
+        block_points: P, slots of a block: N points are in ceil(N / P) blocks. N where it is not given.
+    """
+
+    num_points: Count | None = None
+    dim: Annotated[int, Field(ge=1, le=3)]
+    moving: bool = False
+    block_points: Count
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_block(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "block_points" not in given and "num_points" in given:
+            return {**given, "block_points": given["num_points"]}
+        return given
+
+
+class FieldStatistics(Model):
+    """Per channel, over every value of a split; `delta_*` over differences between consecutive steps.
+
+    `std` is the population standard deviation, `rms` the root mean square; units are the field's own.
+    """
+
+    count: Annotated[int, Field(ge=0)]
+    mean: list[float]
+    std: list[float]
+    rms: list[float]
+    min: list[float]
+    max: list[float]
+    nonfinite: Annotated[int, Field(ge=0)] = 0
+    delta_mean: list[float] | None = None
+    delta_std: list[float] | None = None
+    delta_rms: list[float] | None = None
+
+
+class Summary(Model):
+    """Of one number per trajectory or step; `std` is the population standard deviation."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
+
+
+class ShardSpec(Model):
+    """One zarr group.
+
+    Attributes:
+        steps: frames of each of its trajectories, in order.
+        points: set (`""`: the only one) → points of each of its trajectories; None where all trajectories have as many.
+    """
+
+    path: str
+    steps: Annotated[list[Count], Field(min_length=1)]
+    points: dict[Name | Literal[""], list[Count]] | None = None
+    bytes: Annotated[int, Field(ge=0)]
+    digest: str
+
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, path: str) -> str:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path or not pure.parts:
+            raise ValueError(f"shard path {path!r} leaves the dataset's folder")
+        return path
+
+    @property
+    def rows(self) -> int:
+        return sum(self.steps)
+
+
+class SplitSpec(Model):
+    """A split: its shards, the statistics of its fields, its parameters over trajectories, and the time between steps
+    (None where no trajectory has two)."""
+
+    shards: list[ShardSpec]
+    statistics: dict[str, FieldStatistics]
+    params: dict[str, Summary] = {}
+    time_step: Summary | None = None
+
+    @property
+    def num_trajectories(self) -> int:
+        return sum(len(s.steps) for s in self.shards)
