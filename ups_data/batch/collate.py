@@ -13,7 +13,7 @@ from torch import Tensor
 from ups_data.batch.frames import Frames, Positions, RepeatedFrame
 from ups_data.batch.samples import TORCH_DTYPES, Memory, Sample, SampleBlock, stack
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
-from ups_data.sampling import Draw, QuerySampling, Stream, draw_queries, sample_keys
+from ups_data.sampling import Domain, Draw, QuerySampling, Stream, draw_queries, sample_keys
 
 Draws = Mapping[Stream, Draw]
 
@@ -78,21 +78,27 @@ def draw_block(block: SampleBlock) -> dict[Stream, Draw]:
         steps = block.target_steps if stream is Stream.TARGET_QUERIES else block.step[:, None]
         trajectory = np.repeat(block.trajectory, steps.shape[1])
         keys = sample_keys(recipe.seed, block.epoch, trajectory, steps.ravel(), stream)
-        draws[stream] = _drawn(recipe.fixed(sampling, block.epoch), block, keys)
+        draws[stream] = _drawn(recipe.fixed(sampling, block.moment), block, keys, block.importance.get(stream))
     return draws
 
 
-def _drawn(sampling: QuerySampling, block: SampleBlock, keys: np.ndarray) -> Draw:
+def _drawn(sampling: QuerySampling, block: SampleBlock, keys: np.ndarray, importance: np.ndarray | None) -> Draw:
     """One row for each key, sample by sample. Samples that share their points are drawn at once."""
+
+    def draw(domain: Domain, rows: np.ndarray | slice) -> Draw:
+        # A domain of fewer points than there are tiles has one for each point.
+        tiles = None if importance is None else importance[rows, : domain.num_points]
+        return draw_queries(sampling, domain, keys[rows], block.moment, tiles)
+
     members: dict[int, list[int]] = {}
     for number, domain in enumerate(block.domains):
         members.setdefault(id(domain), []).append(number)
     if len(members) == 1:
-        return draw_queries(sampling, block.domains[0], keys, block.epoch)
+        return draw(block.domains[0], slice(None))
     rows = np.arange(len(keys)).reshape(len(block.domains), -1)  # of each sample
     of_domain = [rows[numbers].ravel() for numbers in members.values()]
     domains = [block.domains[numbers[0]] for numbers in members.values()]
-    found = [draw_queries(sampling, d, keys[r], block.epoch) for d, r in zip(domains, of_domain, strict=True)]
+    found = [draw(d, r) for d, r in zip(domains, of_domain, strict=True)]
     joined, place = _joined(found), np.argsort(np.concatenate(of_domain))
     return _with_rows(joined, {name: array[place] for name, array in _rows(joined).items()})
 
@@ -105,6 +111,8 @@ def _joined(draws: list[Draw]) -> Draw:
     most = max(d.shape[1] for d in draws)
     if any(d.shape[1] < most for d in draws):
         draws = [_padded(d, most) for d in draws]
+    if any(d.weight is not None for d in draws):  # where all points of a frame were drawn, it has none
+        draws = [d if d.weight is not None else replace(d, weight=np.ones(d.shape, np.float32)) for d in draws]
     columns = {name: [_rows(d)[name] for d in draws] for name in _rows(draws[0])}
     if "blocks" in columns:
         most = max(rows.shape[1] for rows in columns["blocks"])

@@ -1,7 +1,7 @@
 """Samples before they are drawn from and copied: one by one, or by column."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ups_data.batch.frames import Frames, Positions, joined, joined_positions
-from ups_data.sampling import Domain, QuerySampling
+from ups_data.sampling import Domain, QuerySampling, Stream
 
 # Fields are stored as these.
 TORCH_DTYPES = {np.dtype("float16"): torch.float16, np.dtype("float32"): torch.float32}
@@ -70,6 +70,8 @@ class Sample:
         targets: field → K frames `(N, C)`; one where the input frame is its own target.
         input_positions, target_positions: of a point set in the (last) input frame and in each target frame; None for
             a grid.
+        moment: the epoch, with schedules by step epoch + step ÷ steps per epoch.
+        importance: of the draws that look at it, `(frames, K)` of the tiles of each frame.
         target_steps: `(K,)` numbers of the target frames in the trajectory.
         dt: `(K,)` time from the input frame to each target frame.
         params: `(P,)`.
@@ -80,6 +82,7 @@ class Sample:
     trajectory: int
     step: int
     epoch: int
+    moment: float
     inputs: dict[str, Sequence[np.ndarray]]
     targets: dict[str, Sequence[np.ndarray]]
     input_positions: Positions | None
@@ -88,6 +91,7 @@ class Sample:
     time: float
     dt: np.ndarray
     params: np.ndarray
+    importance: dict[Stream, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -105,6 +109,7 @@ class SampleBlock:
     recipe: Recipe
     domains: list[Domain]
     epoch: int
+    moment: float
     trajectory: np.ndarray
     step: np.ndarray
     target_steps: np.ndarray
@@ -115,6 +120,7 @@ class SampleBlock:
     time: np.ndarray
     dt: np.ndarray
     params: np.ndarray
+    importance: dict[Stream, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.step)
@@ -130,6 +136,7 @@ class SampleBlock:
             recipe=self.recipe,
             domains=self.domains[start:stop] if len(self.domains) > 1 else self.domains,
             epoch=self.epoch,
+            moment=self.moment,
             trajectory=self.trajectory[start:stop],
             step=self.step[start:stop],
             target_steps=self.target_steps[start:stop],
@@ -142,6 +149,7 @@ class SampleBlock:
             time=self.time[start:stop],
             dt=self.dt[start:stop],
             params=self.params[start:stop],
+            importance={s: self._rows(rows, start, stop) for s, rows in self.importance.items()},
         )
 
     def samples(self) -> list[Sample]:
@@ -154,6 +162,7 @@ class SampleBlock:
                 trajectory=int(part.trajectory[0]),
                 step=int(part.step[0]),
                 epoch=part.epoch,
+                moment=part.moment,
                 inputs=dict(part.inputs),
                 targets=dict(part.targets),
                 input_positions=part.input_positions,
@@ -162,6 +171,7 @@ class SampleBlock:
                 time=float(part.time[0]),
                 dt=part.dt[0],
                 params=part.params[0],
+                importance=part.importance,
             )
             for part in parts
         ]
@@ -170,6 +180,11 @@ class SampleBlock:
         """The frames of samples start to stop - 1."""
         of_sample = len(frames) // len(self)
         return frames.part(start * of_sample, stop * of_sample)
+
+    def _rows(self, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """The rows of samples start to stop - 1."""
+        of_sample = len(rows) // len(self)
+        return rows[start * of_sample : stop * of_sample]
 
 
 def stack(samples: Sequence[Sample]) -> SampleBlock:
@@ -180,6 +195,7 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         recipe=first.recipe,
         domains=[first.domain] if shared else [s.domain for s in samples],
         epoch=first.epoch,
+        moment=first.moment,
         trajectory=np.array([s.trajectory for s in samples]),
         step=np.array([s.step for s in samples]),
         target_steps=np.array([s.target_steps for s in samples]),
@@ -190,4 +206,5 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         time=np.array([s.time for s in samples]),
         dt=np.array([s.dt for s in samples]),
         params=np.array([s.params for s in samples]),
+        importance={s: np.concatenate([sample.importance[s] for sample in samples]) for s in first.importance},
     )

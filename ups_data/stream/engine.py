@@ -6,7 +6,7 @@ that release the interpreter lock are few and long, and threads meet at the lock
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -27,6 +27,7 @@ class Engine:
         readers: one for each set of points.
         plan: the numbers of the samples of each batch.
         first: the first of them to make.
+        moment: of a batch of the plan, for schedules; what a block draws is as of its first batch.
         block_samples: a block is as many batches as have no more samples, at least one.
         threads: 0 makes each block when its first batch is asked for.
         ahead: blocks that are ready beyond those that the threads are at.
@@ -41,6 +42,7 @@ class Engine:
         epoch: int,
         first: int,
         *,
+        moment: Callable[[int], float],
         block_samples: int,
         threads: int,
         ahead: int,
@@ -48,6 +50,7 @@ class Engine:
         stats: StatsInMaking,
     ) -> None:
         self._readers, self._plan, self._epoch, self._first = readers, plan, epoch, first
+        self._moment = moment
         self._threads, self._ahead, self._stats = threads, ahead, stats
         self._batches, left = 1, len(plan) - first  # of a block
         if left > 0:
@@ -60,16 +63,16 @@ class Engine:
         return self._with_threads() if self._threads else self._without()
 
     def _without(self) -> Iterator[QueryBatch]:
-        for batches in self._blocks():
-            yield from _handed_out(self._make(batches))
+        for block in self._blocks():
+            yield from _handed_out(self._make(*block))
 
     def _with_threads(self) -> Iterator[QueryBatch]:
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ups_data")
         made: deque[Future[deque[QueryBatch]]] = deque()
         try:
             with quick_switching():
-                for batches in self._blocks():
-                    made.append(executor.submit(self._make, batches))
+                for block in self._blocks():
+                    made.append(executor.submit(self._make, *block))
                     if len(made) > self._threads + self._ahead:
                         yield from _handed_out(made.popleft().result())
                 while made:
@@ -78,18 +81,18 @@ class Engine:
             # Also reached when the consumer leaves in mid-epoch: nothing outlives the pass.
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _blocks(self) -> Iterator[list[np.ndarray]]:
-        """The numbers of the samples of each batch of a block."""
+    def _blocks(self) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """The first batch of a block, and the numbers of the samples of each of its batches."""
         at, size = self._first, 1 if self._hurry else self._batches
         while at < len(self._plan):
             end = min(at + size, len(self._plan))
-            yield [self._plan[batch] for batch in range(at, end)]
+            yield at, [self._plan[batch] for batch in range(at, end)]
             at, size = end, min(2 * size, self._batches)
 
-    def _make(self, batches: list[np.ndarray]) -> deque[QueryBatch]:
+    def _make(self, first: int, batches: list[np.ndarray]) -> deque[QueryBatch]:
         """The batches of a block: one large batch, in slices."""
         pool, numbers = self._readers[0].pool, np.concatenate(batches)
-        blocks = [reader.block(numbers, self._epoch) for reader in self._readers]
+        blocks = [reader.block(numbers, self._epoch, self._moment(first)) for reader in self._readers]
         begun = time.perf_counter()
         draws = [draw_block(block) for block in blocks]
         drawn, reading = time.perf_counter(), pool.seconds_of_thread()

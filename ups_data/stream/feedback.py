@@ -104,7 +104,7 @@ class Feedback:
         """Averages, table, and this rank's errors since the epoch began (those of other ranks are not among them: a
         run that continues exactly gives every rank its own state)."""
         self._arrive(keep=0)
-        arrays = {"average": self._average, "sum": self._sum, "count": self._count}
+        arrays: dict[str, NDArray[Any]] = {"average": self._average, "sum": self._sum, "count": self._count}
         copies = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         return {**copies, "table": self.table.clone(), "epoch": self._epoch, "window": self._window}
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
 from ups_data.batch import Recipe, SampleBlock
 from ups_data.plan import SampleTable
@@ -10,6 +11,7 @@ from ups_data.schema import Manifest
 from ups_data.shards.shard import Shard
 from ups_data.stream.frames import StoredFrames
 from ups_data.stream.geometry import Geometries, Geometry, Origin
+from ups_data.stream.importance import TileImportance
 from ups_data.stream.pool import Pool
 
 
@@ -21,6 +23,7 @@ class SampleReader:
         table: the split's samples.
         pool: of decoded chunks.
         set_name: the set of points that the fields live on, where there are several.
+        errors: of tiles, of the metric `error`; see `TileImportance`.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class SampleReader:
         horizon: int,
         dt_stride: int,
         set_name: str | None = None,
+        errors: Tensor | None = None,
     ) -> None:
         self._shards, self._table, self._recipe, self.pool = shards, table, recipe, pool
         self.set_name = set_name
@@ -46,9 +50,13 @@ class SampleReader:
         self._before = np.arange(-(input_steps - 1), 1) * dt_stride
         self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
         self._geometries = Geometries(manifest, recipe, self.pool, set_name)
+        self._importance = TileImportance(recipe, self.pool, set_name, errors)
 
-    def block(self, numbers: Sequence[int] | np.ndarray, epoch: int) -> SampleBlock:
+    def block(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> SampleBlock:
         """The samples of those numbers by column; frames are views into the pool.
+
+        Args:
+            moment: see `Sample`; None: the epoch.
 
         Raises:
             UpsDataError: a shard is missing or damaged.
@@ -59,11 +67,13 @@ class SampleReader:
         origin = Origin([self._shards[s] for s in shards.tolist()], shard, static_rows)
         input_rows, target_rows = rows[:, None] + self._before, rows[:, None] + self._after
         time, target_time = origin.time(input_rows[:, -1:]), origin.time(target_rows)
-        geometries = self._geometries.of(origin, epoch)
+        moment = epoch if moment is None else moment
+        geometries = self._geometries.of(origin, moment)
         return SampleBlock(
             recipe=self._recipe,
             domains=[g.domain for g in geometries],
             epoch=epoch,
+            moment=moment,
             trajectory=table.trajectory[chosen],
             step=steps,
             target_steps=steps[:, None] + self._after,
@@ -74,6 +84,7 @@ class SampleReader:
             time=time[:, 0],
             dt=target_time - time,
             params=origin.params(len(self._recipe.params)),
+            importance=self._importance.of(origin, table.trajectory[chosen], input_rows[:, -1:], target_rows, moment),
         )
 
     def read_bytes(self) -> int:

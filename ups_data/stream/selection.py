@@ -35,6 +35,11 @@ class Selection:
     most: int
     padded: bool
 
+    @property
+    def feeds_back(self) -> QuerySampling | None:
+        """The sampling that looks at errors of tiles, if one does."""
+        return next((s for s in (self.sampling, self.inputs) if s is not None and s.metric == "error"), None)
+
     def points_drawn(self, epoch: float, sets: int) -> int:
         """Points that a sample draws at most, over so many query sets and the encoder's own."""
         points = self.most if self.padded else self.fewest
@@ -72,7 +77,8 @@ def select(
 
     Raises:
         UpsDataError: an unknown split, field or set; fields on several sets with one sampling; more queries than
-            points; every point of trajectories that have different numbers of them, without padding.
+            points; every point of trajectories that have different numbers of them, without padding; importance that
+            is not stored.
     """
     manifest.split(split)
     if ragged not in get_args(Ragged):
@@ -99,6 +105,9 @@ def select(
             padded=ragged == "pad",
         )
         _check_counts(selection)
+        for of_draw in (selection.sampling, selection.inputs):
+            if of_draw is not None and of_draw.metric not in (None, "error"):
+                manifest.num_tiles(of_draw.importance_metric, set_name)
         found.append(selection)
     return found
 

@@ -15,9 +15,11 @@ from ups_data.batch import QueryBatch, Recipe, Sample
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, sample_table
 from ups_data.schema import Manifest
+from ups_data.shards.importance import num_tiles
 from ups_data.shards.shard import Shard
 from ups_data.stream.buffers import Buffers
 from ups_data.stream.engine import Engine
+from ups_data.stream.feedback import zero_table
 from ups_data.stream.pool import Pool
 from ups_data.stream.reader import SampleReader
 from ups_data.stream.selection import Ragged, Sampling, select
@@ -93,8 +95,14 @@ class SampleSource:
         bounds = batch_bounds(
             len(self.table), batch_size=self.batch_size, world_size=self.places, drop_last=self.drop_last
         )
-        self.num_batches = len(bounds) - 1
+        self.num_batches, trajectories = len(bounds) - 1, self.manifest.split(self.split).num_trajectories
         self._stats, self._process = StatsInMaking(), os.getpid()
+        # Of the tiles of sets of points whose draws look at errors; worker processes map them too.
+        self.errors = {
+            s.set_name: zero_table(1 if s.feeds_back.importance_shared else trajectories, num_tiles(s.most))
+            for s in self.selections
+            if s.feeds_back is not None
+        }
         # Shared memory, so that persistent worker processes see the epoch change: (epoch, first batch).
         self._position = torch.zeros(2, dtype=torch.int64).share_memory_()
 
@@ -152,6 +160,7 @@ class SampleSource:
                 horizon=self.horizon,
                 dt_stride=self.dt_stride,
                 set_name=selection.set_name,
+                errors=self.errors.get(selection.set_name),
             )
             for selection in self.selections
         ]
@@ -183,9 +192,21 @@ class SampleSource:
         drawn, and for their frames to be few against the pool. 0: one batch."""
         if any(s.padded and s.fewest < s.most for s in self.selections):
             return 0  # a padded batch's rows are as long as its longest
+        if self.by_step:
+            return 0  # each batch has a ratio of its own
         drawn = sum(s.points_drawn(epoch, self.query_sets) for s in self.selections if not s.only_blocks(epoch))
         size = sum(s.sample_bytes(self.manifest, epoch, self.query_sets, self.input_steps) for s in self.selections)
         return min(BLOCK_SAMPLES, BLOCK_POINTS // max(1, drawn), BLOCK_BYTES // size)
+
+    @property
+    def by_step(self) -> bool:
+        """Whether a schedule moves on within an epoch."""
+        drawn = [sampling for s in self.selections for sampling in (s.sampling, s.inputs) if sampling is not None]
+        return any(s.schedule_unit == "step" and s.schedule != "constant" for s in drawn)
+
+    def moment(self, epoch: int, batch: int) -> float:
+        """Where a batch is on the schedules: in its epoch, or so many of its epoch's batches into it."""
+        return epoch + batch / self.num_batches if self.by_step else epoch
 
     @property
     def query_sets(self) -> int:
@@ -196,28 +217,40 @@ class SampleSource:
         """Samples of the current epoch, or of this worker process's share of its batches."""
         if len(self.selections) > 1:
             raise UpsDataError("a pipeline's samples are of one set of points: take QueryLoader for several")
-        epoch, batches = self._share()
-        for numbers in batches:
-            yield from self.readers[0].block(numbers, epoch).samples()
+        epoch, numbers, batches = self._share()
+        for number, samples in zip(numbers, batches, strict=True):
+            yield from self.readers[0].block(samples, epoch, self.moment(epoch, number)).samples()
 
     def batches(self) -> Iterator[tuple[QueryBatch, int, LoaderStats]]:
         """The same, collated batch by batch; with each the number of the worker and what it has done so far."""
         worker = get_worker_info()
         number = -1 if worker is None else worker.id
-        epoch, batches = self._share()
-        for batch in self.engine(batches, epoch, threads=0):
+        epoch, numbers, batches = self._share()
+        for batch in self.engine(batches, epoch, numbers=numbers, threads=0):
             yield batch, number, self.stats()
 
     def engine(
-        self, batches: "Sequence[np.ndarray] | EpochPlan", epoch: int, first: int = 0, *, threads: int, ahead: int = 0
+        self,
+        batches: "Sequence[np.ndarray] | EpochPlan",
+        epoch: int,
+        first: int = 0,
+        *,
+        numbers: Sequence[int] | None = None,
+        threads: int,
+        ahead: int = 0,
     ) -> Engine:
-        """Makes batches from the numbers of their samples, from batch `first` on."""
+        """Makes batches from the numbers of their samples, from batch `first` on.
+
+        Args:
+            numbers: of the batches in their epoch; None: they are all of it.
+        """
         hurry = "readers" not in self.__dict__  # nothing was opened yet
         return Engine(
             self.readers,
             batches,
             epoch,
             first,
+            moment=lambda place: self.moment(epoch, place if numbers is None else numbers[place]),
             block_samples=self.block_samples(epoch),
             threads=threads,
             ahead=ahead,
@@ -240,15 +273,16 @@ class SampleSource:
             read_bytes=readers[0].read_bytes(),
         )
 
-    def _share(self) -> tuple[int, list[np.ndarray]]:
-        """The epoch, and the samples of each batch that this process makes."""
+    def _share(self) -> tuple[int, range, list[np.ndarray]]:
+        """The epoch, the numbers of the batches that this process makes, and the samples of each."""
         worker = get_worker_info()
         if worker is not None and "readers" not in self.__dict__:
             # Batches go to the training process: made in shared memory, they are not copied once more.
             self.readers = self.open(Buffers(shared=True))
         first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         epoch, plan = self.epoch, self.plan(self.epoch)
-        return epoch, [plan[batch] for batch in range(self.first_batch + first, len(plan), stride)]
+        numbers = range(self.first_batch + first, len(plan), stride)
+        return epoch, numbers, [plan[batch] for batch in numbers]
 
     def __getstate__(self) -> dict[str, Any]:
         # Maps, pools, tables and locks are made anew in a worker process.
