@@ -162,8 +162,8 @@ class ZarrChunks(_Peer):
 
     def bytes_read(self) -> float:
         """Bytes per sample: the stored chunks of two draws."""
-        files = (self._case.folder / f"chunks-{self._case.codec}").rglob("c/*")
-        stored = sum(f.stat().st_size for f in files if f.is_file())
+        files = (self._case.folder / f"chunks-{self._case.codec}").rglob("*")
+        stored = sum(f.stat().st_size for f in files if f.is_file() and f.name != "zarr.json")
         _, points, _ = self._case.frames().shape
         return 2 * stored / len(self._case.steps) * self._case.queries / points
 
