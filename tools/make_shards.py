@@ -53,7 +53,8 @@ def main(
         show_suggestion(suggest(trajectory_sizes(first, cast), ratio), ratio)
         return
     if weigh_blocks is not None:
-        show_weights(source, parse_numbers(weigh_blocks), format=format, cast=cast, allow_nonfinite=allow_nonfinite)
+        options = {"format": format, "split": parse_shares(split), "cast": cast, "allow_nonfinite": allow_nonfinite}
+        show_weights(source, parse_numbers(weigh_blocks), **options)
         return
     if out is None:
         raise UpsDataError("--out is missing: name the folder of the dataset")

@@ -48,7 +48,7 @@ class Blocks:
     """The stored order of N points: B blocks of P slots. A block's points come first, its empty slots last.
 
     Attributes:
-        index: `(B * P,)` int32, the row-major number of the point in each slot, -1 where the slot is empty.
+        index: `(B * P,)` int32, the number of the point in each slot (row-major on a grid), -1 where it is empty.
         counts: `(B,)` int64, points of each block; they differ by one at most.
     """
 

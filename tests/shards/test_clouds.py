@@ -180,6 +180,13 @@ def test_several_sets(tmp_path, blocks):
         (lambda w, x, u: w.add(sets={"a": PointSet(x, {})}), "no fields that change in time"),
         (lambda w, x, u: w.add(sets={"../a": PointSet(x, {"u": u})}), r"has the name '\.\./a'"),
         (
+            lambda w, x, u: (
+                w.add({"u": u[:, :1]}, coords=x[:1]),
+                w.add({"u": np.ones((1, 20_000, 2), np.float32)}, coords=np.ones((20_000, 3)), key="b"),
+            ),
+            r"'b' has 20,000 points in blocks of 1, .* more than 16,384 blocks; store fewer",
+        ),
+        (
             lambda w, x, u: (w.add({"u": u}, coords=x), w.add({"u": u}, key="b")),
             "trajectory 'b' has a grid, the first one had points",
         ),

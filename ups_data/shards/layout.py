@@ -15,6 +15,8 @@ from ups_data.trajectory import ArrayLike, Axis
 
 # Decoded bytes of a chunk of whole frames.
 CHUNK_BYTES = chunks.WHOLE_FRAMES
+# Of a trajectory of points: a first trajectory of a few points would cut a large one into crumbs.
+MAX_BLOCKS = 2**14
 
 
 class Layout:
@@ -48,9 +50,18 @@ class Layout:
         """Set of points → how a trajectory's points are dealt; None where frames are stored as they are.
 
         Moving points keep the blocks of their first frame.
+
+        Raises:
+            UpsDataError: coordinates that are not finite, or far more points than the first trajectory had.
         """
         if not self.points:
             return {None: self._grid_blocks}
+        for name, spec in self.points.items():
+            if -(-run.num_points(name) // spec.block_points) > MAX_BLOCKS:
+                raise UpsDataError(
+                    f"{run.where} has {run.num_points(name):,} points in blocks of {spec.block_points}, the size that "
+                    f"the first trajectory gave them: more than {MAX_BLOCKS:,} blocks; store fewer (--blocks)"
+                )
         return {
             name: point_blocks(run.coords_at(name, 0, 1)[0], block_points=spec.block_points, seed=self.seed)
             for name, spec in self.points.items()
