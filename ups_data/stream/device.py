@@ -31,7 +31,7 @@ class DeviceLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """As the loader's, counted by the batches handed out, not by those on their way."""
-        return self._state if self._state is not None else self.loader.state_dict()
+        return {**self.loader.state_dict(), **(self._state or {})}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.loader.load_state_dict(state)
@@ -45,7 +45,7 @@ class DeviceLoader:
         stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         on_the_way: deque[tuple[QueryBatch, QueryBatch, torch.cuda.Event | None, dict[str, Any]]] = deque()
         for batch in self.loader:
-            on_the_way.append((batch, *self._send(batch, stream), self.loader.state_dict()))
+            on_the_way.append((batch, *self._send(batch, stream), self.loader.place()))
             if len(on_the_way) > 1:
                 yield self._receive(*on_the_way.popleft())
         while on_the_way:

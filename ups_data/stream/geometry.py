@@ -79,8 +79,11 @@ class Geometries:
         self._of_sizes = lru_cache(GEOMETRIES)(self._sized)
         self._of_number = lru_cache(GEOMETRIES)(Domain)
 
-    def of(self, origin: Origin, epoch: float) -> list[Geometry]:
+    def of(self, origin: Origin, epoch: float | None) -> list[Geometry]:
         """One for all samples of a grid; one for each where they are points.
+
+        Args:
+            epoch: whose draws they are for; None: with all that any draw looks at.
 
         Raises:
             UpsDataError: the order or the coordinates of points are missing or damaged.
@@ -113,10 +116,12 @@ class Geometries:
             return Positions(coords, None)
         return Positions(coords, frames([s.index(self._set_name) for s in origin.shards], once))
 
-    def _sizes_suffice(self, points: int, epoch: float) -> bool:
+    def _sizes_suffice(self, points: int, epoch: float | None) -> bool:
         """Whether blocks are drawn without asking which points they hold."""
         recipe = self._recipe
-        return recipe.inputs is not None and all(
+        if epoch is None or recipe.inputs is None:
+            return False
+        return all(
             s.mode_at(epoch) == "blocks" and recipe.fixed(s, epoch).count(points, epoch) < points
             for s in self._samplings
         )

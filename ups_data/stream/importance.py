@@ -15,7 +15,7 @@ class TileImportance:
     """Of one set of points. What it reads is as long as its samples have tiles: no frame is looked at.
 
     Args:
-        errors: `(trajectories or 1, K)`, of the metric `error`; see `feedback`.
+        errors: `(trajectories or 1, K)`, of the metric `error`; see `TileAverages`.
     """
 
     def __init__(self, recipe: Recipe, pool: Pool, set_name: str | None, errors: Tensor | None) -> None:

@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from webdataset import DataPipeline, WebLoader
 
 from ups_data.batch import QueryBatch
@@ -15,6 +16,7 @@ from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
+from ups_data.stream.feedback import Feedback
 from ups_data.stream.selection import Ragged, Sampling
 from ups_data.stream.stats import LoaderStats
 
@@ -98,6 +100,7 @@ class QueryLoader:
         self._workers: WebLoader | None = None
         self._handed_out = LoaderStats()
         self._of_workers: dict[int, LoaderStats] = {}  # what each worker process has told last
+        self._feedback = Feedback(self._source)
         self._progress = (0, 0)  # (epoch, batch) after the last batch that was handed out
 
     @property
@@ -129,6 +132,10 @@ class QueryLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands: the batches that follow are those that `load_state_dict` continues with."""
+        return {**self.place(), "feedback": self._feedback.state_dict()}
+
+    def place(self) -> dict[str, Any]:
+        """The state but for what was fed back: small, for every batch."""
         epoch, batch = self._progress
         return {"version": 1, "epoch": epoch, "batch": batch, **self._identity()}
 
@@ -142,8 +149,25 @@ class QueryLoader:
         differs = [f"{k} was {state.get(k)!r} and is {v!r}" for k, v in mine.items() if state.get(k) != v]
         if differs:
             raise UpsDataError(f"the loader's state is of another run: {'; '.join(differs)}")
+        self._feedback.load_state_dict(state.get("feedback", {}))
         self._progress = state["epoch"], state["batch"]
         self._source.set_epoch(*self._progress)
+
+    def feedback(self, batch: QueryBatch, errors: Tensor | Mapping[str, Tensor]) -> None:
+        """Tell how large the model's errors were, for the importance metric `error`; nothing happens without it.
+
+        Errors are averaged over tiles and epochs, and over ranks where an epoch begins, which every rank must do
+        together. The points drawn change with every `importance_window` epochs, and not between.
+
+        Args:
+            batch: as it was handed out, on any device.
+            errors: one number for each target query, `(B, Q)` or `(B, K, Q)`, on any device; set of points → errors
+                where a batch has several. Only their ratios matter, and not their signs.
+
+        Raises:
+            UpsDataError: errors of another shape than the queries.
+        """
+        self._feedback.add(batch, errors)
 
     def _identity(self) -> dict[str, Any]:
         s = self._source
@@ -161,6 +185,7 @@ class QueryLoader:
 
     def __iter__(self) -> Iterator[QueryBatch]:
         epoch, first = start = self._source.epoch, self._source.first_batch
+        self._feedback.begin(epoch)
         plan = self._source.plan(epoch)
         if self._num_workers:
             batches = self._from_workers()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ups_data.batch import Recipe, SampleBlock
 from ups_data.plan import SampleTable
+from ups_data.sampling import Domain
 from ups_data.schema import Manifest
 from ups_data.shards.shard import Shard
 from ups_data.stream.frames import StoredFrames
@@ -86,6 +87,13 @@ class SampleReader:
             params=origin.params(len(self._recipe.params)),
             importance=self._importance.of(origin, table.trajectory[chosen], input_rows[:, -1:], target_rows, moment),
         )
+
+    def domains(self, trajectory: np.ndarray) -> list[Domain]:
+        """The points of trajectories, `(n,)` numbers in the split: one for all of a grid, or one for each."""
+        sample = np.searchsorted(self._table.trajectory, trajectory)
+        shards, shard = np.unique(self._table.shard[sample], return_inverse=True)
+        origin = Origin([self._shards[s] for s in shards.tolist()], shard, self._table.static_row[sample])
+        return [geometry.domain for geometry in self._geometries.of(origin, None)]
 
     def read_bytes(self) -> int:
         """Stored bytes of the chunks fetched so far, of mapped chunks at every use."""

@@ -17,9 +17,9 @@ from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, samp
 from ups_data.schema import Manifest
 from ups_data.shards.importance import num_tiles
 from ups_data.shards.shard import Shard
+from ups_data.stream.averages import zero_table
 from ups_data.stream.buffers import Buffers
 from ups_data.stream.engine import Engine
-from ups_data.stream.feedback import zero_table
 from ups_data.stream.pool import Pool
 from ups_data.stream.reader import SampleReader
 from ups_data.stream.selection import Ragged, Sampling, select
