@@ -1,0 +1,146 @@
+"""Real ranks under torchrun: one order of global batches for all numbers of them, and no hang when one dies."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.datasets import write_grid
+from tests.faults import ranks
+from ups_data import QueryLoader, QuerySampling
+
+SCRIPT = Path(ranks.__file__)
+LIMIT = 120  # seconds; what has not ended by then hangs
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2])}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trajectories of 2 to 40 frames, one to three of them in a shard; a frame to a chunk."""
+    root = tmp_path_factory.mktemp("torchrun") / "d"
+    steps = (40, 3, 2, 17, 2, 2, 9, 31, 5, 12, 6, 23, 2, 8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ups_data.shards.layout.CHUNK_BYTES", 960)
+        write_grid(root, steps=steps, codec="lz4", shard_bytes=12_000)
+    return root
+
+
+def arguments(root: Path, out: Path, workers: int, victim: int = -1, at: int = -1, how: str = "kill") -> list[str]:
+    return [str(SCRIPT), str(root), str(out), str(workers), str(victim), str(at), how]
+
+
+def launch(log: Path, *command: str, **place: str) -> subprocess.Popen[bytes]:
+    """A process that writes to a file: a pipe would stay open as long as anything that it started lives."""
+    with open(log, "wb") as file:
+        return subprocess.Popen(
+            [sys.executable, *command], env=ENVIRONMENT | place, stdout=file, stderr=subprocess.STDOUT
+        )
+
+
+def torchrun(log: Path, count: int, *arguments: str) -> tuple[int, str]:
+    """Exit status and output."""
+    process = launch(log, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", *arguments)
+    try:
+        return process.wait(LIMIT), log.read_text()
+    finally:
+        process.kill()
+
+
+def expected(root: Path) -> tuple[str, list[int]]:
+    """Digest and sizes of the global batches, from one process without ranks."""
+    loader = QueryLoader(root, split="train", batch_size=ranks.GLOBAL_BATCH, sampling=QuerySampling(ratio=0.2))
+    digest, sizes = hashlib.sha256(), []
+    for _epoch in range(2):
+        for batch in loader:
+            rows = torch.cat([batch.trajectory[:, None], batch.step[:, None], batch.target_queries.index], 1)
+            digest.update(rows.numpy().tobytes())
+            sizes.append(len(rows))
+    return digest.hexdigest(), sizes
+
+
+SHORT = [(2, 0), (4, 0)]
+
+
+@pytest.mark.parametrize(
+    ("count", "workers"),
+    [pytest.param(c, w, marks=[] if (c, w) in SHORT else pytest.mark.faults) for c in (1, 2, 4) for w in (0, 2)],
+)
+def test_one_order_for_every_number_of_ranks(root: Path, tmp_path: Path, count: int, workers: int) -> None:
+    status, output = torchrun(tmp_path / "log", count, *arguments(root, tmp_path / "out", workers))
+    assert status == 0, output
+    found = json.loads((tmp_path / "out").read_text())
+    digest, sizes = expected(root)
+    print(
+        f"\n{count} ranks × {workers} workers: {digest[:12]}, {len(sizes)} batches, decoded {found['decoded']} chunks"
+    )
+    assert found["digest"] == digest
+    assert found["sizes"] == sizes
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def left_behind(out: Path) -> list[int]:
+    """The ranks and their worker processes that outlive the run; they are ended."""
+    pids = [pid for file in out.parent.glob(f"{out.name}.pids.*") for pid in json.loads(file.read_text())]
+    assert pids
+    until = time.monotonic() + 20
+    while any(map(running, pids)) and time.monotonic() < until:
+        time.sleep(0.1)
+    left = [pid for pid in pids if running(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return left
+
+
+ORPHANS = pytest.mark.xfail(
+    strict=True,
+    reason="a loader's worker processes outlive a training process that was killed: their parent, which torch's "
+    "watchdog looks at, is the fork server, and that waits for them",
+)
+
+
+@pytest.mark.parametrize(("count", "workers"), [(2, 0), pytest.param(2, 2, marks=[pytest.mark.faults, ORPHANS])])
+def test_a_killed_rank_ends_the_run(root: Path, tmp_path: Path, count: int, workers: int) -> None:
+    status, output = torchrun(tmp_path / "log", count, *arguments(root, tmp_path / "out", workers, victim=1, at=5))
+    assert status != 0
+    assert "SIGKILL" in output
+    assert not (tmp_path / "out").exists()
+    assert not left_behind(tmp_path / "out")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=ORPHANS)])
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_ranks_without_a_supervisor_end_by_themselves(root: Path, tmp_path: Path, how: str, workers: int) -> None:
+    """Nobody ends the others: the collective call does, at once for a rank that is gone, by its timeout for one that
+    does not answer."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = []
+    for rank in range(3):
+        place = {"RANK": str(rank), "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        command = arguments(root, tmp_path / "out", workers, victim=1, at=5, how=how)
+        processes.append(launch(tmp_path / f"log.{rank}", *command, **place))
+    try:
+        for rank in (0, 2):
+            assert processes[rank].wait(LIMIT) == 1
+            assert "RuntimeError" in (tmp_path / f"log.{rank}").read_text()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert not left_behind(tmp_path / "out")
