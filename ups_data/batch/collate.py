@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ups_data.batch.frames import Frames, Positions, RepeatedFrame
+from ups_data.batch.off_grid import off_grid_set
 from ups_data.batch.samples import TORCH_DTYPES, Memory, Sample, SampleBlock, stack
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 from ups_data.sampling import Domain, Draw, QuerySampling, Stream, draw_queries, sample_keys
@@ -198,6 +199,8 @@ def _query_set(
     """
     rows, queries = draw.shape
     lead = (len(block),) if rows == len(block) else (len(block), rows // len(block))
+    if draw.offset is not None:
+        return off_grid_set(block, draw, lead, fields)
     if queries == block.domains[0].num_points and draw.index is not None and draw.index.strides[0] == 0:
         return _full_query_set(block, lead, fields, positions, dense)  # every point, in order
     memory = block.recipe.memory

@@ -17,7 +17,8 @@ from ups_data.shards import chunks
 TILE_POINTS = 64
 # A draw looks at every tile of a frame.
 MOST_TILES = 4096
-CHUNK_BYTES = 64 * 1024
+# A sample looks at a row or two: reading it should cost no more.
+CHUNK_BYTES = 8 * 1024
 FOLDER = "importance"
 
 

@@ -38,7 +38,8 @@ class Feedback:
     def add(self, batch: QueryBatch, errors: Errors) -> None:
         """Take in the errors of one batch's target queries; see `QueryLoader.feedback`."""
         names = [selection.set_name for selection in self._source.selections]
-        of_sets: dict[str | None, Tensor] = {names[0]: errors} if isinstance(errors, Tensor) else dict(errors)
+        of_sets: dict[str | None, Tensor] = {}
+        of_sets.update({names[0]: errors} if isinstance(errors, Tensor) else errors.items())
         if unknown := set(of_sets) - set(names):
             raise UpsDataError(
                 f"feedback: errors of the sets {sorted(map(str, unknown))}, the batch has those of {names}"

@@ -108,6 +108,8 @@ def select(
         for of_draw in (selection.sampling, selection.inputs):
             if of_draw is not None and of_draw.metric not in (None, "error"):
                 manifest.num_tiles(of_draw.importance_metric, set_name)
+            if of_draw is not None and of_draw.off_grid and manifest.grid is None:
+                raise UpsDataError("off_grid needs a grid to interpolate on, and this dataset has points: leave it out")
         found.append(selection)
     return found
 
