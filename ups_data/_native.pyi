@@ -20,7 +20,10 @@ def restore(
     buffer: NDArray[np.int64],
     offset: NDArray[np.int64],
     points: int,
-    order: NDArray[np.int32],
+    rank: NDArray[np.int32],
+    runs: NDArray[np.int64],
+    place: NDArray[np.int64],
+    length: NDArray[np.int64],
     size: int,
     out: NDArray[np.uint8],
 ) -> None: ...

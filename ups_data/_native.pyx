@@ -40,9 +40,15 @@ cdef extern from *:
             _mm_stream_si128((__m128i *)out + 2, c);
             _mm_stream_si128((__m128i *)out + 3, d);
         }
-        _mm_sfence();  /* another thread reads it */
     #endif
         memcpy(out, in, size);
+    }
+    /* Before another thread reads what was copied so. */
+    static void ups_settle(void)
+    {
+    #if defined(__SSE2__)
+        _mm_sfence();
+    #endif
     }
 
     /* f(SIZE) with a constant where the size of a point is a usual one. */
@@ -83,25 +89,42 @@ cdef extern from *:
         return done;
     }
 
-    /* Place by place through all pieces: what lies side by side in the frame is written at about the same time. */
-    #define UPS_RESTORE(SIZE) \
-        for (; p < points; ++p) \
-            for (Py_ssize_t j = 0; j < pieces; ++j) { \
-                int32_t place = order[j * points + p]; \
-                if (place >= 0 && place < total) memcpy(out + (Py_ssize_t)place * SIZE, begins[j] + p * SIZE, SIZE); \
-            }
-    static void ups_restore(const char *const *begins, Py_ssize_t pieces, Py_ssize_t points, const int32_t *order,
-                            Py_ssize_t total, Py_ssize_t size, char *out)
+    /* A burst of points of each piece in turn: whole lines are read, and what lies near in the frame comes together, in
+       `local`, from where runs of neighbours go past the caches. Pieces are often a power of two apart, so that few of
+       their lines fit into a cache at once: they are asked for a few pieces ahead, not more. */
+    #define UPS_BURST 16
+    #define UPS_PIECES_AHEAD 8
+    #define UPS_COLLECT(SIZE) \
+        for (Py_ssize_t j = 0; j < pieces; ++j, rank += UPS_BURST) { \
+            Py_ssize_t ahead = j + UPS_PIECES_AHEAD, from = p; \
+            if (ahead >= pieces) { ahead -= pieces; from += UPS_BURST; } \
+            if (ahead < pieces && from < points) \
+                for (Py_ssize_t line = 0; line < UPS_BURST * SIZE; line += 64) \
+                    UPS_PREFETCH(begins[ahead] + from * SIZE + line); \
+            const char *in = begins[j] + p * SIZE; \
+            for (Py_ssize_t q = 0; q < count; ++q) \
+                if (rank[q] >= 0) memcpy(local + rank[q] * SIZE, in + q * SIZE, SIZE); \
+        }
+    static void ups_restore(const char *const *begins, Py_ssize_t pieces, Py_ssize_t points, const int32_t *rank,
+                            const int64_t *runs, const int64_t *place, const int64_t *length, Py_ssize_t size,
+                            char *local, char *out)
     {
-        Py_ssize_t p = 0;
-        UPS_BY_SIZE(UPS_RESTORE)
+        for (Py_ssize_t p = 0; p < points; p += UPS_BURST, ++runs) {
+            Py_ssize_t count = p + UPS_BURST < points ? UPS_BURST : points - p;
+            UPS_BY_SIZE(UPS_COLLECT)
+            const char *from = local;
+            for (int64_t run = runs[0]; run < runs[1]; from += length[run] * size, ++run)
+                ups_copy_past(out + place[run] * size, from, length[run] * size);
+        }
     }
     """
     void ups_copy_past(char *out, const char *run, size_t size) nogil
+    void ups_settle() nogil
     void ups_take(const char *frame, const int64_t *index, Py_ssize_t count, Py_ssize_t size, char *out) nogil
     Py_ssize_t ups_within(const int64_t *index, Py_ssize_t done, Py_ssize_t count, int64_t low, int64_t high) nogil
-    void ups_restore(const char **begins, Py_ssize_t pieces, Py_ssize_t points, const int32_t *order,
-                     Py_ssize_t total, Py_ssize_t size, char *out) nogil
+    void ups_restore(const char **begins, Py_ssize_t pieces, Py_ssize_t points, const int32_t *rank,
+                     const int64_t *runs, const int64_t *place, const int64_t *length, Py_ssize_t size,
+                     char *local, char *out) nogil
 
 # Batches below this stay in the caches.
 cdef Py_ssize_t CACHED = 1 << 20
@@ -160,6 +183,7 @@ def stack(list buffers not None, const int64_t[::1] buffer not None, const int64
                 memcpy(&out[i * size], run, size)
             else:
                 ups_copy_past(<char *> &out[i * size], run, size)
+        ups_settle()
     if run == NULL:
         raise IndexError(f"run {i} of {size} bytes is not in its buffer")
 
@@ -208,43 +232,53 @@ def take(list buffers not None, const int64_t[:, ::1] buffer not None, const int
 
 
 def restore(list buffers not None, const int64_t[:, ::1] buffer not None, const int64_t[:, ::1] offset not None,
-            Py_ssize_t points, const int32_t[::1] order not None, Py_ssize_t size, unsigned char[::1] out not None):
+            Py_ssize_t points, const int32_t[:, :, ::1] rank not None, const int64_t[::1] runs not None,
+            const int64_t[::1] place not None, const int64_t[::1] length not None, Py_ssize_t size,
+            unsigned char[::1] out not None):
     """Put frames that are stored in pieces into the order of their points.
 
-    Frames and pieces as in `take`. The point in slot s, counted through all pieces, goes to place `order[s]` of its
-    frame in `out`; slots whose order is no place of the frame are empty.
+    Frames and pieces as in `take`; rank, runs, place and length as `Blocks.bursts` has them, trusted.
 
     Raises:
         ValueError: sizes do not fit.
-        IndexError: a piece is not in its buffer.
+        IndexError: a piece is not in its buffer, or a run not in its frame.
     """
     cdef _Views views = _Views(buffers)
-    cdef Py_ssize_t i = 0, j, frames = buffer.shape[0], pieces = buffer.shape[1]
+    cdef Py_ssize_t i = 0, j, frames = buffer.shape[0], pieces = buffer.shape[1], bursts = (points + 15) // 16
     cdef Py_ssize_t total = out.shape[0] // (max(frames, 1) * size)
-    cdef int32_t place
     cdef bint inside = True
     cdef const char **begins
+    cdef char *local
     if (
-        offset.shape[0] != frames or offset.shape[1] != pieces or order.shape[0] != pieces * points
-        or frames * total * size != out.shape[0]
+        offset.shape[0] != frames or offset.shape[1] != pieces or points < 1 or frames * total * size != out.shape[0]
+        or rank.shape[0] != bursts or rank.shape[1] != pieces or rank.shape[2] != 16 or runs.shape[0] != bursts + 1
+        or place.shape[0] != length.shape[0] or runs[bursts] != place.shape[0]
     ):
-        raise ValueError(f"{frames} frames of {pieces} pieces, {order.shape[0]} slots, {out.shape[0]} bytes of memory")
+        raise ValueError(f"{frames} frames of {pieces} pieces, {points} points each, {out.shape[0]} bytes of memory")
     if out.shape[0] == 0:
         return
     begins = <const char **> malloc(pieces * sizeof(char *))
-    if begins == NULL:
+    local = <char *> malloc(pieces * 16 * size)
+    if begins == NULL or local == NULL:
+        free(begins)
+        free(local)
         raise MemoryError
     with nogil:
-        for i in range(frames):
+        for j in range(place.shape[0]):
+            inside = inside and place[j] >= 0 and length[j] >= 0 and place[j] + length[j] <= total
+        for i in range(frames if inside else 0):
             for j in range(pieces):
                 begins[j] = views.at(buffer[i, j], offset[i, j], points * size)
                 inside = inside and begins[j] != NULL
             if not inside:
                 break
-            ups_restore(begins, pieces, points, &order[0], total, size, <char *> &out[i * total * size])
+            ups_restore(begins, pieces, points, &rank[0, 0, 0], &runs[0], &place[0], &length[0], size, local,
+                        <char *> &out[i * total * size])
+        ups_settle()
     free(begins)
+    free(local)
     if not inside:
-        raise IndexError(f"a piece of frame {i} is not in its buffer")
+        raise IndexError(f"frame {i}: a piece is not in its buffer, or a run of points not in the frame")
 
 
 cdef extern from *:

@@ -18,6 +18,8 @@ from ups_data.hashing import absorb, hash_key
 
 # Keeps the deal's random numbers apart from those of any other use of the same seed.
 _FULL, _PARTIAL, _ORDER = 201, 202, 203
+# Slots of a block that are put in place together: a few cache lines.
+BURST = 16
 # Members dealt at once: what a core's cache holds.
 _DEAL = 1 << 18
 
@@ -69,12 +71,51 @@ class Blocks:
         return int(self.counts.sum())
 
     @cached_property
+    def bursts(self) -> "Bursts":
+        """The order in which frames are restored."""
+        size = -(-self.block_points // BURST) * BURST
+        padded = np.full((len(self), size), -1, np.int64)
+        padded[:, : self.block_points] = self.index.reshape(len(self), -1)
+        place = padded.reshape(len(self), -1, BURST).swapaxes(0, 1).reshape(size // BURST, -1)
+        order = np.argsort(place, axis=1, kind="stable")
+        empty = np.count_nonzero(place < 0, axis=1)[:, None]
+        rank = np.empty(place.shape, np.int32)
+        np.put_along_axis(rank, order, np.arange(place.shape[1], dtype=np.int32) - empty, axis=1)  # below 0: empty
+        ascending = np.take_along_axis(place, order, axis=1)
+        before = np.pad(ascending[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
+        starts = (ascending >= 0) & ((before < 0) | (ascending - before != 1))
+        burst, first = np.nonzero(starts)
+        ends = np.where(np.diff(burst, append=-1) == 0, np.append(first[1:], 0), place.shape[1])
+        return Bursts(
+            rank=rank.reshape(-1, len(self), BURST),
+            runs=np.searchsorted(burst, np.arange(len(place) + 1)),
+            place=ascending[burst, first],
+            length=ends - first,
+        )
+
+    @cached_property
     def slots(self) -> NDArray[np.int64]:
         """`(N,)`, the slot that holds each point: the inverse of `index`."""
         slots = np.empty(self.num_points, np.int64)
         filled = np.flatnonzero(self.index >= 0)
         slots[self.index[filled]] = filled
         return slots
+
+
+@dataclass(frozen=True, eq=False)
+class Bursts:
+    """Frames are put into row-major order a burst at a time: 16 slots of every block, which lie near each other.
+
+    Attributes:
+        rank: `(bursts, B, 16)` int32, which in ascending order of the burst's points each slot holds; below 0: none.
+        runs: `(bursts + 1,)` int64, where the runs of each burst begin among all runs.
+        place, length: `(runs,)` int64, the first point of each run of consecutive points, and their number.
+    """
+
+    rank: NDArray[np.int32]
+    runs: NDArray[np.int64]
+    place: NDArray[np.int64]
+    length: NDArray[np.int64]
 
 
 def grid_blocks(shape: Sequence[int], blocks: int, *, seed: int = 0) -> Blocks:

@@ -5,6 +5,7 @@ import pytest
 
 from ups_data import native as module
 from ups_data.batch.pieces import Pieces, pieces_of
+from ups_data.blocks import Blocks
 
 RNG = np.random.default_rng(0)
 
@@ -58,14 +59,19 @@ def test_stack(points, pieces, channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 6])
-def test_restore_with_empty_slots(channels):
-    stored, truth = scattered(2, 5, 7, channels, "float32")
-    order = np.full(35, -1, np.int32)
-    filled = np.sort(RNG.permutation(35)[:31])
-    order[filled] = RNG.permutation(31)
-    out = np.full((2, 31, channels), np.nan, "float32")
-    stored.restore(order, out)
-    np.testing.assert_array_equal(out[:, order[filled]], truth[:, filled])
+@pytest.mark.parametrize(("pieces", "points"), [(5, 7), (3, 16), (20, 33), (1, 40)])
+def test_restore_with_empty_slots(channels, pieces, points):
+    stored, truth = scattered(2, pieces, points, channels, "float32")
+    index = np.full((pieces, points), -1, np.int32)
+    total = pieces * points - pieces // 2
+    counts = np.full(pieces, points)
+    counts[len(counts) - pieces // 2 :] -= 1
+    filled = np.arange(points) < counts[:, None]
+    index[filled] = RNG.permutation(total)
+    index = index.reshape(-1)
+    out = np.full((2, total, channels), np.nan, "float32")
+    stored.restore(Blocks(index, counts), out)
+    np.testing.assert_array_equal(out[:, index[index >= 0]], truth[:, index >= 0])
 
 
 def test_array_is_a_view_of_one_piece():

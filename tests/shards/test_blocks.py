@@ -32,7 +32,9 @@ def trajectories(shard, field):
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
-@pytest.mark.parametrize(("grid", "blocks"), [((50,), 7), ((12, 10), 4), ((13, 9), 9), ((5, 6, 7), 8), ((2, 9), 16)])
+@pytest.mark.parametrize(
+    ("grid", "blocks"), [((50,), 7), ((12, 10), 4), ((13, 9), 9), ((5, 6, 7), 8), ((2, 9), 16), ((64, 64), 4)]
+)
 def test_frames_of_a_grid(tmp_path, codec, grid, blocks):
     runs = write_grid(tmp_path / "d", grid=grid, codec=codec, shard_bytes=2000, blocks=blocks, seed=5)
     shards = shards_of(tmp_path / "d")

@@ -56,7 +56,7 @@ class Frames(Sequence[np.ndarray]):
         points = pieces.piece_points if stored is None else stored.num_points
         out[:, points:] = 0
         if isinstance(stored, Blocks):
-            pieces.restore(stored.index, out)
+            pieces.restore(stored, out)
         elif points == pieces.piece_points == out.shape[1]:
             pieces.stack(out)
         else:

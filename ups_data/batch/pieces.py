@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data import native as built
+from ups_data.blocks import Blocks
 
 
 @dataclass(slots=True, eq=False)
@@ -73,16 +74,17 @@ class Pieces:
         for i, row in enumerate(out):
             self.array(i).take(index[i], 0, row)
 
-    def restore(self, order: NDArray[np.int32], out: np.ndarray) -> None:
-        """Copy the point in slot s of each frame to place `order[s]` of `out`, `(n, N, C)`; -1 marks an empty slot."""
+    def restore(self, blocks: Blocks, out: np.ndarray) -> None:
+        """Copy frames that are stored in those blocks into `out`, `(n, N, C)`, in row-major order."""
         if built.native is not None:
-            built.native.restore(
-                self.buffers, self.buffer, self.offset, self.piece_points, order, self.point_bytes, _bytes_of(out)
-            )
+            bursts = blocks.bursts
+            order = bursts.rank, bursts.runs, bursts.place, bursts.length
+            size, memory = self.point_bytes, _bytes_of(out)
+            built.native.restore(self.buffers, self.buffer, self.offset, self.piece_points, *order, size, memory)
             return
-        filled = np.flatnonzero(order >= 0)
+        filled = np.flatnonzero(blocks.index >= 0)
         for i, row in enumerate(out):
-            row[order[filled]] = self.array(i)[filled]
+            row[blocks.index[filled]] = self.array(i)[filled]
 
 
 def pieces_of(arrays: Sequence[np.ndarray]) -> Pieces:
