@@ -26,7 +26,7 @@ def off_grid_set(block: SampleBlock, draw: Draw, lead: tuple[int, ...], fields: 
     coords.numpy().reshape(-1, queries, axes)[...] = coordinates(draw, domain)
     values = {}
     for name, frames in fields.items():
-        tensor = memory.tensor((*lead, queries, frames.channels), TORCH_DTYPES[frames.dtype.name])
+        tensor = memory.tensor((*lead, queries, frames.channels), TORCH_DTYPES[frames.dtype])
         tensor.numpy().reshape(-1, queries, frames.channels)[...] = _interpolated(frames, corners, shares)
         values[name] = tensor
     weight = torch.ones(()) if draw.weight is None else torch.from_numpy(draw.weight).view(*lead, queries)
