@@ -34,7 +34,7 @@ def queries(source, epochs=EPOCHS):
 
 
 @pytest.mark.parametrize("name", SAMPLINGS)
-@pytest.mark.parametrize("options", [{}, {"threads": 0}, {"num_workers": 3}])
+@pytest.mark.parametrize("options", [{}, {"threads": 0}, {"num_workers": 2}])
 def test_every_batch_has_the_formulas_queries(root, name, options):
     sampling = SAMPLINGS[name]
     by_step = sampling.schedule_unit == "step"
