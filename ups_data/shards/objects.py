@@ -14,7 +14,6 @@ import zarr
 
 from ups_data.shards import codecs
 
-LINE, PAGE = 64, 4096
 ABSENT = np.uint64(2**64 - 1)
 
 
@@ -121,7 +120,6 @@ class ArrayWriter:
         for block in range(self._reached):
             part = np.ascontiguousarray(self._chunk[:, block * slots : (block + 1) * slots])
             body = codecs.encode(self._codec, part)
-            self._file.write(bytes(_gap(self._file.tell(), part.nbytes) if self._codec == "none" and block else 0))
             self._objects[-1].extend((self._placed, block, self._file.tell(), len(body)))
             self._file.write(body)
         self._placed += 1
@@ -137,13 +135,3 @@ class ArrayWriter:
 
     def _object(self, number: int) -> Path:
         return self._group.joinpath(self._name, "c", str(number), *["0"] * (len(self._chunk_shape) - 1))
-
-
-def _gap(at: int, size: int) -> int:
-    """Bytes to leave out before a block's chunk.
-
-    All blocks of a frame are read side by side when it is restored. Chunks that are a power of two apart fall into the
-    same sets of a cache and drive each other out: 64 blocks of 64 KB are put in order in 400 µs, in 240 with a few
-    lines between them.
-    """
-    return -at % LINE + 4 * LINE if size % PAGE == 0 else 0
