@@ -59,13 +59,54 @@ def test_overrides_win_in_order(path: Path) -> None:
                 schedule="linear", mode="stratified", start_ratio=0.1, end_ratio=0.5, start_epoch=4, end_epoch=9
             ),
         ),
+        (
+            ["training.query_sample_ratio=0.1", "training.query_sample_start_epoch=3", "training.query_multiple=64"],
+            QuerySampling(ratio=0.1, start_epoch=3, query_multiple=64),
+        ),
+        (
+            [
+                "training.query_sampling_schedule=step",
+                "training.query_sample_end_ratio=0.1",
+                "training.query_schedule_jumps=3",
+                "training.query_schedule_unit=step",
+                "training.query_off_grid=true",
+            ],
+            QuerySampling(
+                schedule="step",
+                start_ratio=1.0,
+                end_ratio=0.1,
+                end_epoch=9,
+                jumps=3,
+                schedule_unit="step",
+                off_grid=True,
+            ),
+        ),
+        (
+            [
+                "training.query_sample_ratio=0.1",
+                "training.query_sampling_mode={stratified: 0.7, importance: 0.3}",
+                "training.query_mode_schedule={5: importance}",
+                "training.importance_metric=error",
+                "training.importance_window=2",
+                "training.importance_floor=0.2",
+                "training.importance_decay=0.8",
+                "training.importance_shared=true",
+            ],
+            QuerySampling(
+                ratio=0.1,
+                mode={"stratified": 0.7, "importance": 0.3},
+                mode_schedule={5: "importance"},
+                importance_metric="error",
+                importance_window=2,
+                importance_floor=0.2,
+                importance_decay=0.8,
+                importance_shared=True,
+            ),
+        ),
     ],
 )
 def test_query_keys_mean_what_the_design_says(path: Path, overrides: list[str], expected: QuerySampling) -> None:
-    found = load_config(path, overrides).to_sampling()
-    assert found.mode == expected.mode
-    counts = [found.count(10_000, epoch) for epoch in range(12)]
-    assert counts == [expected.count(10_000, epoch) for epoch in range(12)]
+    assert load_config(path, overrides).to_sampling() == expected
 
 
 @pytest.mark.parametrize(
@@ -82,7 +123,12 @@ def test_query_keys_mean_what_the_design_says(path: Path, overrides: list[str], 
         ("training.query_sample_ratio=1.5", "ratio is 1.5"),
         ("training.query_sample_start_ratio=0.5", "no effect on a constant schedule"),
         ("training.query_sampling_mode=stratifed", "did you mean 'stratified'"),
-        ("training.query_sampling_mode=importance", "'importance' is not built yet"),
+        ("training.query_sampling_mode={stratified: 0.5}", "the shares of mode's mixture add up to 0.5"),
+        ("training.query_mode_schedule={3: importence}", "did you mean 'importance'"),
+        ("training.query_schedule_unit=batch", "training.query_schedule_unit is 'batch'"),
+        ("training.importance_floor=2", "importance_floor is 2"),
+        ("training.importance_decay=1", "importance_decay is 1: give a number from 0 and below 1"),
+        ("training.importance_metric=slope", "training.importance_metric is 'slope'"),
         ("training.query_sampling_schedule=cosin", "did you mean 'cosine'"),
         ("training.epochs=many", "training.epochs is 'many'"),
         ("training.epochs=0", "training.epochs is 0"),

@@ -71,10 +71,17 @@ class TrainingConfig(_Section):
         checkpoint_every: optimiser steps between checkpoints; 0: only after each epoch, and on SIGTERM.
         device: `auto`, or a torch device.
         query_sample_ratio: queries ÷ points; 1.0, the default, trains on the full grid.
-        query_sampling_mode: `random` is an alias of `uniform`.
+        query_sampling_mode: `random` is an alias of `uniform`; a mapping is a mixture, {stratified: 0.7, uniform: 0.3}.
+        query_mode_schedule: first epoch → mode, {20: importance}; `query_sampling_mode` holds before the first.
         query_sampling_schedule: with another than `constant`, the ratio goes from `query_sample_start_ratio` (default
             1.0) at `query_sample_start_epoch` to `query_sample_end_ratio` (default `query_sample_ratio`) at the last.
-        importance_metric, importance_window: of the mode `importance`.
+            A constant ratio holds from `query_sample_start_epoch` on; before it, every point is drawn.
+        query_schedule_unit: `epoch`, or `step`: the ratio moves on with every step.
+        query_schedule_jumps: of the schedule `step`.
+        query_multiple: the number of queries is rounded to a multiple of this.
+        query_off_grid: queries at random places between the grid's points.
+        importance_metric, importance_window, importance_floor, importance_decay, importance_shared: of the mode
+            `importance`; see `QuerySampling`, whose defaults they have.
     """
 
     epochs: Count = 40
@@ -98,9 +105,17 @@ class TrainingConfig(_Section):
     query_sample_start_ratio: float | None = None
     query_sample_end_ratio: float | None = None
     query_sample_start_epoch: Natural = 0
-    query_sampling_mode: str = "uniform"
+    query_sampling_mode: str | dict[str, float] = "uniform"
+    query_mode_schedule: dict[Natural, str | dict[str, float]] | None = None
+    query_schedule_unit: Literal["epoch", "step"] = "epoch"
+    query_schedule_jumps: Count = 4
+    query_multiple: Count = 1
+    query_off_grid: bool = False
     importance_metric: Literal["gradient", "variance", "error"] | None = None
     importance_window: Count | None = None
+    importance_floor: Positive | None = None
+    importance_decay: Annotated[float, Field(ge=0)] | None = None
+    importance_shared: bool | None = None
 
     @field_validator("loss_weights")
     @classmethod
@@ -109,36 +124,34 @@ class TrainingConfig(_Section):
             check_term(name, weight)
         return weights
 
-    @field_validator("query_sampling_mode")
-    @classmethod
-    def _built(cls, mode: str) -> str:
-        if mode == "importance":
-            raise ValueError("'importance' is not built yet: give uniform, stratified or lattice")
-        return mode
-
     def to_sampling(self) -> QuerySampling:
         """The points of a training step.
 
         Raises:
             UpsDataError: one line that names the option.
         """
-        mode: Any = self.query_sampling_mode
-        if self.query_sampling_schedule == "constant":
-            return QuerySampling(
-                ratio=self.query_sample_ratio,
-                mode=mode,
-                start_ratio=self.query_sample_start_ratio,
-                end_ratio=self.query_sample_end_ratio,
-            )
+        importance = ("metric", "window", "floor", "decay", "shared")
+        given = {f"importance_{name}": getattr(self, f"importance_{name}") for name in importance}
+        options: dict[str, Any] = {
+            "mode": self.query_sampling_mode,
+            "mode_schedule": self.query_mode_schedule,
+            "schedule_unit": self.query_schedule_unit,
+            "jumps": self.query_schedule_jumps,
+            "query_multiple": self.query_multiple,
+            "off_grid": self.query_off_grid,
+            "start_epoch": self.query_sample_start_epoch,
+            **{name: value for name, value in given.items() if value is not None},
+        }
         start, end = self.query_sample_start_ratio, self.query_sample_end_ratio
+        if self.query_sampling_schedule == "constant":
+            return QuerySampling(ratio=self.query_sample_ratio, start_ratio=start, end_ratio=end, **options)
         schedule: Any = self.query_sampling_schedule
         return QuerySampling(
-            mode=mode,
             schedule=schedule,
             start_ratio=1.0 if start is None else start,
             end_ratio=self.query_sample_ratio if end is None else end,
-            start_epoch=self.query_sample_start_epoch,
             end_epoch=self.epochs - 1,
+            **options,
         )
 
 
@@ -152,12 +165,14 @@ class TrainConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainConfig":
-        self.to_sampling()
+        sampling = self.to_sampling()
         weights, horizon = self.loss_weights(), self.data.horizon
         if weights["rollout"] > 0 and horizon < 2:
             raise ValueError(f"training.loss_weights.rollout needs data.horizon of 2 or more, it is {horizon}")
         if weights["inverse_decoding"] > 0 and self.data.input_steps > 1:
             raise ValueError("training.loss_weights.inverse_decoding needs data.input_steps=1: one frame is decoded")
+        if sampling.metric == "error" and not (weights["prediction"] or weights["rollout"]):
+            raise ValueError("training.importance_metric=error needs the errors of a prediction or rollout loss")
         if not any(weights.values()):
             raise ValueError("training.loss_weights: every weight is 0")
         return self

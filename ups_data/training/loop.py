@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.batch import QueryBatch
@@ -79,6 +80,7 @@ class Trainer:
         self.config, self.on_step, self.console, self.stop = config, on_step, console or Console(), stop
         self.device = _device(config.training.device)
         self.weights = config.loss_weights()
+        self.feeds_back = config.to_sampling().metric == "error"
         self.loader = train_loader(config)
         self.batches = self.loader.to(self.device)
         self.valid = valid_loader(config, self.loader)
@@ -192,6 +194,7 @@ class Trainer:
 
     def _step(self, batch: QueryBatch) -> dict[str, float]:
         settings = self.config.training
+        errors: list[Tensor] = []
         with self.optimiser.autocast():
             total, components = batch_losses(
                 self.model,
@@ -200,7 +203,10 @@ class Trainer:
                 epoch=self.epoch,
                 inverse_loss_warmup_epochs=settings.inverse_loss_warmup_epochs,
                 inverse_loss_max_weight=settings.inverse_loss_max_weight,
+                on_errors=errors.append if self.feeds_back else None,
             )
+        for found in errors:
+            self.loader.feedback(batch, found)
         loss = {"total": total.item(), **{name: value.item() for name, value in components.items()}}
         if not math.isfinite(loss["total"]):
             raise UpsDataError(f"the loss is {loss['total']} in epoch {self.epoch}: lower training.lr, or use fp32")

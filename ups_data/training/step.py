@@ -1,6 +1,6 @@
 """One training step's forward pass: a batch → its losses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -20,12 +20,16 @@ def batch_losses(
     epoch: int | None = None,
     inverse_loss_warmup_epochs: int = 0,
     inverse_loss_max_weight: float | None = None,
+    on_errors: Callable[[Tensor], None] | None = None,
 ) -> LossBundle:
     """Encode, advance, decode at the batch's points, and compare; losses in normalised space.
 
     For a horizon K > 1, `rollout` compares all K steps and `prediction` the first. `latent` needs target points that
     can be encoded (all points, or a lattice). `inverse_decoding` uses the batch's lattice queries, or the full grid if
     there are none.
+
+    Args:
+        on_errors: called with the `query_errors` of the prediction, where one is computed.
 
     Raises:
         UpsDataError: a weight above 0 whose inputs the batch does not hold.
@@ -40,6 +44,8 @@ def batch_losses(
     if any(weights.get(term, 0) > 0 for term in OPERATOR_TERMS):
         advanced = model.advance(latent, batch.dt, batch.params)
         predicted = model.decode(targets.coords, advanced)
+        if on_errors is not None:
+            on_errors(query_errors(predicted, target))
     rolls = batch.dt.dim() == 2
     return compute_operator_loss_bundle(
         input_fields=None if queries is None else model.normalizer(queries.values),
@@ -65,6 +71,18 @@ def batch_losses(
         inverse_loss_warmup_epochs=inverse_loss_warmup_epochs,
         inverse_loss_max_weight=inverse_loss_max_weight,
     )
+
+
+@torch.no_grad()
+def query_errors(predicted: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+    """Root mean square error of every query, over channels and then over fields: `(B, Q)` or `(B, K, Q)`.
+
+    To this, not to its square, the size of a query's share in the gradient of a squared error is proportional, and
+    queries drawn in proportion to that give the gradient with the least variance (Katharopoulos & Fleuret, 2018, "Not
+    all samples are created equal").
+    """
+    squares = [(predicted[name].float() - values.float()).square().mean(-1) for name, values in target.items()]
+    return torch.stack(squares).mean(0).sqrt()
 
 
 def _first_step(fields: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
