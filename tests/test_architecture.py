@@ -24,7 +24,7 @@ ALLOWED = {
     "shards": BASE | {"trajectory", "sources", "sampling"},
     "plan": BASE,
     "sampling": {"errors", "native", "hashing", "blocks"},
-    "batch": {"errors", "native", "blocks", "sampling"},
+    "batch": {"errors", "native", "hashing", "blocks", "sampling"},
     "stream": BASE | {"shards", "plan", "sampling", "batch"},
     "training": BASE | {"batch", "sampling", "stream"},
     "plots": BASE | {"batch", "sampling", "stream"},

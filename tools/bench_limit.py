@@ -6,10 +6,9 @@ It draws nothing, allocates nothing and hands over nothing: a loader that keeps 
 from collections.abc import Iterator
 
 import numpy as np
-from bench_workloads import Case, touched_bytes
+from bench_workloads import CLOUD_PASSES, Case, touched_bytes
 
 PREPARED = 8  # sets of indices that take turns
-CLOUD_PASSES = 16  # samples per cloud and epoch
 BLOCKS = 4  # contiguous pieces of one draw from a cloud
 
 

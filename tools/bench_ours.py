@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from bench_workloads import PARTS, Case, touched_bytes
+from bench_workloads import CLOUD_PASSES, PARTS, Case, touched_bytes
 
 from ups_data import QueryBatch, QueryLoader, QuerySampling
 from ups_data.schema import Manifest
@@ -61,6 +61,7 @@ class ThisLoader:
             num_workers=self._num_workers,
             pool_bytes=self.pool_bytes,
             input_queries=False,
+            repeats=CLOUD_PASSES if case.draws_inputs else 1,
         )
         loader.set_epoch(self._passes)
         return loader

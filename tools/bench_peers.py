@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_workloads import Case, chunk_points, touched_bytes
+from bench_workloads import CLOUD_PASSES, Case, chunk_points, touched_bytes
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 WORKERS = 2
-CLOUD_PASSES = 16  # samples per cloud and epoch
 SHUFFLED = 200  # samples in webdataset's shuffle buffer
 
 

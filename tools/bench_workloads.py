@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+CLOUD_PASSES = 16  # samples per cloud and epoch
 PAGE = 4096  # bytes that the kernel maps at once
 PARTS = ("fetch", "decode", "assemble", "wait")  # where a loader's time goes
 

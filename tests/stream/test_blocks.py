@@ -282,3 +282,23 @@ def test_several_sets_need_a_sampling_each(tmp_path):
     assert set(next(iter(one)).target_queries.values) == {"p"}
     with pytest.raises(UpsDataError, match="no set of points 'roof'"):
         loader(tmp_path / "d", sampling={"roof": QuerySampling(ratio=0.5)})
+
+
+def test_repeats_draw_other_points_each_time(tmp_path):
+    truth = write_clouds(tmp_path / "d", counts=(60, 60, 60))
+    options = {"sampling": QuerySampling(num_queries=12, mode="uniform"), "shuffle": False, "drop_last": False}
+
+    def points(**more):
+        drawn = {}
+        for batch in loader(tmp_path / "d", **options, **more):
+            check_clouds(batch, truth)
+            numbers = batch.trajectory.tolist(), batch.step.tolist(), batch.target_queries.index.tolist()
+            for run, step, index in zip(*numbers, strict=True):
+                drawn.setdefault((run, step), []).append(index)
+        return drawn
+
+    once, drawn = points(), points(repeats=4)
+    assert drawn.keys() == once.keys()
+    for key, draws in drawn.items():
+        assert once[key][0] in draws
+        assert len({tuple(d) for d in draws}) == len(draws) == 4

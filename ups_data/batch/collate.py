@@ -14,6 +14,7 @@ from ups_data.batch.frames import Frames, Positions, RepeatedFrame
 from ups_data.batch.off_grid import off_grid_set
 from ups_data.batch.samples import TORCH_DTYPES, Memory, Sample, SampleBlock, stack
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
+from ups_data.hashing import absorb
 from ups_data.sampling import Domain, Draw, QuerySampling, Stream, draw_queries, sample_keys
 
 Draws = Mapping[Stream, Draw]
@@ -79,6 +80,9 @@ def draw_block(block: SampleBlock) -> dict[Stream, Draw]:
         steps = block.target_steps if stream is Stream.TARGET_QUERIES else block.step[:, None]
         trajectory = np.repeat(block.trajectory, steps.shape[1])
         keys = sample_keys(recipe.seed, block.epoch, trajectory, steps.ravel(), stream)
+        if block.repetition.any():
+            again = np.repeat(block.repetition, steps.shape[1])
+            keys = np.where(again > 0, absorb(keys, again), keys)
         draws[stream] = _drawn(recipe.fixed(sampling, block.moment), block, keys, block.importance.get(stream))
     return draws
 

@@ -33,6 +33,7 @@ class Recipe:
         params: names of the columns of `Sample.params`.
         fewest: where trajectories have different numbers of points, as many queries are drawn of each as of one with
             this many; None: of each its own share, in rows padded to the longest.
+        repeats: how often a sample comes in an epoch, each time with other points.
         input_stride: the encoder sees every s-th point of a grid along each axis.
         memory: where the batch's arrays come from.
     """
@@ -46,6 +47,7 @@ class Recipe:
     memory: Memory
     fewest: int | None = None
     input_stride: int = 1
+    repeats: int = 1
 
     def fixed(self, sampling: QuerySampling, epoch: float) -> QuerySampling:
         """The sampling with as many queries for every number of points."""
@@ -66,6 +68,7 @@ class Sample:
     Attributes:
         domain: the points.
         step: number of the (last) input frame in the trajectory.
+        repetition: which time in its epoch this sample comes.
         inputs: field → S frames `(N, C)`; one for a static field.
         targets: field → K frames `(N, C)`; one where the input frame is its own target.
         input_positions, target_positions: of a point set in the (last) input frame and in each target frame; None for
@@ -81,6 +84,7 @@ class Sample:
     domain: Domain
     trajectory: int
     step: int
+    repetition: int
     epoch: int
     moment: float
     inputs: dict[str, Sequence[np.ndarray]]
@@ -112,6 +116,7 @@ class SampleBlock:
     moment: float
     trajectory: np.ndarray
     step: np.ndarray
+    repetition: np.ndarray
     target_steps: np.ndarray
     inputs: dict[str, Frames]
     targets: dict[str, Frames]
@@ -139,6 +144,7 @@ class SampleBlock:
             moment=self.moment,
             trajectory=self.trajectory[start:stop],
             step=self.step[start:stop],
+            repetition=self.repetition[start:stop],
             target_steps=self.target_steps[start:stop],
             inputs={n: self._frames(f, start, stop) for n, f in self.inputs.items()},
             targets={n: self._frames(f, start, stop) for n, f in self.targets.items()},
@@ -161,6 +167,7 @@ class SampleBlock:
                 domain=part.domains[0],
                 trajectory=int(part.trajectory[0]),
                 step=int(part.step[0]),
+                repetition=int(part.repetition[0]),
                 epoch=part.epoch,
                 moment=part.moment,
                 inputs=dict(part.inputs),
@@ -198,6 +205,7 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         moment=first.moment,
         trajectory=np.array([s.trajectory for s in samples]),
         step=np.array([s.step for s in samples]),
+        repetition=np.array([s.repetition for s in samples]),
         target_steps=np.array([s.target_steps for s in samples]),
         inputs={name: joined([s.inputs[name] for s in samples]) for name in first.inputs},
         targets={name: joined([s.targets[name] for s in samples]) for name in first.targets},

@@ -18,7 +18,7 @@ decode nearly all if any rank could get any sample.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from math import gcd
 
@@ -140,6 +140,12 @@ def sample_table(
         window=window,
         window_bytes=window_rows * row_bytes,
     )
+
+
+def repeated(table: SampleTable, times: int) -> SampleTable:
+    """Every sample `times` times in a row: entry n is repetition `n % times` of sample `n // times`."""
+    columns = {f.name: getattr(table, f.name) for f in fields(table)}
+    return replace(table, **{n: np.repeat(c, times) for n, c in columns.items() if n != "window_bytes"})
 
 
 def epoch_order(

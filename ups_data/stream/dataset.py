@@ -42,6 +42,7 @@ class QueryDataset(DataPipeline, FluidInterface):
         input_stride: the encoder sees every s-th point of a grid along each axis, queries come from all.
         ragged: where trajectories have different numbers of points, "sample" draws as many queries of each as of the
             smallest, "pad" its own share of each, in rows padded to the longest, with a mask.
+        repeats: how often each sample comes in an epoch, each time with other points: long epochs of few meshes.
 
     Raises:
         UpsDataError: no dataset there, an unknown split or field, more queries than points, a horizon longer than
@@ -71,6 +72,7 @@ class QueryDataset(DataPipeline, FluidInterface):
         lattice_queries: bool = False,
         input_stride: int = 1,
         ragged: Ragged = "sample",
+        repeats: int = 1,
     ) -> None:
         self.source = SampleSource(
             root,
@@ -93,6 +95,7 @@ class QueryDataset(DataPipeline, FluidInterface):
             lattice_queries=lattice_queries,
             input_stride=input_stride,
             ragged=ragged,
+            repeats=repeats,
         )
         super().__init__(self.source.samples)
 

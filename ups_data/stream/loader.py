@@ -62,6 +62,7 @@ class QueryLoader:
         lattice_queries: bool = False,
         input_stride: int = 1,
         ragged: Ragged = "sample",
+        repeats: int = 1,
         prefetch: int = 2,
         multiprocessing_context: str = "forkserver",
     ) -> None:
@@ -93,6 +94,7 @@ class QueryLoader:
             lattice_queries=lattice_queries,
             input_stride=input_stride,
             ragged=ragged,
+            repeats=repeats,
         )
         self._source = self.dataset.source
         self._threads = min(4, os.cpu_count() or 1) if threads is None else threads

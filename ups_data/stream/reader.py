@@ -77,6 +77,7 @@ class SampleReader:
             moment=moment,
             trajectory=table.trajectory[chosen],
             step=steps,
+            repetition=chosen % self._recipe.repeats,
             target_steps=steps[:, None] + self._after,
             inputs={n: self._frames(n, origin, input_rows, geometries, once=True) for n in self._input_fields},
             targets={n: self._frames(n, origin, target_rows, geometries) for n in self._target_fields},

@@ -13,7 +13,7 @@ from torch.utils.data import get_worker_info
 
 from ups_data.batch import QueryBatch, Recipe, Sample
 from ups_data.errors import UpsDataError
-from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, sample_table
+from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, repeated, sample_table
 from ups_data.schema import Manifest
 from ups_data.shards.importance import num_tiles
 from ups_data.shards.shard import Shard
@@ -57,6 +57,7 @@ class SampleSource:
     lattice_queries: bool
     input_stride: int
     ragged: Ragged
+    repeats: int
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -65,6 +66,7 @@ class SampleSource:
             ("horizon", 0),
             ("dt_stride", 1),
             ("input_stride", 1),
+            ("repeats", 1),
         ):
             if getattr(self, name) < least:
                 raise UpsDataError(f"{name} is {getattr(self, name)}: give at least {least}")
@@ -119,7 +121,7 @@ class SampleSource:
 
     @cached_property
     def table(self) -> SampleTable:
-        return sample_table(
+        table = sample_table(
             self.manifest,
             self.split,
             list(dict.fromkeys(name for s in self.selections for name in (*s.input_fields, *s.target_fields))),
@@ -127,6 +129,7 @@ class SampleSource:
             horizon=self.horizon,
             dt_stride=self.dt_stride,
         )
+        return table if self.repeats == 1 else repeated(table, self.repeats)
 
     @cached_property
     def readers(self) -> list[SampleReader]:
@@ -152,6 +155,7 @@ class SampleSource:
                     memory=memory,
                     fewest=None if selection.padded else selection.fewest,
                     input_stride=self.input_stride,
+                    repeats=self.repeats,
                 ),
                 pool,
                 input_fields=selection.input_fields,
