@@ -32,7 +32,7 @@ class Recipe:
         input_queries, lattice_queries: whether these sets are drawn.
         params: names of the columns of `Sample.params`.
         fewest: where trajectories have different numbers of points, as many queries are drawn of each as of one with
-            this many; None: of each its own share, in rows padded to the longest.
+            this many; None: of each its own share, in rows padded to the longest if they differ.
         repeats: how often a sample comes in an epoch, each time with other points.
         input_stride: the encoder sees every s-th point of a grid along each axis.
         memory: where the batch's arrays come from.

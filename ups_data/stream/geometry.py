@@ -78,6 +78,7 @@ class Geometries:
         # Samples of the same domain are drawn at once: all of as many points, where nothing else counts.
         self._of_sizes = lru_cache(GEOMETRIES)(self._sized)
         self._of_number = lru_cache(GEOMETRIES)(Domain)
+        self._suffice = lru_cache(GEOMETRIES)(self._sizes_suffice)
 
     def of(self, origin: Origin, epoch: float | None) -> list[Geometry]:
         """One for all samples of a grid; one for each where they are points.
@@ -96,7 +97,7 @@ class Geometries:
         for number, trajectory in zip(origin.shard.tolist(), origin.trajectory.tolist(), strict=True):
             shard = origin.shards[number]
             points = shard.num_points(self._set_name, trajectory)
-            found.append(self._of_points(shard, trajectory, self._sizes_suffice(points, epoch)))
+            found.append(self._of_points(shard, trajectory, self._suffice(points, epoch)))
         return found
 
     def positions(self, origin: Origin, rows: NDArray[np.int64], geometries: Sequence[Geometry]) -> Positions | None:

@@ -40,6 +40,11 @@ class Selection:
         """The sampling that looks at errors of tiles, if one does."""
         return next((s for s in (self.sampling, self.inputs) if s is not None and s.metric == "error"), None)
 
+    @property
+    def is_ragged(self) -> bool:
+        """Whether trajectories have different numbers of points."""
+        return self.fewest < self.most
+
     def points_drawn(self, epoch: float, sets: int) -> int:
         """Points that a sample draws at most, over so many query sets and the encoder's own."""
         points = self.most if self.padded else self.fewest
@@ -140,7 +145,7 @@ def _check_counts(selection: Selection) -> None:
         if sampling is None:
             continue
         count = sampling.count(selection.fewest, 0)  # refuses more queries than the smallest frame has points
-        differ = selection.fewest < selection.most and not selection.padded
+        differ = selection.is_ragged and not selection.padded
         if differ and sampling.num_queries is None and count == selection.fewest:
             raise UpsDataError(
                 f"every point is asked for, and trajectories have {selection.fewest} to {selection.most}: "

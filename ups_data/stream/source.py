@@ -153,7 +153,7 @@ class SampleSource:
                     lattice_queries=self.lattice_queries,
                     params=tuple(self.manifest.params),
                     memory=memory,
-                    fewest=None if selection.padded else selection.fewest,
+                    fewest=None if selection.padded or not selection.is_ragged else selection.fewest,
                     input_stride=self.input_stride,
                     repeats=self.repeats,
                 ),
@@ -194,7 +194,7 @@ class SampleSource:
     def block_samples(self, epoch: int) -> int:
         """How many samples are made at once: few enough for their points to stay in a core's cache while they are
         drawn, and for their frames to be few against the pool. 0: one batch."""
-        if any(s.padded and s.fewest < s.most for s in self.selections):
+        if any(s.padded and s.is_ragged for s in self.selections):
             return 0  # a padded batch's rows are as long as its longest
         if self.by_step:
             return 0  # each batch has a ratio of its own
