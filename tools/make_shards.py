@@ -22,7 +22,7 @@ SHOWN = 4
 
 @app.command()
 def main(
-    source: Annotated[Path, typer.Argument(help="File or folder of simulations (PDEBench HDF5, .npy, .npz, .pt).")],
+    source: Annotated[Path, typer.Argument(help="File or folder of simulations; the README lists formats.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the dataset; must be new or empty.")] = None,
     format: Annotated[str | None, typer.Option(help="Source format, instead of recognising it.")] = None,
     split: Annotated[
