@@ -156,6 +156,16 @@ def test_a_run_is_not_resumed_with_other_settings(waves: Path, tmp_path: Path) -
         train(config(waves, tmp_path, epochs=1), console=QUIET)
 
 
+def test_a_key_that_is_newer_than_the_checkpoint_has_its_default(waves: Path, tmp_path: Path) -> None:
+    train(config(waves, tmp_path, epochs=1), console=QUIET)
+    state = load_checkpoint(tmp_path / "checkpoint.pt")
+    del state["config"]["training"]["grad_clip"]
+    save_checkpoint(tmp_path / "checkpoint.pt", state)
+    assert train(config(waves, tmp_path, epochs=1), console=QUIET).finished
+    with pytest.raises(UpsDataError, match=r"training\.grad_clip=1\.0, the configuration has 2\.0"):
+        train(config(waves, tmp_path, epochs=1, grad_clip=2.0), console=QUIET)
+
+
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"epoch": 1})

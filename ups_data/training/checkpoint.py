@@ -66,13 +66,21 @@ def check_continues(state: dict[str, Any], config: TrainConfig, path: str | Path
     """
     if state.get("version") != VERSION:
         raise UpsDataError(f"{path}: made by another version of this project: start over with training.resume=false")
-    then, now = _flat(state["config"]), _flat(config.model_dump(mode="json"))
+    then, now = _flat(_with_defaults(state["config"])), _flat(config.model_dump(mode="json"))
     for key in sorted((then.keys() | now.keys()) - FREE_KEYS):
         if then.get(key) != now.get(key):
             raise UpsDataError(
                 f"{path}: made with {key}={then.get(key)}, the configuration has {now.get(key)}: restore it, train in "
                 "another out, or start over with training.resume=false"
             )
+
+
+def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the keys that there are by now: a new key's default is what was done before it."""
+    try:
+        return TrainConfig.model_validate(values).model_dump(mode="json")
+    except ValueError:  # a key that is gone, or a value that is not allowed any more: the comparison will name it
+        return values
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -184,8 +184,8 @@ class Trainer:
                 batch = next(iterator)
             except StopIteration:
                 return
-            except RuntimeError:
-                # A signal to the whole process group ends the loader's processes too.
+            except Exception:
+                # A signal to the whole process group ends the loader's processes too, whatever they are at.
                 if not self.stop():
                     raise
                 break
