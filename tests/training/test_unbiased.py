@@ -73,7 +73,7 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("name", MODES)
-@pytest.mark.parametrize("draws", [50, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [30, pytest.param(400, marks=pytest.mark.slow)])
 def test_gradients_over_draws_point_to_the_dense_one(
     root: Path, model: UpsModel, dense: torch.Tensor, name: str, draws: int
 ) -> None:
