@@ -22,7 +22,7 @@ class Pool:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffers = Buffers()
+        self._buffers = Buffers(keep=1024)  # what one batch drops, the next one fills
         self._chunks: OrderedDict[tuple[StoredArray, int], _Chunk] = OrderedDict()
         self._lock = threading.Lock()
         self._bytes = 0
