@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numcodecs.blosc import Blosc
 
 from ups_data import native as module
 from ups_data.hashing import hash_key
@@ -51,3 +52,56 @@ def test_numbers_that_do_not_fit_are_refused():
         module.native.fill_integers(KEYS, 0, 4, np.ones(3, np.uint64), np.empty((5, 4), np.uint64))
     with pytest.raises(ValueError, match="rows"):
         module.native.fill_bits(KEYS, 0, np.empty((4, 4), np.uint64))
+
+
+def numbers(kind, dtype, size):
+    rng = np.random.default_rng(0)
+    plain = {"noise": rng.standard_normal(size), "smooth": np.sin(np.arange(size) / 50), "zeros": np.zeros(size)}
+    return plain[kind].astype(dtype)
+
+
+@pytest.mark.parametrize("kind", ["noise", "smooth", "zeros"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "uint8"])
+@pytest.mark.parametrize("size", [1, 3, 1000, 16_384, 70_001, 300_000])
+@pytest.mark.parametrize("blocksize", [0, 4096])
+def test_lz4_decodes_what_blosc_encodes(kind, dtype, size, blocksize):
+    if module.native is None:
+        pytest.skip("the native module was not built: no C compiler at installation")
+    chunk = numbers(kind, dtype, size)
+    for level in (1, 9):
+        stored = Blosc("lz4", level, Blosc.SHUFFLE, blocksize).encode(chunk)
+        out = np.empty_like(chunk)
+        assert module.native.decode_lz4(stored, out.view(np.uint8))
+        np.testing.assert_array_equal(out, chunk)
+
+
+def test_other_chunks_are_left_to_blosc():
+    if module.native is None:
+        pytest.skip("the native module was not built: no C compiler at installation")
+    chunk, out = numbers("smooth", "float32", 5000), np.empty(20_000, np.uint8)
+    for codec in (Blosc("zstd", 5, Blosc.SHUFFLE), Blosc("lz4", 5, Blosc.BITSHUFFLE)):
+        assert not module.native.decode_lz4(codec.encode(chunk), out)
+    stored = Blosc("lz4", 5, Blosc.SHUFFLE).encode(chunk)
+    assert not module.native.decode_lz4(stored, out[:-4])
+    assert not module.native.decode_lz4(stored[:-1], out)
+    assert not module.native.decode_lz4(b"", out)
+
+
+def test_damaged_chunks_touch_no_other_memory():
+    """Whatever the bytes: an answer, and nothing written outside (memory around the destination is compared)."""
+    if module.native is None:
+        pytest.skip("the native module was not built: no C compiler at installation")
+    rng = np.random.default_rng(0)
+    stored = [
+        Blosc("lz4", 5, Blosc.SHUFFLE, b).encode(numbers(k, "float32", 5000))
+        for b in (0, 4096)
+        for k in ("smooth", "noise")
+    ]
+    around = np.full(40_000, 7, np.uint8)
+    for number in range(4000):
+        damaged = bytearray(stored[number % len(stored)])
+        for place in rng.integers(8 if number % 2 else 16, len(damaged), 3):
+            damaged[place] = rng.integers(256)
+        module.native.decode_lz4(bytes(damaged), around[10_000:30_000])
+        assert (around[:10_000] == 7).all()
+        assert (around[30_000:] == 7).all()
