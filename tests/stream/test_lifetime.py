@@ -13,6 +13,7 @@ import pytest
 from tests.datasets import write_grid
 from ups_data import QueryDataset, QueryLoader, QuerySampling, UpsDataError
 from ups_data.schema import Manifest
+from ups_data.stream.source import BLOCK_BYTES
 
 SAMPLING = QuerySampling(ratio=0.1, mode="stratified")
 
@@ -28,7 +29,7 @@ def held():
     return pages * os.sysconf("SC_PAGE_SIZE"), threading.active_count(), len(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.parametrize("epochs", [40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("epochs", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("codec", ["none", "lz4"])
 def test_epochs_leave_nothing_behind(tmp_path, epochs, codec):
     write_grid(tmp_path / "d", grid=(64, 64), steps=(9,) * 8, codec=codec, shard_bytes=200_000)
@@ -64,10 +65,10 @@ print(before, peak)
 @pytest.mark.parametrize("codec", ["none", "lz4"])
 def test_memory_does_not_grow_with_the_dataset(tmp_path, codec):
     """Peak memory over 1× and 8× the data differs by less than 10 %, and stays within the pool and the batches."""
-    pool, peaks = 4_000_000, []
+    pool, peaks = 2_000_000, []
     for times in (1, 8):
         root = tmp_path / str(times)
-        write_grid(root, grid=(64, 64), steps=(21,) * 12 * times, codec=codec, shard_bytes=4_000_000)
+        write_grid(root, grid=(64, 64), steps=(21,) * 6 * times, codec=codec, shard_bytes=2_000_000)
         done = subprocess.run(
             [sys.executable, "-c", PEAK, str(root), str(pool)], capture_output=True, text=True, check=True
         )
@@ -76,7 +77,8 @@ def test_memory_does_not_grow_with_the_dataset(tmp_path, codec):
         print(f"{codec}, {times}×: {before / 1e6:.1f} MB before, {peak / 1e6:.1f} MB at most")
         batch = 4 * 64 * 64 * 2 * 4 * 1.5
         in_flight = 4 * 16 * batch  # blocks of 16 batches: two at work, one ready, one being handed out
-        assert peak - before < pool + in_flight + 8_000_000  # modules that are imported late
+        decoding = 2 * BLOCK_BYTES  # chunks that the blocks at work look at
+        assert peak - before < pool + in_flight + decoding + 8_000_000  # modules that are imported late
     assert abs(peaks[1] - peaks[0]) < 0.1 * peaks[0]
 
 

@@ -57,14 +57,15 @@ class Selection:
 
     def sample_bytes(self, manifest: Manifest, epoch: float, sets: int, input_steps: int) -> int:
         """Bytes of a sample in a batch, and of the decoded frames that it is taken from, about."""
-        out = {name: manifest.field(name).point_bytes for name in self.target_fields}
-        dense = 0
-        if self.inputs is None:
-            dense = input_steps * self.most * sum(manifest.field(name).point_bytes for name in self.input_fields)
-        drawn = self.points_drawn(epoch, sets) * (sum(out.values()) + POSITION_BYTES)
+        targets = [manifest.field(name) for name in self.target_fields]
+        inputs = [manifest.field(name) for name in self.input_fields] if self.inputs is None else []
+        dense = input_steps * self.most * sum(f.point_bytes for f in inputs)
+        drawn = self.points_drawn(epoch, sets) * (sum(f.point_bytes for f in targets) + POSITION_BYTES)
         decoded = 0
-        if manifest.codec != "none":
-            decoded = dense + (drawn if self.only_blocks(epoch) else sets * self.most * sum(out.values()))
+        if manifest.codec != "none":  # a frame is decoded with all that is in its chunk
+            decoded = input_steps * self.most * sum(f.point_bytes * f.chunk_rows for f in inputs)
+            chunks = sum(f.point_bytes * f.chunk_rows for f in targets)
+            decoded += chunks * (self.points_drawn(epoch, sets) if self.only_blocks(epoch) else sets * self.most)
         return max(1, dense + drawn + decoded)
 
 
