@@ -1,0 +1,224 @@
+"""The same training with points chosen in several ways: one run for each way and seed, and a table of them all.
+
+Every run is a process of its own, so that its peak memory is its own. A run that has ended is not repeated; one that
+was interrupted continues from its checkpoint.
+"""
+
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from ups_data.atomic import replacing
+from ups_data.errors import UpsDataError
+from ups_data.training.config import TrainConfig, load_config
+from ups_data.training.loaders import train_loader
+from ups_data.training.metrics import METRICS
+from ups_data.training.peak import PeakMemory
+
+RUNS, RUN = "runs", "run.json"
+POLL_SECONDS = 0.5
+SCHEDULES = ("linear", "cosine", "exponential", "step")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way of choosing points.
+
+    Attributes:
+        mode: a mode; `importance:METRIC`; or a mixture, `stratified=0.7+importance=0.3:METRIC`.
+        ratio: a number, or a schedule: `cosine:1.0:0.2` from the first epoch to the last.
+    """
+
+    mode: str
+    ratio: str
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return "dense" if self.dense else f"{self.mode} {self.ratio}"
+
+    @property
+    def dense(self) -> bool:
+        return self.ratio in ("1", "1.0")
+
+    @property
+    def folder(self) -> str:
+        """For files."""
+        return re.sub(r"[^A-Za-z0-9.=+]+", "-", self.name)
+
+    def overrides(self) -> list[str]:
+        """The keys of a configuration, as on the command line.
+
+        Raises:
+            UpsDataError: a ratio that is neither a number nor a schedule.
+        """
+        mode, _, metric = self.mode.partition(":")
+        shares = ", ".join(part.replace("=", ": ") for part in mode.split("+"))
+        keys = [f"query_sampling_mode={{{shares}}}" if "=" in mode else f"query_sampling_mode={mode}"]
+        if metric:
+            keys.append(f"importance_metric={metric}")
+        schedule, *ends = self.ratio.split(":")
+        if len(ends) == 2 and schedule in SCHEDULES:
+            keys += [f"query_sampling_schedule={schedule}"]
+            keys += [f"query_sample_start_ratio={ends[0]}", f"query_sample_end_ratio={ends[1]}"]
+        elif not ends:
+            keys.append(f"query_sample_ratio={self.ratio}")
+        else:
+            raise UpsDataError(f"ratio {self.ratio!r}: give a number, or a schedule such as cosine:1.0:0.2")
+        return [f"training.{key}" for key in keys]
+
+
+def variants(modes: Sequence[str], ratios: Sequence[str]) -> list[Variant]:
+    """Dense training, and every mode at every ratio."""
+    chosen = [Variant(mode, ratio) for ratio in ratios for mode in modes]
+    return list(dict.fromkeys([Variant("uniform", "1"), *(v for v in chosen if not v.dense)]))
+
+
+def configs_of(
+    config: Path, overrides: Sequence[str], chosen: Sequence[Variant], seeds: Sequence[int], out: Path
+) -> dict[tuple[Variant, int], TrainConfig]:
+    """The configuration of every run; the seed is that of model, order and points.
+
+    Raises:
+        UpsDataError: a configuration that is not valid, or that the dataset cannot serve.
+    """
+    found = {}
+    for variant in chosen:
+        for seed in seeds:
+            folder = out / RUNS / f"{variant.folder}-seed{seed}"
+            of_run = [f"training.seed={seed}", f"data.seed={seed}", f"out={folder}"]
+            found[variant, seed] = load_config(config, [*overrides, *variant.overrides(), *of_run])
+        train_loader(found[variant, seeds[0]])  # refuses what the dataset has not
+    return found
+
+
+def compare(
+    configs: dict[tuple[Variant, int], TrainConfig],
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int, str], None] = lambda done, total, running: None,
+) -> list[dict[str, Any]]:
+    """Run what has not been run.
+
+    Args:
+        jobs: runs at once; their times are comparable only among runs that had the machine to themselves alike.
+        progress: called with (steps done, steps in all, the runs under way).
+
+    Returns:
+        for every run what `run.json` in its folder holds; see `train_and_record`.
+
+    Raises:
+        UpsDataError: a run failed, or what it left is of other settings.
+    """
+    steps = {key: config.training.epochs * len(train_loader(config)) for key, config in configs.items()}
+    done = {key: _recorded(config) for key, config in configs.items()}
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1)
+    with executor:
+        futures: dict[Future[dict[str, Any]], tuple[Variant, int]] = {}
+        for key, config in configs.items():
+            if done[key] is None:
+                values = config.model_dump(mode="json")
+                futures[executor.submit(train_and_record, values, key[0].name, key[1], threads)] = key
+        waiting = set(futures)
+        try:
+            while waiting:
+                ended, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                for future in ended:
+                    done[futures[future]] = future.result()
+                running = [key for future, key in futures.items() if future.running()]
+                taken = sum(steps[key] if done[key] else _steps_taken(config) for key, config in configs.items())
+                progress(taken, sum(steps.values()), ", ".join(f"{v.name}, seed {seed}" for v, seed in running))
+        except BaseException:
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [record for record in done.values() if record is not None]
+
+
+def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int) -> dict[str, Any]:
+    """One run, from its configuration's values; what it gave goes into `run.json`.
+
+    Args:
+        threads: of torch.
+
+    Returns:
+        `name`, `seed`, `config`; `epochs` as in `history.json`; `nrmse`, `untrained_nrmse`, `persistence_nrmse`;
+        `step_ms`, the median; `batch_bytes` and `read_bytes` of a sample; `peak_memory_mb` while training.
+    """
+    from rich.console import Console
+
+    from ups_data.training.loop import train
+
+    config = TrainConfig.model_validate(values)
+    torch.set_num_threads(threads)
+    peak = PeakMemory()
+    result = train(config, console=Console(quiet=True), on_step=peak.after_step)
+    batch_bytes, read_bytes = sample_bytes(config)
+    record = {
+        "name": name,
+        "seed": seed,
+        "config": values,
+        "epochs": result.epochs,
+        "nrmse": result.valid_nrmse,
+        "untrained_nrmse": result.untrained_nrmse,
+        "persistence_nrmse": result.persistence_nrmse,
+        "step_ms": 1e3 * median(e["step_seconds_median"] for e in result.epochs),
+        "batch_bytes": batch_bytes,
+        "read_bytes": read_bytes,
+        "peak_memory_mb": peak.megabytes,
+    }
+    with replacing(Path(config.out) / RUN) as file:
+        file.write(json.dumps(record, indent=1).encode())
+    return record
+
+
+def sample_bytes(config: TrainConfig) -> tuple[float, float]:
+    """Bytes of a sample in its batch, and bytes read for it from the store: means over the run's epochs, or of one
+    where all are alike."""
+    loader = train_loader(config)
+    in_batches = samples = 0
+    for _ in range(config.training.epochs if config.to_sampling().schedule != "constant" else 1):
+        for batch in loader:
+            in_batches, samples = in_batches + batch.nbytes(), samples + len(batch)
+    return in_batches / samples, loader.stats.read_bytes / samples
+
+
+def curve(record: dict[str, Any], samples: int) -> Iterator[tuple[int, float, int, float]]:
+    """(steps, seconds of training, points seen, nRMSE) at every validation of a run; `samples` of a batch."""
+    steps, seconds, points = 0, 0.0, 0
+    for epoch in record["epochs"]:
+        steps, seconds = steps + epoch["steps"], seconds + epoch["seconds"]
+        points += epoch["queries"] * epoch["steps"] * samples
+        if epoch["valid_nrmse"] is not None:
+            yield steps, seconds, points, epoch["valid_nrmse"]
+
+
+def _recorded(config: TrainConfig) -> dict[str, Any] | None:
+    """What a run of these settings has left, if it has ended."""
+    path = Path(config.out) / RUN
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text())
+    now = config.model_dump(mode="json")
+    for section in ("data", "model", "training"):
+        for key, value in now[section].items():
+            if record["config"][section].get(key) != value and key not in ("num_workers", "threads", "resume"):
+                raise UpsDataError(
+                    f"{path}: made with {section}.{key}={record['config'][section].get(key)}, asked for {value}: give "
+                    "another --out, or remove that run's folder"
+                )
+    return record
+
+
+def _steps_taken(config: TrainConfig) -> int:
+    path = Path(config.out) / METRICS
+    return path.read_bytes().count(b'"loss"') if path.exists() else 0
