@@ -21,7 +21,8 @@ NUMPY_DTYPES[torch.int32] = np.dtype(np.int32)  # numbers of points, in the pool
 
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
-ALIGN = 64
+STEPS = 8  # sizes of buffers from one power of two to the next: with a schedule, every batch has another
+RECENT = 512  # times that a buffer is asked for, after which sizes that nobody asked for are given up
 
 
 class Buffers:
@@ -38,6 +39,7 @@ class Buffers:
         # Taking and giving back are single operations of dicts and deques: a buffer may be dropped in any thread,
         # in the middle of anything.
         self._free: dict[int, deque[torch.Tensor]] = {}
+        self._asked: dict[int, int] = {}  # size → number of the lease that asked for it last
         self._leases: dict[int, weakref.ref[np.ndarray]] = {}
         self._numbers = itertools.count()
 
@@ -48,14 +50,18 @@ class Buffers:
             return torch.empty(shape, dtype=dtype).share_memory_()
         if size < SMALL:
             return torch.empty(shape, dtype=dtype, pin_memory=self._pinned)
-        size = -(-size // ALIGN) * ALIGN
+        step = (1 << (size.bit_length() - 1)) // STEPS
+        size = -(-size // step) * step
+        key = next(self._numbers)
+        if size not in self._free:
+            self._give_up(key - RECENT)
+        self._asked[size] = key
         free = self._free.setdefault(size, deque(maxlen=self._keep))
         try:
             memory = free.pop()
         except IndexError:
             memory = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
         lease = memory.numpy()  # a new object: tensors made from it keep it alive, and nothing else does
-        key = next(self._numbers)
         leases = self._leases
 
         def give_back(_: object) -> None:
@@ -65,6 +71,13 @@ class Buffers:
         leases[key] = weakref.ref(lease, give_back)
         used = lease[: math.prod(shape) * dtype.itemsize]
         return torch.from_numpy(used.view(NUMPY_DTYPES[dtype]).reshape(shape))  # views in numpy cost less
+
+    def _give_up(self, before: int) -> None:
+        """Free the sizes that were last asked for before that lease; what is in use is freed when it comes back."""
+        for size, asked in self._asked.copy().items():
+            if asked < before:
+                self._free.pop(size, None)
+                self._asked.pop(size, None)
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """The same as a numpy array."""
