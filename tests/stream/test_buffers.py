@@ -31,10 +31,11 @@ def test_a_batch_of_another_size_each_time_uses_memory_again():
         kept = [*kept[-2:], buffers.tensor((16, queries), torch.float32)]
         most = max(most, waiting(buffers))
     assert most < 40 * 16 * 40_000 * 4
+    ramp = waiting(buffers)
     for _ in range(600):
-        buffers.tensor((16, 30_000), torch.float32)
-    buffers.tensor((16, 50_000), torch.float32)
-    assert waiting(buffers) < 2 * 16 * 50_000 * 4
+        buffers.tensor((16, 20_000), torch.float32)
+    buffers.tensor((16, 50_000), torch.float32)  # a new size: what nobody asks for is given up
+    assert waiting(buffers) < 8 * 16 * 20_000 * 4 + 1.2 * 16 * 50_000 * 4 < ramp / 1.5
 
 
 def test_a_loader_whose_ratio_moves_on_with_every_step(tmp_path):
