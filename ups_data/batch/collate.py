@@ -47,7 +47,7 @@ def collate_block(block: SampleBlock, draws: Draws | None = None) -> QueryBatch:
     queries = {s: _query_set(block, draws[s], *sets[s]) for s in sets if s in draws}
     dt = torch.from_numpy(block.dt.astype(np.float32))
     params = torch.from_numpy(block.params.astype(np.float32))
-    return QueryBatch(
+    batch = QueryBatch(
         inputs=inputs,
         input_queries=queries.get(Stream.INPUT_QUERIES),
         target_queries=queries[Stream.TARGET_QUERIES],
@@ -59,6 +59,7 @@ def collate_block(block: SampleBlock, draws: Draws | None = None) -> QueryBatch:
         step=torch.from_numpy(block.step),
         epoch=block.epoch,
     )
+    return batch if block.valid is None else batch.only(torch.from_numpy(block.valid))
 
 
 def draw_block(block: SampleBlock) -> dict[Stream, Draw]:

@@ -78,6 +78,7 @@ class Sample:
         target_steps: `(K,)` numbers of the target frames in the trajectory.
         dt: `(K,)` time from the input frame to each target frame.
         params: `(P,)`.
+        valid: False where the sample only fills a batch: see `QueryBatch.valid`.
     """
 
     recipe: Recipe
@@ -96,6 +97,7 @@ class Sample:
     dt: np.ndarray
     params: np.ndarray
     importance: dict[Stream, np.ndarray] = field(default_factory=dict)
+    valid: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +108,7 @@ class SampleBlock:
         domains: one for all samples, or one for each.
         inputs, targets: field → the samples' frames, sample by sample, step by step; positions likewise.
         target_steps, dt: `(B, K)`; time: `(B,)`; params: `(B, P)`.
+        valid: `(B,)` bool; None: all are.
 
     The others are `Sample`'s, `(B,)`.
     """
@@ -126,6 +129,7 @@ class SampleBlock:
     dt: np.ndarray
     params: np.ndarray
     importance: dict[Stream, np.ndarray] = field(default_factory=dict)
+    valid: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.step)
@@ -156,6 +160,7 @@ class SampleBlock:
             dt=self.dt[start:stop],
             params=self.params[start:stop],
             importance={s: self._rows(rows, start, stop) for s, rows in self.importance.items()},
+            valid=None if self.valid is None else self.valid[start:stop],
         )
 
     def samples(self) -> list[Sample]:
@@ -179,6 +184,7 @@ class SampleBlock:
                 dt=part.dt[0],
                 params=part.params[0],
                 importance=part.importance,
+                valid=part.valid is None or bool(part.valid[0]),
             )
             for part in parts
         ]
@@ -215,4 +221,5 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         dt=np.array([s.dt for s in samples]),
         params=np.array([s.params for s in samples]),
         importance={s: np.concatenate([sample.importance[s] for sample in samples]) for s in first.importance},
+        valid=None if all(s.valid for s in samples) else np.array([s.valid for s in samples]),
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -67,6 +67,10 @@ class QueryBatch:
         params: name → `(B,)` float32.
         trajectory, step: `(B,)` int64, the trajectory's number in its split and the (last) input frame's number.
         epoch: the epoch that the points were drawn for.
+        valid: `(B,)` bool, False for samples that only fill the batch, so that all have one size: their weights are 0
+            in every query set, and no others grow for it. A mean over all B rows thus counts every sample as much as in
+            a full batch; for the mean over this batch's own, multiply by B ÷ the valid ones. None: all are valid.
+        source: of a mixture, the number of the loader that the batch comes from.
         set_name, others: where points of several sets were drawn, which set this is, and the batches of the others, of
             the same samples; `batch["volume"]` is the batch of one set.
     """
@@ -81,6 +85,8 @@ class QueryBatch:
     trajectory: Tensor
     step: Tensor
     epoch: int = 0
+    valid: Tensor | None = None
+    source: int = 0
     set_name: str | None = None
     others: dict[str, "QueryBatch"] = field(default_factory=dict)
 
@@ -92,10 +98,33 @@ class QueryBatch:
         """B, the number of samples."""
         return len(self.time)
 
+    @property
+    def num_valid(self) -> int:
+        """Samples that do not only fill the batch."""
+        return len(self) if self.valid is None else int(self.valid.sum())
+
     def part(self, start: int, stop: int) -> "QueryBatch":
         """Samples start to stop - 1, as views."""
         size = len(self)
-        return _map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t)
+        part = _map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t)
+        return part if part.valid is None or not bool(part.valid.all()) else part._with(valid=None)
+
+    def only(self, valid: Tensor) -> "QueryBatch":
+        """The same batch where only some samples count, `(B,)` bool: the others' weights are 0. See `valid`."""
+        if bool(valid.all()):
+            return self
+        sets = {
+            name: s and replace(s, weight=s.weight * valid.view(-1, *[1] * (s.weight.dim() - 1)))
+            for name in ("input_queries", "target_queries", "lattice_queries")
+            for s in [getattr(self, name)]
+        }
+        others = {name: batch.only(valid) for name, batch in self.others.items()}
+        return replace(self, valid=valid if self.valid is None else valid & self.valid, others=others, **sets)
+
+    def _with(self, **changes: Any) -> "QueryBatch":
+        """With attributes that the batches of all sets of points share."""
+        others = {name: batch._with(**changes) for name, batch in self.others.items()}
+        return replace(self, others=others, **changes)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "QueryBatch":
         """The same batch on a device."""

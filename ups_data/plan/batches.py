@@ -68,7 +68,7 @@ def batch_bounds(
     if count == 0 or (not pad and (np.diff(bounds) < world_size).any()):
         raise UpsDataError(
             f"{samples} samples do not give each of {world_size} rank(s) a batch of {batch_size}: "
-            "lower batch_size, or set drop_last=False"
+            "lower batch_size, or set drop_last=False, or pad=True"
         )
     return bounds
 

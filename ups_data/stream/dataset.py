@@ -6,6 +6,7 @@ from pathlib import Path
 from webdataset import DataPipeline
 from webdataset.compat import FluidInterface
 
+from ups_data.plan import CANONICAL_RANKS
 from ups_data.schema import Manifest
 from ups_data.stream.selection import Ragged, Sampling
 from ups_data.stream.source import SampleSource
@@ -33,7 +34,12 @@ class QueryDataset(DataPipeline, FluidInterface):
         input_steps: frames that the encoder sees.
         horizon: target frames; 0 makes the input frame its own target.
         dt_stride: frames from one step to the next.
-        shuffle, drop_last: None: true for the split "train", false elsewhere.
+        shuffle, drop_last: None: true for the split "train", false elsewhere. Without drop_last the last batch is
+            smaller; every sample comes once, on any number of ranks, and every rank has as many batches.
+        pad: fill the last batch by repetition instead, so that all have one size: see `QueryBatch.valid`.
+        canonical_ranks: an epoch's global batches are the same for every number of ranks that divides it (and for any
+            other, but for the last batch where it has fewer samples than there are ranks); each rank of such a number
+            reads its own share of the data, of another number some of its neighbours' too.
         seed: of order and points.
         pool_bytes: room for decoded chunks (raw chunks are used where they are mapped).
         rank, world_size: None: from `torch.distributed` where it is initialised.
@@ -73,6 +79,8 @@ class QueryDataset(DataPipeline, FluidInterface):
         input_stride: int = 1,
         ragged: Ragged = "sample",
         repeats: int = 1,
+        pad: bool = False,
+        canonical_ranks: int = CANONICAL_RANKS,
     ) -> None:
         self.source = SampleSource(
             root,
@@ -86,7 +94,7 @@ class QueryDataset(DataPipeline, FluidInterface):
             horizon=horizon,
             dt_stride=dt_stride,
             shuffle=split == "train" if shuffle is None else shuffle,
-            drop_last=split == "train" if drop_last is None else drop_last,
+            drop_last=split == "train" and not pad if drop_last is None else drop_last,
             seed=seed,
             pool_bytes=pool_bytes,
             rank=rank,
@@ -96,6 +104,8 @@ class QueryDataset(DataPipeline, FluidInterface):
             input_stride=input_stride,
             ragged=ragged,
             repeats=repeats,
+            pad=pad,
+            canonical_ranks=canonical_ranks,
         )
         super().__init__(self.source.samples)
 

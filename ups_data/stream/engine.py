@@ -28,6 +28,7 @@ class Engine:
         plan: the numbers of the samples of each batch.
         first: the first of them to make.
         moment: of a batch of the plan, for schedules; what a block draws is as of its first batch.
+        valid: of a batch of the plan, which of its samples do not only fill it; None: all.
         block_samples: a block is as many batches as have no more samples, at least one.
         threads: 0 makes each block when its first batch is asked for.
         ahead: blocks that are ready beyond those that the threads are at.
@@ -43,6 +44,7 @@ class Engine:
         first: int,
         *,
         moment: Callable[[int], float],
+        valid: Callable[[int], np.ndarray] | None,
         block_samples: int,
         threads: int,
         ahead: int,
@@ -50,7 +52,7 @@ class Engine:
         stats: StatsInMaking,
     ) -> None:
         self._readers, self._plan, self._epoch, self._first = readers, plan, epoch, first
-        self._moment = moment
+        self._moment, self._valid = moment, valid
         self._threads, self._ahead, self._stats = threads, ahead, stats
         self._batches, left = 1, len(plan) - first  # of a block
         if left > 0:
@@ -93,6 +95,10 @@ class Engine:
         """The batches of a block: one large batch, in slices."""
         pool, numbers = self._readers[0].pool, np.concatenate(batches)
         blocks = [reader.block(numbers, self._epoch, self._moment(first)) for reader in self._readers]
+        if self._valid is not None:
+            valid = np.concatenate([self._valid(first + place) for place in range(len(batches))])
+            for block in blocks:
+                block.valid = valid
         begun = time.perf_counter()
         draws = [draw_block(block) for block in blocks]
         drawn, reading = time.perf_counter(), pool.seconds_of_thread()

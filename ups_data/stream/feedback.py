@@ -5,15 +5,15 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ups_data.batch import QueryBatch
+from ups_data.batch import QueryBatch, QuerySet
 from ups_data.errors import UpsDataError
 from ups_data.sampling import Domain, tiles_in
 from ups_data.stream.averages import TileAverages
 from ups_data.stream.geometry import GEOMETRIES
+from ups_data.stream.ranks import summed
 from ups_data.stream.source import SampleSource
 
 Errors = Tensor | Mapping[str, Tensor]
@@ -48,12 +48,12 @@ class Feedback:
             if name in of_sets:
                 queries = (batch if len(names) == 1 else batch[str(name)]).target_queries
                 tiles = partial(self._tiles, names.index(name), averages.table.shape[1])
-                averages.add(batch.trajectory, queries.index, of_sets[name], tiles, queries.mask)
+                averages.add(batch.trajectory, queries.index, of_sets[name], tiles, _counted(batch, queries))
 
     def begin(self, epoch: int) -> None:
         """A pass over an epoch begins, on every rank."""
         for averages in self._averages.values():
-            averages.begin(epoch, _summed if self._source.places > 1 else _alone)
+            averages.begin(epoch, summed if self._source.places > 1 else _alone)
 
     def state_dict(self) -> dict[str, Any]:
         """By set of points; see `TileAverages`."""
@@ -83,15 +83,13 @@ def _of_points(domain: Domain, tiles: int) -> NDArray[np.int32]:
     return tiles_in(domain, min(tiles, domain.num_points)).of_point
 
 
+def _counted(batch: QueryBatch, queries: QuerySet) -> Tensor | None:
+    """Which queries are neither padding nor of samples that only fill the batch; None: all."""
+    if batch.valid is None:
+        return queries.mask
+    counted = batch.valid.view(-1, *[1] * (queries.index.dim() - 1)).expand_as(queries.index)
+    return counted if queries.mask is None else counted & queries.mask
+
+
 def _alone(array: NDArray[np.float64]) -> NDArray[np.float64]:
     return array
-
-
-def _summed(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum over all ranks; of ranks that are only played, this one's."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return array
-    device = "cpu" if "gloo" in torch.distributed.get_backend() else "cuda"
-    tensor = torch.from_numpy(array).to(device)
-    torch.distributed.all_reduce(tensor)
-    return tensor.cpu().numpy()

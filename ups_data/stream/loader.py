@@ -13,6 +13,7 @@ from webdataset import DataPipeline, WebLoader
 
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
+from ups_data.plan import CANONICAL_RANKS
 from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
@@ -63,6 +64,8 @@ class QueryLoader:
         input_stride: int = 1,
         ragged: Ragged = "sample",
         repeats: int = 1,
+        pad: bool = False,
+        canonical_ranks: int = CANONICAL_RANKS,
         prefetch: int = 2,
         multiprocessing_context: str = "forkserver",
     ) -> None:
@@ -95,6 +98,8 @@ class QueryLoader:
             input_stride=input_stride,
             ragged=ragged,
             repeats=repeats,
+            pad=pad,
+            canonical_ranks=canonical_ranks,
         )
         self._source = self.dataset.source
         self._threads = min(4, os.cpu_count() or 1) if threads is None else threads
@@ -200,7 +205,7 @@ class QueryLoader:
                 begun = time.perf_counter()
                 batch = next(batches)
                 waited = time.perf_counter() - begun
-                self._handed_out += LoaderStats(batches=1, samples=len(batch), wait_seconds=waited)
+                self._handed_out += LoaderStats(batches=1, samples=batch.num_valid, wait_seconds=waited)
                 self._progress = (epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0)
                 yield batch
             after = epoch + 1, 0

@@ -21,6 +21,7 @@ from ups_data.stream.averages import zero_table
 from ups_data.stream.buffers import Buffers
 from ups_data.stream.engine import Engine
 from ups_data.stream.pool import Pool
+from ups_data.stream.ranks import rank_and_world
 from ups_data.stream.reader import SampleReader
 from ups_data.stream.selection import Ragged, Sampling, select
 from ups_data.stream.stats import LoaderStats, StatsInMaking
@@ -58,6 +59,8 @@ class SampleSource:
     input_stride: int
     ragged: Ragged
     repeats: int
+    pad: bool
+    canonical_ranks: int
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -93,9 +96,14 @@ class SampleSource:
             target_fields=self.target_fields,
             ragged=self.ragged,
         )
-        self.place, self.places = _rank(self.rank, self.world_size)
+        self.place, self.places = rank_and_world(self.rank, self.world_size)
         bounds = batch_bounds(
-            len(self.table), batch_size=self.batch_size, world_size=self.places, drop_last=self.drop_last
+            len(self.table),
+            batch_size=self.batch_size,
+            world_size=self.places,
+            drop_last=self.drop_last,
+            pad=self.pad,
+            canonical_ranks=self.canonical_ranks,
         )
         self.num_batches, trajectories = len(bounds) - 1, self.manifest.split(self.split).num_trajectories
         self._stats, self._process = StatsInMaking(), os.getpid()
@@ -189,6 +197,8 @@ class SampleSource:
             world_size=self.places,
             shuffle=self.shuffle,
             drop_last=self.drop_last,
+            pad=self.pad,
+            canonical_ranks=self.canonical_ranks,
         )
 
     def block_samples(self, epoch: int) -> int:
@@ -223,7 +233,9 @@ class SampleSource:
             raise UpsDataError("a pipeline's samples are of one set of points: take QueryLoader for several")
         epoch, numbers, batches = self._share()
         for number, samples in zip(numbers, batches, strict=True):
-            yield from self.readers[0].block(samples, epoch, self.moment(epoch, number)).samples()
+            block = self.readers[0].block(samples, epoch, self.moment(epoch, number))
+            block.valid = self.plan(epoch).valid(number) if self.pad else None
+            yield from block.samples()
 
     def batches(self) -> Iterator[tuple[QueryBatch, int, LoaderStats]]:
         """The same, collated batch by batch; with each the number of the worker and what it has done so far."""
@@ -249,12 +261,22 @@ class SampleSource:
             numbers: of the batches in their epoch; None: they are all of it.
         """
         hurry = "readers" not in self.__dict__  # nothing was opened yet
+
+        def number(place: int) -> int:
+            return place if numbers is None else numbers[place]
+
+        def valid(place: int) -> np.ndarray:
+            assert whole is not None
+            return whole.valid(number(place))
+
+        whole = self.plan(epoch) if self.pad else None
         return Engine(
             self.readers,
             batches,
             epoch,
             first,
-            moment=lambda place: self.moment(epoch, place if numbers is None else numbers[place]),
+            moment=lambda place: self.moment(epoch, number(place)),
+            valid=valid if whole is not None else None,
             block_samples=self.block_samples(epoch),
             threads=threads,
             ahead=ahead,
@@ -294,14 +316,3 @@ class SampleSource:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _stats=StatsInMaking(), _process=os.getpid())
-
-
-def _rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if world_size is None:
-        world_size = torch.distributed.get_world_size() if distributed else 1
-    if rank is None:
-        rank = torch.distributed.get_rank() if distributed else 0
-    if not 0 <= rank < world_size:
-        raise UpsDataError(f"rank {rank} of world_size {world_size}: ranks count from 0 to world_size - 1")
-    return rank, world_size

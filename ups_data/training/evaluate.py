@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ups_data.batch import QueryBatch
+from ups_data.stream.ranks import is_distributed, summed
 from ups_data.training.model import UpsModel
 
 Fields = Mapping[str, Tensor]
@@ -30,6 +32,8 @@ def nrmse(predicted: Tensor, target: Tensor) -> Tensor:
 def evaluate(model: UpsModel, batches: Iterable[QueryBatch], *, device: torch.device | str = "cpu") -> Evaluation:
     """Predict every sample of dense batches and compare.
 
+    Where `torch.distributed` is initialised, every rank calls this with its part, and all get the figures of the whole.
+
     Args:
         batches: with every point of the target frames (ratio 1), such as a `QueryLoader` of the validation split.
 
@@ -45,15 +49,29 @@ def evaluate(model: UpsModel, batches: Iterable[QueryBatch], *, device: torch.de
         target = {name: values.float() for name, values in batch.target_queries.values.items()}
         predicted = model.predict(batch.inputs, batch.dt, batch.params)
         for name, values in target.items():
-            errors.setdefault(name, []).append(nrmse(predicted[name], values).flatten())
+            errors.setdefault(name, []).append(_of_valid(nrmse(predicted[name], values), batch))
         unchanged = _unchanged(batch, target)
         if unchanged is not None:
-            each = [nrmse(unchanged[name].expand_as(v), v).flatten() for name, v in target.items()]
+            each = [_of_valid(nrmse(unchanged[name].expand_as(v), v), batch) for name, v in target.items()]
             still.append(torch.stack(each).mean(0))
     model.train(was_training)
-    fields = {name: torch.cat(parts).mean().item() for name, parts in errors.items()}
-    persistence = torch.cat(still).mean().item() if still else None
+    fields = {name: _mean(parts) for name, parts in errors.items()}
+    persistence = _mean(still) if still else None
     return Evaluation(sum(fields.values()) / len(fields), fields, persistence)
+
+
+def _of_valid(errors: Tensor, batch: QueryBatch) -> Tensor:
+    """The errors of samples that do not only fill the batch, `(frames,)`."""
+    return (errors if batch.valid is None else errors[batch.valid]).flatten()
+
+
+def _mean(parts: list[Tensor]) -> float:
+    """The mean over all frames, of all ranks."""
+    mine = torch.cat(parts)
+    if not is_distributed():
+        return mine.mean().item()
+    total, count = summed(np.array([mine.double().sum().item(), len(mine)]))
+    return float(total / count)
 
 
 def _unchanged(batch: QueryBatch, target: Fields) -> dict[str, Tensor] | None:

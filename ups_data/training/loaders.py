@@ -22,12 +22,12 @@ def train_loader(config: TrainConfig) -> QueryLoader:
 
 
 def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
-    """Every point of the validation split, in order; None where the dataset has no such samples."""
+    """Every point of the validation split, in order, each sample on one rank; None where there are no samples."""
     split, splits = config.data.valid_split, like.manifest.splits
     if split not in splits or splits[split].num_trajectories == 0:
         return None
     full = QuerySampling(ratio=1.0)
-    return _loader(config, split, full, shuffle=False, drop_last=False, input_queries=False)
+    return _loader(config, split, full, shuffle=False, pad=True, input_queries=False)
 
 
 def _loader(config: TrainConfig, split: str, sampling: QuerySampling, **options: Any) -> QueryLoader:
