@@ -129,11 +129,15 @@ def test_the_state_is_plain_and_of_this_sampling(root, tmp_path):
     torch.save(source.state_dict(), tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     loader(root).load_state_dict(state)
-    with pytest.raises(UpsDataError, match=r"errors of the sets \[''\], this sampling looks at those of \[\]"):
+    with pytest.raises(UpsDataError, match="sampling.mode was 'importance' and is not given"):
         loader(root, QuerySampling(ratio=0.1)).load_state_dict(state)
+    with pytest.raises(UpsDataError, match=r"errors of the sets \[\], this sampling looks at those of \[''\]"):
+        loader(root).load_state_dict({**state, "feedback": {}})
     shared = loader(root, SAMPLING.model_copy(update={"importance_shared": True}))
-    with pytest.raises(UpsDataError, match=r"errors of \(6, 8\) .* this run has \(1, 8\)"):
+    with pytest.raises(UpsDataError, match="importance_shared was not given and is True"):
         shared.load_state_dict(state)
+    with pytest.raises(UpsDataError, match=r"errors of \(6, 8\) .* this run has \(1, 8\)"):
+        shared._feedback.load_state_dict(state["feedback"])
     plain = loader(root, QuerySampling(ratio=0.1))
     assert plain.state_dict()["feedback"] == {}
     plain.load_state_dict(plain.state_dict())

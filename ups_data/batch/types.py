@@ -121,6 +121,10 @@ class QueryBatch:
         others = {name: batch.only(valid) for name, batch in self.others.items()}
         return replace(self, valid=valid if self.valid is None else valid & self.valid, others=others, **sets)
 
+    def of_source(self, source: int) -> "QueryBatch":
+        """The same batch as one of a mixture's loader of that number."""
+        return self._with(source=source)
+
     def _with(self, **changes: Any) -> "QueryBatch":
         """With attributes that the batches of all sets of points share."""
         others = {name: batch._with(**changes) for name, batch in self.others.items()}

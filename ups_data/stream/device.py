@@ -10,16 +10,17 @@ from ups_data.batch import QueryBatch
 
 if TYPE_CHECKING:
     from ups_data.stream.loader import QueryLoader
+    from ups_data.stream.mixture import QueryMixture
 
 
 class DeviceLoader:
-    """A `QueryLoader` whose batches arrive on a device, the next one on its way while one is used.
+    """A `QueryLoader` or a mixture whose batches arrive on a device, the next one on its way while one is used.
 
     On CUDA the copies run on a stream of their own, from page-locked memory. Everything but iteration is the
     loader's own.
     """
 
-    def __init__(self, loader: "QueryLoader", device: torch.device) -> None:
+    def __init__(self, loader: "QueryLoader | QueryMixture", device: torch.device) -> None:
         self.loader, self.device = loader, device
         self._state: dict[str, Any] | None = None
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ups_data.schema import Manifest
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
 from ups_data.stream.feedback import Feedback
+from ups_data.stream.identity import VERSION, check_state, differences, identity
+from ups_data.stream.mixture import QueryMixture
 from ups_data.stream.selection import Ragged, Sampling
 from ups_data.stream.stats import LoaderStats
 
@@ -134,8 +137,7 @@ class QueryLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass that of this epoch, from its first batch."""
-        self._source.set_epoch(epoch)
-        self._progress = epoch, 0
+        self._seek(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands: the batches that follow are those that `load_state_dict` continues with."""
@@ -144,21 +146,24 @@ class QueryLoader:
     def place(self) -> dict[str, Any]:
         """The state but for what was fed back: small, for every batch."""
         epoch, batch = self._progress
-        return {"version": 1, "epoch": epoch, "batch": batch, **self._identity()}
+        return {"version": VERSION, "epoch": epoch, "batch": batch, "plan": self._identity}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken: the next batch is made as the first one of an epoch is, whatever comes
+        before it.
+
+        Number of ranks (with as many samples in a global batch), worker processes, threads and memory may be others.
 
         Raises:
             UpsDataError: the state is of another dataset or plan; the message says what differs.
         """
-        mine = {"version": 1, **self._identity()}
-        differs = [f"{k} was {state.get(k)!r} and is {v!r}" for k, v in mine.items() if state.get(k) != v]
-        if differs:
-            raise UpsDataError(f"the loader's state is of another run: {'; '.join(differs)}")
+        place = check_state(state, differences(state.get("plan", {}), self._identity), len(self))
         self._feedback.load_state_dict(state.get("feedback", {}))
-        self._progress = state["epoch"], state["batch"]
-        self._source.set_epoch(*self._progress)
+        self._seek(*place)
+
+    def _seek(self, epoch: int, batch: int) -> None:
+        self._progress = epoch, batch
+        self._source.set_epoch(epoch, batch)
 
     def feedback(self, batch: QueryBatch, errors: Tensor | Mapping[str, Tensor]) -> None:
         """Tell how large the model's errors were, for the importance metric `error`; nothing happens without it.
@@ -176,14 +181,32 @@ class QueryLoader:
         """
         self._feedback.add(batch, errors)
 
+    @cached_property
     def _identity(self) -> dict[str, Any]:
-        s = self._source
-        return {
-            "samples": len(s.table),
-            "seed": s.seed,
-            "shuffle": s.shuffle,
-            "global_batch_size": s.batch_size * s.places,
-        }
+        return identity(self._source)
+
+    @staticmethod
+    def mix(
+        loaders: "Sequence[QueryLoader]",
+        *,
+        weights: Sequence[float],
+        seed: int | None = None,
+        epoch_batches: int | None = None,
+    ) -> QueryMixture:
+        """Batches of several loaders, each of one of them, mixed by weight.
+
+            mixture = QueryLoader.mix([QueryLoader("data/2d", …), QueryLoader("data/3d", …)], weights=[3, 1])
+
+        Args:
+            loaders: of any datasets and samplings; `QueryBatch.source` is the number of the one a batch comes from.
+            weights: share of the batches that each gets, up to a common factor.
+            seed: of the mixture, None: the first loader's.
+            epoch_batches: batches of an epoch of the mixture; None: until the first of the loaders is through once.
+
+        Raises:
+            UpsDataError: weights that do not fit, loaders of different ranks, bound to a device, or given twice.
+        """
+        return QueryMixture(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
 
     def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":
         """This loader with batches that arrive on `device`, copied ahead; itself where that is the CPU."""

@@ -97,7 +97,7 @@ class SampleSource:
             ragged=self.ragged,
         )
         self.place, self.places = rank_and_world(self.rank, self.world_size)
-        bounds = batch_bounds(
+        self.bounds = batch_bounds(
             len(self.table),
             batch_size=self.batch_size,
             world_size=self.places,
@@ -105,7 +105,7 @@ class SampleSource:
             pad=self.pad,
             canonical_ranks=self.canonical_ranks,
         )
-        self.num_batches, trajectories = len(bounds) - 1, self.manifest.split(self.split).num_trajectories
+        self.num_batches, trajectories = len(self.bounds) - 1, self.manifest.split(self.split).num_trajectories
         self._stats, self._process = StatsInMaking(), os.getpid()
         # Of the tiles of sets of points whose draws look at errors; worker processes map them too.
         self.errors = {
