@@ -1,6 +1,7 @@
 """Real ranks under torchrun: one order of global batches for all numbers of them, and no hang when one dies."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -9,13 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.datasets import write_grid
 from tests.faults import ranks
-from ups_data import QueryLoader, QuerySampling
 
 SCRIPT = Path(ranks.__file__)
 LIMIT = 120  # seconds; what has not ended by then hangs
@@ -33,8 +34,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def arguments(root: Path, out: Path, workers: int, victim: int = -1, at: int = -1, how: str = "kill") -> list[str]:
-    return [str(SCRIPT), str(root), str(out), str(workers), str(victim), str(at), how]
+def arguments(root: Path, out: Path, **settings: Any) -> list[str]:
+    return [str(SCRIPT), str(root), str(out), json.dumps(settings)]
 
 
 def launch(log: Path, *command: str, **place: str) -> subprocess.Popen[bytes]:
@@ -54,35 +55,59 @@ def torchrun(log: Path, count: int, *arguments: str) -> tuple[int, str]:
         process.kill()
 
 
-def expected(root: Path) -> tuple[str, list[int]]:
-    """Digest and sizes of the global batches, from one process without ranks."""
-    loader = QueryLoader(root, split="train", batch_size=ranks.GLOBAL_BATCH, sampling=QuerySampling(ratio=0.2))
-    digest, sizes = hashlib.sha256(), []
-    for _epoch in range(2):
-        for batch in loader:
-            rows = torch.cat([batch.trajectory[:, None], batch.step[:, None], batch.target_queries.index], 1)
-            digest.update(rows.numpy().tobytes())
-            sizes.append(len(rows))
-    return digest.hexdigest(), sizes
+def ran(root: Path, out: Path, count: int, **settings: Any) -> dict[str, Any]:
+    status, output = torchrun(Path(f"{out}.log"), count, *arguments(root, out, **settings))
+    assert status == 0, output
+    return json.loads(out.read_text())
 
 
-SHORT = [(2, 0), (4, 0)]
+def alone(root: Path, plan: str, number: int = 10_000) -> list[tuple[str, dict[str, Any]]]:
+    """Digests of the global batches of two epochs, or of fewer, from one process without ranks; states after each."""
+    return list(itertools.islice(ranks.alone(root, plan), min(number, 2 * len(ranks.make(root, plan)))))
+
+
+SHORT = [("train", 2, 0), ("mixture", 4, 0)]
+LONG = [
+    *itertools.product(["train", "mixture"], (1, 2, 4), (0, 2)),
+    *itertools.product(["rest", "pad", "feedback"], (2, 4), (0, 2)),
+]
 
 
 @pytest.mark.parametrize(
-    ("count", "workers"),
-    [pytest.param(c, w, marks=[] if (c, w) in SHORT else pytest.mark.faults) for c in (1, 2, 4) for w in (0, 2)],
+    ("plan", "count", "workers"),
+    [pytest.param(*case, marks=[] if case in SHORT else pytest.mark.faults) for case in LONG],
 )
-def test_one_order_for_every_number_of_ranks(root: Path, tmp_path: Path, count: int, workers: int) -> None:
-    status, output = torchrun(tmp_path / "log", count, *arguments(root, tmp_path / "out", workers))
-    assert status == 0, output
-    found = json.loads((tmp_path / "out").read_text())
-    digest, sizes = expected(root)
+def test_one_order_for_every_number_of_ranks(root: Path, tmp_path: Path, plan: str, count: int, workers: int) -> None:
+    """And the state that the ranks save together goes on in one process without ranks."""
+    expected = alone(root, plan)
+    save_at = len(expected) * 2 // 3
+    found = ran(root, tmp_path / "out", count, plan=plan, workers=workers, save_at=save_at)
+    whole = hashlib.sha256("".join(found["digests"]).encode()).hexdigest()
     print(
-        f"\n{count} ranks × {workers} workers: {digest[:12]}, {len(sizes)} batches, decoded {found['decoded']} chunks"
+        f"\n{plan}, {count} ranks × {workers} workers: {whole[:12]}, {len(found['digests'])} batches of "
+        f"{min(found['sizes'])} to {max(found['sizes'])}, decoded {found['decoded']} chunks"
     )
-    assert found["digest"] == digest
-    assert found["sizes"] == sizes
+    assert found["digests"] == [digest for digest, _ in expected]
+    state = torch.load(tmp_path / "out.state", weights_only=True)
+    resumed = itertools.islice(ranks.alone(root, plan, state), len(expected) - save_at)
+    assert [digest for digest, _ in resumed] == found["digests"][save_at:]
+    if plan == "pad":
+        assert found["nrmse"] == pytest.approx(ranks.validate(root), rel=1e-6)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("plan", ["feedback", "mixture", "pad"])
+@pytest.mark.parametrize(("before", "after", "workers"), [(4, 2, 0), (4, 8, 0), (1, 4, 2), (2, 1, 0)])
+def test_a_state_resumes_on_another_number_of_ranks(
+    root: Path, tmp_path: Path, plan: str, before: int, after: int, workers: int
+) -> None:
+    expected = [digest for digest, _ in alone(root, plan)]
+    save_at = len(expected) // 3 + 1
+    ran(root, tmp_path / "one", before, plan=plan, save_at=save_at)
+    found = ran(root, tmp_path / "two", after, plan=plan, workers=workers, state=str(tmp_path / "one.state"))
+    assert found["first"] == save_at
+    assert found["digests"] == expected[save_at:]
+    print(f"\n{plan}: {before} → {after} ranks × {workers} workers at batch {save_at}: {len(found['digests'])} alike")
 
 
 def running(pid: int) -> bool:
@@ -114,7 +139,9 @@ ORPHANS = pytest.mark.xfail(
 
 @pytest.mark.parametrize(("count", "workers"), [(2, 0), pytest.param(2, 2, marks=[pytest.mark.faults, ORPHANS])])
 def test_a_killed_rank_ends_the_run(root: Path, tmp_path: Path, count: int, workers: int) -> None:
-    status, output = torchrun(tmp_path / "log", count, *arguments(root, tmp_path / "out", workers, victim=1, at=5))
+    status, output = torchrun(
+        tmp_path / "log", count, *arguments(root, tmp_path / "out", workers=workers, victim=1, at=5)
+    )
     assert status != 0
     assert "SIGKILL" in output
     assert not (tmp_path / "out").exists()
@@ -133,7 +160,7 @@ def test_ranks_without_a_supervisor_end_by_themselves(root: Path, tmp_path: Path
     processes = []
     for rank in range(3):
         place = {"RANK": str(rank), "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        command = arguments(root, tmp_path / "out", workers, victim=1, at=5, how=how)
+        command = arguments(root, tmp_path / "out", workers=workers, victim=1, at=5, how=how)
         processes.append(launch(tmp_path / f"log.{rank}", *command, **place))
     try:
         for rank in (0, 2):

@@ -30,6 +30,9 @@ class TileAverages:
     begins, the table becomes the averages. Tiles that were never seen count as much as the mean of the others of their
     row; a row of which nothing is known is zero, which a draw takes for no preference.
 
+    An error is rounded to 12 significant bits (a float64 has 53), so that sums come out alike to the last bit in
+    whatever order ranks and restarts add them, where errors of a tile span less than six decades.
+
     Args:
         table: `(rows, K)` float32, see `zero_table`; rows are trajectories, or one for all.
         window: epochs from one table to the next.
@@ -100,16 +103,23 @@ class TileAverages:
             self._window = epoch // self._length
             self.table.copy_(torch.from_numpy(self._importance()))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Averages, table, and this rank's errors since the epoch began (those of other ranks are not among them: a
-        run that continues exactly gives every rank its own state)."""
+    def state_dict(self, reduce: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda a: a) -> dict[str, Any]:
+        """Averages, table, and the errors since the epoch began.
+
+        Args:
+            reduce: as in `begin`.
+        """
         self._arrive(keep=0)
-        arrays: dict[str, NDArray[Any]] = {"average": self._average, "sum": self._sum, "count": self._count}
+        total, count = reduce(np.stack([self._sum, self._count]))
+        arrays: dict[str, NDArray[Any]] = {"average": self._average, "sum": total, "count": count}
         copies = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         return {**copies, "table": self.table.clone(), "epoch": self._epoch, "window": self._window}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, take_errors: bool = True) -> None:
         """Continue where `state_dict` was taken.
+
+        Args:
+            take_errors: whether this rank takes the errors since the epoch began; of all ranks, one does.
 
         Raises:
             UpsDataError: the state is of other trajectories or tiles.
@@ -122,7 +132,7 @@ class TileAverages:
         self._on_their_way.clear()
         self.table.copy_(state["table"])
         self._average = state["average"].numpy().copy()
-        self._sum, self._count = state["sum"].numpy().copy(), state["count"].numpy().copy()
+        self._sum, self._count = (state[name].numpy() * float(take_errors) for name in ("sum", "count"))
         self._epoch, self._window = state["epoch"], state["window"]
 
     def _importance(self) -> NDArray[np.float32]:
@@ -160,7 +170,7 @@ class TileAverages:
         else:
             place = np.stack([table.take(row) for table, row in zip(tables, index, strict=True)]).astype(np.int64)
         place += np.arange(samples)[:, None] * tiles
-        size = np.abs(errors.reshape(samples, -1))
+        size = _rounded(np.abs(errors.reshape(samples, -1)))
         used = np.isfinite(size) if mask is None else np.isfinite(size) & mask.reshape(samples, -1)
         if not used.all():
             place, size = place[used], size[used]
@@ -170,3 +180,11 @@ class TileAverages:
         row = trajectory if len(self.table) > 1 else np.zeros_like(trajectory)
         np.add.at(self._sum, row, total)
         np.add.at(self._count, row, count)
+
+
+def _rounded(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """To 12 significant bits; what a float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        bits = size.astype(np.float32).view(np.uint32)
+    bits = (bits + np.uint32(1 << 11)) & np.uint32(0xFFFFF000)
+    return bits.view(np.float32).astype(np.float64)

@@ -5,6 +5,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from ups_data.errors import UpsDataError
 from ups_data.sampling import Domain, tiles_in
 from ups_data.stream.averages import TileAverages
 from ups_data.stream.geometry import GEOMETRIES
-from ups_data.stream.ranks import summed
+from ups_data.stream.ranks import is_distributed, summed
 from ups_data.stream.source import SampleSource
 
 Errors = Tensor | Mapping[str, Tensor]
@@ -53,11 +54,16 @@ class Feedback:
     def begin(self, epoch: int) -> None:
         """A pass over an epoch begins, on every rank."""
         for averages in self._averages.values():
-            averages.begin(epoch, summed if self._source.places > 1 else _alone)
+            averages.begin(epoch, self._of_all_ranks)
 
     def state_dict(self) -> dict[str, Any]:
-        """By set of points; see `TileAverages`."""
-        return {name or "": averages.state_dict() for name, averages in self._averages.items()}
+        """By set of points; see `TileAverages`. With several ranks, all call this together and get the same."""
+        # Ranks that are only played, without torch.distributed, know of no others' errors.
+        rank = self._source.place if self._source.places > 1 and not is_distributed() else None
+        return {
+            name or "": {**averages.state_dict(self._of_all_ranks), "rank": rank}
+            for name, averages in self._averages.items()
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken.
@@ -72,7 +78,19 @@ class Feedback:
                 f"{sorted(mine)}: it is of another run"
             )
         for name, averages in self._averages.items():
-            averages.load_state_dict(state[name or ""])
+            of_set = state[name or ""]
+            if of_set["rank"] not in (None, self._source.place):
+                raise UpsDataError(
+                    f"the loader's state holds the errors of rank {of_set['rank']} alone, this is rank "
+                    f"{self._source.place}: give each rank its own, or save with torch.distributed initialised"
+                )
+            averages.load_state_dict(of_set, take_errors=of_set["rank"] is not None or self._source.place == 0)
+
+    def _of_all_ranks(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum over all ranks of a pipeline of several; processes that are the same rank count once."""
+        if self._source.places == 1 or not is_distributed():
+            return array
+        return summed(array) * (self._source.places / torch.distributed.get_world_size())
 
     def _tiles(self, reader: int, tiles: int, trajectory: NDArray[np.int64]) -> list[NDArray[np.int32]]:
         """The tile of every point: one array for all trajectories, or one for each."""
@@ -89,7 +107,3 @@ def _counted(batch: QueryBatch, queries: QuerySet) -> Tensor | None:
         return queries.mask
     counted = batch.valid.view(-1, *[1] * (queries.index.dim() - 1)).expand_as(queries.index)
     return counted if queries.mask is None else counted & queries.mask
-
-
-def _alone(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    return array

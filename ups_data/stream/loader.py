@@ -140,7 +140,12 @@ class QueryLoader:
         self._seek(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: the batches that follow are those that `load_state_dict` continues with."""
+        """Where the loader stands: the batches that follow are those that `load_state_dict` continues with.
+
+        Plain data, the same on every rank, for any number of them; O(1) in the epoch's length. With the metric `error`
+        on several ranks of `torch.distributed`, all ranks must call this together, as they do where an epoch begins:
+        what they were told since then is added up.
+        """
         return {**self.place(), "feedback": self._feedback.state_dict()}
 
     def place(self) -> dict[str, Any]:
