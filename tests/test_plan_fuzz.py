@@ -1,6 +1,6 @@
 """The planner's invariants over manifests and plans that nobody would think of."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ups_data import UpsDataError, plan
+from ups_data import QuerySampling, UpsDataError, plan
 from ups_data.schema import AxisSpec, FieldSpec, FieldStatistics, GridSpec, Manifest, ShardSpec, SplitSpec
 
 SEEN: Counter[str] = Counter()  # what the examples were
@@ -61,13 +61,14 @@ sizes = st.one_of(st.integers(1, 48), st.sampled_from([8, 16, 32]))
 ends = st.sampled_from([{"drop_last": True}, {"drop_last": False}, {"drop_last": False, "pad": True}])
 
 
-def check(shape, span, size, order, end):
+def check(shape, span, size, order, end, repeats):
     manifest = shape.manifest()
     try:
         table = plan.sample_table(manifest, "train", [f.name for f in manifest.fields], **span)
     except UpsDataError:
         SEEN["no trajectory long enough"] += 1
         return
+    table = plan.repeated(table, repeats)
     samples = len(table)
     whole = None
     for world in (w for w in range(1, size + 1) if size % w == 0):
@@ -87,6 +88,7 @@ def check(shape, span, size, order, end):
         if order["shuffle"]:
             for p in ranks:
                 check_memory(table, p)
+                check_pool(table, p)
         if whole is None:
             whole = batches, valid
         elif order["canonical_ranks"] % world == 0:
@@ -135,18 +137,143 @@ def check_memory(table, mine):
     assert np.cumsum(change).max() <= max(2 * group, needed + 2 * group * (needed > group))
 
 
+def check_pool(table, mine):
+    """A pool of two groups that drops what was used least recently decodes every window once."""
+    if sum(len(mine[b]) for b in range(len(mine))) > 2000:
+        return
+    used = [np.unique(table.window[mine[b]]).tolist() for b in range(len(mine))]
+    largest = max(int(table.window_bytes[windows].sum()) for windows in used)
+    group = max(plan.GROUP_BYTES, int(table.window_bytes.max()))
+    limit = 2 * group if largest <= group else largest + 2 * group
+    pool, held, decoded = OrderedDict(), 0, Counter()
+    for windows in used:
+        for window in windows:
+            if window in pool:
+                pool.move_to_end(window)
+                continue
+            decoded[window] += 1
+            pool[window] = int(table.window_bytes[window])
+            held += pool[window]
+            while held > limit:
+                held -= pool.popitem(last=False)[1]
+    assert set(decoded.values()) == {1}
+    SEEN["epochs through a pool of two groups, every window decoded once"] += 1
+
+
 @pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.faults)])
 def test_the_planner_keeps_its_promises(examples):
     SEEN.clear()
 
     @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
-    @given(shape=shapes, span=spans, size=sizes, order=orders, end=ends)
-    def run(shape, span, size, order, end):
+    @given(shape=shapes, span=spans, size=sizes, order=orders, end=ends, repeats=st.sampled_from([1, 1, 1, 2, 3]))
+    def run(shape, span, size, order, end, repeats):
         SEEN["shapes"] += 1
         with np.errstate(all="raise", over="ignore"):  # the hash wraps around
-            check(shape, span, size, order, end)
+            check(shape, span, size, order, end, repeats)
 
     run()
     print(f"\n{dict(SEEN)}")
     assert SEEN["shapes"] >= examples
     assert SEEN["plans compared with one rank's"] > examples / 2
+
+
+counts = st.lists(st.tuples(st.integers(1, 2000), st.floats(1e-3, 1e3)), min_size=1, max_size=6)
+
+
+def check_mixture(datasets, seed, epoch, epoch_batches, epochs):
+    """Every dataset goes through its own epochs whole, and has its share of every stretch, across epochs."""
+    lengths, weights = zip(*datasets, strict=True)
+    plans = [
+        plan.plan_mixture(lengths, weights, seed=seed, epoch=e, epoch_batches=epoch_batches)
+        for e in range(epoch, epoch + epochs)
+    ]
+    assert len({len(p) for p in plans}) == 1
+    assert epoch_batches in (None, len(plans[0]))
+    dataset, own, batch = (np.concatenate([getattr(p, n) for p in plans]) for n in ("dataset", "epoch", "batch"))
+    for number, length in enumerate(lengths):
+        mine = own[dataset == number] * length + batch[dataset == number]
+        assert (np.diff(mine) == 1).all()
+        assert mine.size == 0 or (batch[dataset == number] < length).all()
+    share = np.array(weights) / sum(weights)
+    ahead = np.cumsum(dataset[:, None] == np.arange(len(lengths)), axis=0)
+    ahead = ahead - np.arange(1, len(dataset) + 1)[:, None] * share
+    assert np.ptp(np.vstack([np.zeros(len(lengths)), ahead]), axis=0).max() < len(lengths) + 1 + 1e-6
+
+
+@pytest.mark.parametrize("examples", [100, pytest.param(2000, marks=pytest.mark.faults)])
+def test_mixtures_keep_their_promises(examples):
+    done = Counter()
+
+    @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
+    @given(
+        datasets=counts,
+        seed=st.integers(-(2**31), 2**63 - 1),
+        epoch=st.integers(0, 300),
+        epoch_batches=st.one_of(st.none(), st.integers(1, 300)),
+        epochs=st.integers(1, 4),
+    )
+    def run(datasets, seed, epoch, epoch_batches, epochs):
+        done["mixtures"] += 1
+        check_mixture(datasets, seed, epoch, epoch_batches, epochs)
+
+    run()
+    print(f"\n{dict(done)}")
+    assert done["mixtures"] >= examples
+
+
+ratios = st.one_of(st.none(), st.floats(1e-4, 1.0), st.sampled_from([0.0, 1.0, 1.5]))
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "ratio": ratios,
+        "num_queries": st.one_of(st.none(), st.integers(0, 5000)),
+        "mode": st.sampled_from(["full", "uniform", "stratified", "lattice", "blocks", "random", "nonsense"]),
+        "schedule": st.sampled_from(["constant", "linear", "cosine", "exponential", "step"]),
+        "schedule_unit": st.sampled_from(["epoch", "step"]),
+        "start_ratio": ratios,
+        "end_ratio": ratios,
+        "start_epoch": st.integers(0, 20),
+        "end_epoch": st.one_of(st.none(), st.integers(0, 40)),
+        "jumps": st.integers(0, 6),
+        "query_multiple": st.integers(1, 300),
+    },
+)
+
+
+def check_config(given, points, epoch, seen):
+    """A sampling is refused in one line, or asks for 1 to N points at every epoch."""
+    sampling, refusal = None, ""
+    try:
+        sampling = QuerySampling(**given)
+    except UpsDataError as error:
+        refusal = str(error)
+    if sampling is None:
+        assert "\n" not in refusal
+        seen["refused"] += 1
+        return
+    seen["accepted"] += 1
+    if sampling.num_queries is not None and sampling.num_queries > points and sampling.mode != "full":
+        with pytest.raises(UpsDataError, match="give at most"):
+            sampling.count(points, 10**6)
+        return
+    count = sampling.count(points, epoch)
+    assert 1 <= count <= points
+    assert count == points or count % min(sampling.query_multiple, points) == 0
+    if sampling.schedule != "constant" and sampling.mode != "full":
+        ends = sorted([sampling.start_ratio, sampling.end_ratio])
+        assert ends[0] * (1 - 1e-9) <= sampling.ratio_at(epoch) <= ends[1] * (1 + 1e-9)
+        seen["schedules"] += 1
+
+
+@pytest.mark.parametrize("examples", [100, pytest.param(3000, marks=pytest.mark.faults)])
+def test_configurations_are_refused_or_kept(examples):
+    seen = Counter()
+
+    @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
+    @given(given=options, points=st.integers(1, 20_000), epoch=st.floats(0, 60))
+    def run(given, points, epoch):
+        check_config(given, points, epoch, seen)
+
+    run()
+    print(f"\n{dict(seen)}")
+    assert min(seen["accepted"], seen["refused"]) > examples / 20
