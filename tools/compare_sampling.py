@@ -1,8 +1,8 @@
 """Trains one configuration with points chosen in several ways, and says what each way costs and reaches.
 
-`compare_sampling.py configs/train_diffusion_reaction.yaml data.root=DIR --modes uniform,stratified,importance:error
---ratios 0.3,0.1,cosine:1.0:0.2 --seeds 0,1,2 --out DIR`. Dense training is always among them. The same command goes on
-where it was interrupted, run by run.
+`compare_sampling.py configs/compare_burgers.yaml data.root=DIR --modes uniform,stratified,importance:error --ratios
+0.3,0.1 --also "stratified cosine:1.0:0.2" --seeds 0,1,2 --out DIR`. Dense training is always among them. The same
+command goes on where it was interrupted, run by run.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ups_data.errors import UpsDataError
 from ups_data.training.comparison import compare, configs_of, variants
 from ups_data.training.comparison_table import HEADER, markdown, rows
 
@@ -32,13 +33,17 @@ def main(
     ratios: Annotated[
         str, typer.Option(help="Numbers, or schedules over the run: cosine:1.0:0.2.")
     ] = "0.5,0.3,0.1,0.05",
+    also: Annotated[str, typer.Option(help="Further ones: 'MODE RATIO', separated by commas.")] = "",
+    dense_epochs: Annotated[
+        str, typer.Option(help="Lengths of further dense runs: what dense training reaches when time is short.")
+    ] = "",
     seeds: Annotated[str, typer.Option(help="Of model, order and points.")] = "0,1,2",
     out: Annotated[Path, typer.Option(help="Receives table.md, curves.png and every run.")] = Path("runs/comparison"),
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once; they share the machine's cores.")] = 1,
 ) -> None:
     console = Console()
-    chosen = variants(modes.split(","), ratios.split(","))
-    configs = configs_of(config, overrides or [], chosen, [int(s) for s in seeds.split(",")], out)
+    chosen = variants(parts(modes), parts(ratios), parts(also), whole(dense_epochs, "--dense-epochs"))
+    configs = configs_of(config, overrides or [], chosen, whole(seeds, "--seeds"), out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
         task = bar.add_task(f"{len(configs)} runs", total=None, running="")
@@ -50,10 +55,25 @@ def main(
     found = rows(records)
     (out / "table.md").write_text(markdown(found))
     draw(records, out / "curves.png")
-    table = Table(*HEADER, title=f"{config.name}, {records[0]['epochs'][0]['steps']} steps an epoch")
+    table = Table(title=f"{config.name}, {records[0]['epochs'][0]['steps']} steps an epoch")
+    for number, name in enumerate(HEADER):
+        table.add_column(name, no_wrap=number < 2)
     for row in found:
         table.add_row(*row.cells())
-    console.print(table, f"{out}: table.md, curves.png, runs")
+    Console(width=max(console.width, 130)).print(table, f"{out}: table.md, curves.png, runs")
+
+
+def parts(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def whole(text: str, option: str) -> list[int]:
+    """`0,1,2` as a list."""
+    try:
+        return [int(part) for part in parts(text)]
+    except ValueError:
+        raise UpsDataError(f"{option} {text!r}: give whole numbers, such as 1,2") from None
 
 
 def draw(records: list[dict], path: Path) -> None:

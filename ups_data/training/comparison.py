@@ -6,7 +6,6 @@ was interrupted continues from its checkpoint.
 
 import json
 import multiprocessing
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,12 +18,14 @@ import torch
 
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
+from ups_data.training.checkpoint import VERSION, check_continues
 from ups_data.training.config import TrainConfig, load_config
 from ups_data.training.loaders import train_loader
 from ups_data.training.metrics import METRICS
 from ups_data.training.peak import PeakMemory
 
 RUNS, RUN = "runs", "run.json"
+DENSE = "dense"
 POLL_SECONDS = 0.5
 SCHEDULES = ("linear", "cosine", "exponential", "step")
 
@@ -36,19 +37,18 @@ class Variant:
     Attributes:
         mode: a mode; `importance:METRIC`; or a mixture, `stratified=0.7+importance=0.3:METRIC`.
         ratio: a number, or a schedule: `cosine:1.0:0.2` from the first epoch to the last.
+        epochs: of a run shorter than the configuration's, None for as long; its learning rate falls as much.
     """
 
     mode: str
     ratio: str
+    epochs: int | None = None
 
     @property
     def name(self) -> str:
         """For tables."""
-        return "dense" if self.dense else f"{self.mode} {self.ratio}"
-
-    @property
-    def dense(self) -> bool:
-        return self.ratio in ("1", "1.0")
+        name = DENSE if self.ratio in ("1", "1.0") else f"{self.mode} {self.ratio}"
+        return name if self.epochs is None else f"{name}, {self.epochs} epoch{'s' * (self.epochs > 1)}"
 
     @property
     def folder(self) -> str:
@@ -74,13 +74,34 @@ class Variant:
             keys.append(f"query_sample_ratio={self.ratio}")
         else:
             raise UpsDataError(f"ratio {self.ratio!r}: give a number, or a schedule such as cosine:1.0:0.2")
+        if self.epochs is not None:
+            keys.append(f"epochs={self.epochs}")
         return [f"training.{key}" for key in keys]
 
 
-def variants(modes: Sequence[str], ratios: Sequence[str]) -> list[Variant]:
-    """Dense training, and every mode at every ratio."""
-    chosen = [Variant(mode, ratio) for ratio in ratios for mode in modes]
-    return list(dict.fromkeys([Variant("uniform", "1"), *(v for v in chosen if not v.dense)]))
+def variants(
+    modes: Sequence[str], ratios: Sequence[str], also: Sequence[str] = (), dense_epochs: Sequence[int] = ()
+) -> list[Variant]:
+    """Dense training, and every mode at every ratio.
+
+    Args:
+        also: further ones, each "MODE RATIO".
+        dense_epochs: lengths of shorter dense runs.
+
+    Raises:
+        UpsDataError: one of `also` is not a mode and a ratio.
+    """
+    chosen = [Variant("uniform", "1"), *(Variant("uniform", "1", epochs) for epochs in dense_epochs)]
+    chosen += [Variant(mode, ratio) for ratio in ratios for mode in modes]
+    for text in also:
+        mode, _, ratio = text.partition(" ")
+        if not ratio.strip():
+            raise UpsDataError(f"{text!r}: give a mode and a ratio, such as 'stratified cosine:1.0:0.2'")
+        chosen.append(Variant(mode, ratio.strip()))
+    by_name: dict[str, Variant] = {}
+    for variant in chosen:
+        by_name.setdefault(variant.name, variant)
+    return list(by_name.values())
 
 
 def configs_of(
@@ -121,8 +142,10 @@ def compare(
     """
     steps = {key: config.training.epochs * len(train_loader(config)) for key, config in configs.items()}
     done = {key: _recorded(config) for key, config in configs.items()}
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1)
+    threads = max(1, torch.get_num_threads() // jobs)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__, "ups_data.training.loop"])  # imported once for all runs
+    executor = ProcessPoolExecutor(jobs, context, max_tasks_per_child=1)
     with executor:
         futures: dict[Future[dict[str, Any]], tuple[Variant, int]] = {}
         for key, config in configs.items():
@@ -152,7 +175,8 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int)
 
     Returns:
         `name`, `seed`, `config`; `epochs` as in `history.json`; `nrmse`, `untrained_nrmse`, `persistence_nrmse`;
-        `step_ms`, the median; `batch_bytes` and `read_bytes` of a sample; `peak_memory_mb` while training.
+        `step_ms`, the median; `batch_bytes` and `read_bytes` of a sample; `peak_memory_mb` while training, None where
+        only the record was missing.
     """
     from rich.console import Console
 
@@ -174,7 +198,7 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int)
         "step_ms": 1e3 * median(e["step_seconds_median"] for e in result.epochs),
         "batch_bytes": batch_bytes,
         "read_bytes": read_bytes,
-        "peak_memory_mb": peak.megabytes,
+        "peak_memory_mb": peak.megabytes or None,
     }
     with replacing(Path(config.out) / RUN) as file:
         file.write(json.dumps(record, indent=1).encode())
@@ -205,17 +229,10 @@ def curve(record: dict[str, Any], samples: int) -> Iterator[tuple[int, float, in
 def _recorded(config: TrainConfig) -> dict[str, Any] | None:
     """What a run of these settings has left, if it has ended."""
     path = Path(config.out) / RUN
-    if not path.exists():
+    if not path.exists() or not config.training.resume:
         return None
     record: dict[str, Any] = json.loads(path.read_text())
-    now = config.model_dump(mode="json")
-    for section in ("data", "model", "training"):
-        for key, value in now[section].items():
-            if record["config"][section].get(key) != value and key not in ("num_workers", "threads", "resume"):
-                raise UpsDataError(
-                    f"{path}: made with {section}.{key}={record['config'][section].get(key)}, asked for {value}: give "
-                    "another --out, or remove that run's folder"
-                )
+    check_continues({"version": VERSION, "config": record["config"]}, config, path)
     return record
 
 

@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ups_data.training.comparison import DENSE
 from ups_data.training.comparison_table import points_of
 
 AXES = ("steps", "seconds of training", "target points seen")
@@ -16,7 +17,8 @@ AXES = ("steps", "seconds of training", "target points seen")
 
 def plot_comparison(records: Sequence[dict[str, Any]], out: str | Path) -> None:
     """A row of panels for each ratio, dense training in black in all of them; bands span the seeds."""
-    names = list(dict.fromkeys(r["name"] for r in records if r["name"] != "dense"))
+    names = list(dict.fromkeys(r["name"] for r in records if not r["name"].startswith(DENSE)))
+    lengths = list(dict.fromkeys(r["name"] for r in records if r["name"].startswith(DENSE)))
     modes = list(dict.fromkeys(name.rsplit(" ", 1)[0] for name in names))
     ratios = list(dict.fromkeys(name.rsplit(" ", 1)[1] for name in names)) or ["1"]
     colours = dict(zip(modes, colormaps["tab10"].colors, strict=False))  # type: ignore[attr-defined]
@@ -24,7 +26,8 @@ def plot_comparison(records: Sequence[dict[str, Any]], out: str | Path) -> None:
     panels = figure.subplots(len(ratios), len(AXES), squeeze=False, sharey=True)
     for ratio, row in zip(ratios, panels, strict=True):
         for number, (ax, label) in enumerate(zip(row, AXES, strict=True)):
-            _draw(ax, [r for r in records if r["name"] == "dense"], number, "dense", "black")
+            for name in lengths:
+                _draw(ax, [r for r in records if r["name"] == name], number, name, "black" if name == DENSE else "grey")
             for mode in modes:
                 runs = [r for r in records if r["name"] == f"{mode} {ratio}"]
                 _draw(ax, runs, number, mode, colours.get(mode, "grey"))

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-import numpy as np
-
-from ups_data.training.comparison import curve
+from ups_data.training.comparison import DENSE, curve
 
 HEADER = (
     "points",
@@ -28,19 +26,21 @@ class Row:
 
     Attributes:
         spread: sample standard deviation of nRMSE over seeds, 0 for one.
-        dense_by_then: dense training's nRMSE after as many seconds, None where it had not begun to be measured.
+        dense_by_then: the best of dense training by the time that this run ended: at the first validation from then on,
+            so that it is given rather more time than less, and of the shorter dense runs too, whose learning rate had
+            fallen by then.
     """
 
     name: str
     nrmse: float
     spread: float
     of_dense: float
-    dense_by_then: float | None
+    dense_by_then: float
     step_ms: float
     points: float
     batch_bytes: float
     read_bytes: float
-    peak_memory_mb: float
+    peak_memory_mb: float | None
 
     def cells(self) -> tuple[str, ...]:
         """As in `HEADER`."""
@@ -48,12 +48,12 @@ class Row:
             self.name,
             f"{self.nrmse:.4f} ± {self.spread:.4f}",
             f"{self.of_dense:.2f}",
-            "" if self.dense_by_then is None else f"{self.dense_by_then:.4f}",
+            f"{self.dense_by_then:.4f}",
             f"{self.step_ms:.0f}",
             f"{self.points / 1e6:.2f}",
             f"{self.batch_bytes / 1e3:.1f}",
             f"{self.read_bytes / 1e3:.1f}",
-            f"{self.peak_memory_mb:.0f}",
+            "" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f}",
         )
 
 
@@ -62,24 +62,25 @@ def rows(records: Sequence[dict[str, Any]]) -> list[Row]:
     by_name: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_name.setdefault(record["name"], []).append(record)
-    dense = by_name["dense"]
-    at_best = mean(r["nrmse"] for r in dense)
+    dense = mean(r["nrmse"] for r in by_name[DENSE])
+    all_dense = [runs for name, runs in by_name.items() if name.startswith(DENSE)]
     found = []
     for name, runs in by_name.items():
         errors = [r["nrmse"] for r in runs]
+        peaks = [r["peak_memory_mb"] for r in runs if r["peak_memory_mb"] is not None]
         seconds = mean(points_of(r)[-1][1] for r in runs)
         found.append(
             Row(
                 name=name,
                 nrmse=mean(errors),
                 spread=stdev(errors) if len(errors) > 1 else 0.0,
-                of_dense=mean(errors) / at_best,
-                dense_by_then=_at(dense, seconds),
+                of_dense=mean(errors) / dense,
+                dense_by_then=min(_by_then(d, seconds) for d in all_dense),
                 step_ms=mean(r["step_ms"] for r in runs),
                 points=mean(points_of(r)[-1][2] for r in runs),
                 batch_bytes=mean(r["batch_bytes"] for r in runs),
                 read_bytes=mean(r["read_bytes"] for r in runs),
-                peak_memory_mb=mean(r["peak_memory_mb"] for r in runs),
+                peak_memory_mb=mean(peaks) if peaks else None,
             )
         )
     return found
@@ -96,13 +97,10 @@ def markdown(found: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
-def _at(runs: Sequence[dict[str, Any]], seconds: float) -> float | None:
-    """Mean nRMSE of runs after so many seconds, between two validations on the straight line through their logarithms;
-    from the last on, the last."""
+def _by_then(runs: Sequence[dict[str, Any]], seconds: float) -> float:
+    """Mean nRMSE of runs at their first validation after so many seconds of training, or else their last."""
     errors = []
     for run in runs:
-        _, times, _, nrmse = zip(*points_of(run), strict=True)
-        if seconds < times[0]:
-            return None
-        errors.append(float(np.exp(np.interp(seconds, times, np.log(nrmse)))))
+        validations = points_of(run)
+        errors.append(next((v for _, at, _, v in validations if at >= seconds), validations[-1][3]))
     return mean(errors)
