@@ -246,6 +246,47 @@ def test_two_ranks_add_up():
     assert together.table[0, 0] == 3.0
 
 
+def test_errors_that_all_ranks_were_told_go_to_one_of_them(root):
+    source = loader(root)
+    source.feedback(batch := next(iter(source)), error_of(batch))
+    state = source.state_dict()
+    ranks = [loader(root, batch_size=1, rank=r, world_size=5) for r in range(5)]
+    for rank in ranks:
+        rank.load_state_dict(state)
+    sums = [rank._feedback._averages[None]._sum for rank in ranks]
+    assert sums[0].sum() > 0
+    assert not np.any(sums[1:])
+
+
+def test_a_rank_that_is_only_played_keeps_its_own(root):
+    ranks = [loader(root, batch_size=1, rank=r, world_size=5) for r in range(5)]
+    for rank in ranks:
+        rank.feedback(batch := next(iter(rank)), error_of(batch))
+    state = ranks[3].state_dict()
+    again = loader(root, batch_size=1, rank=3, world_size=5)
+    again.load_state_dict(state)
+    assert again._feedback._averages[None]._sum.sum() == ranks[3]._feedback._averages[None]._sum.sum() > 0
+    with pytest.raises(UpsDataError, match="errors of rank 3 alone, this is rank 0: give each rank its own"):
+        ranks[0].load_state_dict(state)
+
+
+def test_sums_do_not_depend_on_who_adds_them():
+    """Errors over five decades, added in any order and in any parts, to the last bit."""
+    rng = np.random.default_rng(0)
+    index, errors = rng.integers(0, 8, (60, 500)), 10.0 ** rng.uniform(-5, 0, (60, 500))
+    sums = []
+    for parts in (1, 3, 20):
+        ranks, order = [averages(rows=1) for _ in range(parts)], rng.permutation(60)
+        for number, one in enumerate(ranks):
+            mine = order[number::parts]
+            fed(one, [0] * len(mine), index[mine], errors[mine])
+        sums.append(np.sum([one._sum for one in ranks[::-1]], axis=0))
+    assert np.array_equal(sums[0], sums[1])
+    assert np.array_equal(sums[0], sums[2])
+    exact = [errors[index // 2 == tile].sum() for tile in range(4)]
+    assert sums[0][0] == pytest.approx(exact, rel=1e-5)
+
+
 SCRIPT = """
 import sys
 import torch

@@ -11,7 +11,7 @@ from ups_data.errors import UpsDataError
 from ups_data.training.config import TrainConfig
 
 CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
-VERSION = 2
+VERSION = 3
 # Keys in which a run that continues may differ from the run that it continues: none of them changes a loss.
 FREE_KEYS = {
     "out",
