@@ -1,4 +1,4 @@
-"""What `test_long_stream.py` runs: four loaders that stream side by side for a given time, every batch checked.
+"""What `test_long_stream.py` runs: four loaders and a mixture stream side by side for a given time, every batch checked.
 
 Arguments: an empty folder, minutes. Also a program of its own: `python -m tests.faults.streaming /tmp/stream 60`.
 
@@ -24,6 +24,7 @@ import torch
 
 from tests.datasets import fields, write_grid
 from ups_data import QueryBatch, QueryLoader, QuerySampling, ShardWriter
+from ups_data.stream.mixture import QueryMixture
 
 REPORT_EVERY = 300  # seconds
 STATE_EVERY = 23  # batches: no divisor of an epoch's
@@ -66,6 +67,12 @@ def scenarios(root: Path) -> "list[Stream]":
             {"num_workers": 2},
             feeds_back=True,
         ),
+        MixtureStream(
+            "mixture of raw frames and padded lz4 frames, feedback",
+            {"sampling": errors, "batch_size": 4, "root": [root / "raw", root / "lz4"]},
+            {"threads": 1},
+            feeds_back=True,
+        ),
     ]
 
 
@@ -88,18 +95,25 @@ class Stream:
         self.loader = self._made(**self.making)
         self.prediction = self._made(threads=0)
 
-    def _made(self, **making: Any) -> QueryLoader:
+    def _made(self, **making: Any) -> QueryLoader | QueryMixture:
         return QueryLoader(**{**self.options, **making})
+
+    def _check_samples(self, seen: set[tuple[int, ...]], last: QueryBatch) -> None:
+        """Every sample came, but for what does not fill a batch."""
+        source = self.loader._source
+        expected = len(source.table)
+        assert len(seen) == (expected if not source.drop_last else expected // len(last) * len(last)), self.name
 
     def stream_epoch(self) -> None:
         """One epoch, batch by batch against the prediction; raises AssertionError where they part."""
-        followed: list[tuple[QueryLoader, Iterator[QueryBatch], int]] = []
+        followed: list[tuple[QueryLoader | QueryMixture, Iterator[QueryBatch], int]] = []
         whole, seen = hashlib.sha256(), set()
         for batch, predicted in zip(self.loader, self.prediction, strict=True):
             mine = digest(batch)
             assert mine == digest(predicted), f"{self.name}: batch {self.batches} is not as predicted"
             whole.update(mine)
-            seen.update(zip(batch.trajectory.tolist(), batch.step.tolist(), strict=True))
+            keys = zip(batch.trajectory.tolist(), batch.step.tolist(), strict=True)
+            seen.update((batch.source, *key) for key in keys)
             self.batches, self.samples = self.batches + 1, self.samples + len(batch)
             followed = [one for one in followed if self._follow(*one, batch)]
             if self.feeds_back:
@@ -108,12 +122,11 @@ class Stream:
                     loader.feedback(batch, errors)
             if self.batches % STATE_EVERY == 0:
                 followed.append(self._afresh())
-        expected = len(self.loader._source.table)
-        assert len(seen) == (expected if not self.loader._source.drop_last else expected // len(batch) * len(batch))
+        self._check_samples(seen, batch)
         self.epochs, self.digest = self.epochs + 1, whole.hexdigest()
         assert self.loader.epoch == self.epochs, self.name
 
-    def _afresh(self) -> tuple[QueryLoader, Iterator[QueryBatch], int]:
+    def _afresh(self) -> tuple[QueryLoader | QueryMixture, Iterator[QueryBatch], int]:
         """A loader made from the state, which must be that of so many batches."""
         state = self.loader.state_dict()
         assert (state["epoch"], state["batch"]) == divmod(self.batches, len(self.loader)), self.name
@@ -122,11 +135,27 @@ class Stream:
         loader.load_state_dict(state)
         return loader, iter(loader), self.batches
 
-    def _follow(self, loader: QueryLoader, batches: Iterator[QueryBatch], since: int, batch: QueryBatch) -> bool:
+    def _follow(
+        self, loader: QueryLoader | QueryMixture, batches: Iterator[QueryBatch], since: int, batch: QueryBatch
+    ) -> bool:
         """Compare a batch of a loader made afresh; whether to go on."""
         number = self.batches - since
         assert digest(next(batches)) == digest(batch), f"{self.name}: batch {number} after a state is another one"
         return number < FOLLOWED
+
+
+class MixtureStream(Stream):
+    """A mixture of two loaders, the second of which pads."""
+
+    def _made(self, **making: Any) -> QueryMixture:
+        options = {**self.options, **making}
+        loaders = [
+            QueryLoader(**{**options, "root": root, "pad": number == 1}) for number, root in enumerate(options["root"])
+        ]
+        return QueryLoader.mix(loaders, weights=[2, 1], epoch_batches=10)
+
+    def _check_samples(self, seen: set[tuple[int, ...]], last: QueryBatch) -> None:
+        assert {source for source, *_ in seen} == {0, 1}, self.name
 
 
 def digest(batch: QueryBatch) -> bytes:
