@@ -26,7 +26,6 @@ from ups_data.stream.mixture import QueryMixture
 from ups_data.training.evaluate import evaluate
 
 GLOBAL_BATCH = 8
-TIMEOUT = 8  # seconds that a collective call waits for a rank that does not answer
 UNIFORM = QuerySampling(ratio=0.2)
 ERRORS = QuerySampling(ratio=0.2, mode="importance", importance_metric="error")
 PLANS: dict[str, dict[str, Any]] = {
@@ -40,7 +39,8 @@ PLANS: dict[str, dict[str, Any]] = {
 @dataclass
 class Settings:
     """`plan`: one of PLANS, or "mixture"; `state`: a file to go on from; `save_at`: steps after which to save one;
-    `victim`, `at`: the rank and the step at which it ends itself (−1: none), and `how`."""
+    `victim`, `at`: the rank and the step at which it ends itself (−1: none), and `how`; `timeout`: seconds that a
+    collective call waits for a rank that does not answer."""
 
     plan: str = "train"
     workers: int = 0
@@ -49,6 +49,7 @@ class Settings:
     victim: int = -1
     at: int = -1
     how: str = "kill"
+    timeout: float = 90.0
 
 
 def make(root: str | Path, plan: str, ranks: int = 1, workers: int = 0) -> QueryLoader | QueryMixture:
@@ -109,7 +110,7 @@ def validate(root: str | Path, ranks: int = 1) -> float:
 
 
 def main(root: str, out: str, settings: Settings) -> None:
-    dist.init_process_group("gloo", timeout=timedelta(seconds=TIMEOUT))
+    dist.init_process_group("gloo", timeout=timedelta(seconds=settings.timeout))
     rank, ranks = dist.get_rank(), dist.get_world_size()
     loader = make(root, settings.plan, ranks, settings.workers)
     first = 0

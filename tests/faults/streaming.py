@@ -1,4 +1,4 @@
-"""What `test_long_stream.py` runs: four loaders and a mixture stream side by side for a given time, every batch checked.
+"""What `test_long_stream.py` runs: four loaders and a mixture side by side for a given time, every batch checked.
 
 Arguments: an empty folder, minutes. Also a program of its own: `python -m tests.faults.streaming /tmp/stream 60`.
 
