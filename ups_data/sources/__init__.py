@@ -39,13 +39,15 @@ FORMATS: dict[str, Any] = {
 }
 
 
-def open_source(path: str | Path, format: str | None = None) -> Source:
+def open_source(path: str | Path, format: str | None = None, *, keep_damaged: bool = False) -> Source:
     """The simulations at `path`: a file, or a folder as `open_folder` says.
 
     The format is recognised from what the file holds, never from its extension.
 
     Args:
         format: a key of FORMATS, instead of recognising it.
+        keep_damaged: a file of a folder that cannot be opened counts as one trajectory, and is an error only when that
+            trajectory is reached.
 
     Raises:
         UpsDataError: nothing there, an unknown format, or a file that is damaged or not laid out as its format says.
@@ -56,7 +58,7 @@ def open_source(path: str | Path, format: str | None = None) -> Source:
     if not path.exists():
         raise UpsDataError(f"{path}: no such file or folder: check the path")
     if path.is_dir() and not is_zarr(path):
-        return open_folder(path, lambda file: open_source(file, format), format)
+        return open_folder(path, lambda file: open_source(file, format), format, keep_damaged=keep_damaged)
     if format == CaseSource.format:
         raise UpsDataError(f"{path}: is a file; {format} are folders with a file per field: give their folder")
     source = FORMATS[format](path) if format is not None else _recognise(path)

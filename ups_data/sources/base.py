@@ -18,6 +18,10 @@ class Source(Protocol):
         """Number of trajectories, known without reading them."""
         ...
 
+    def __getitem__(self, number: int, /) -> Trajectory:
+        """One trajectory, opened now; asked for in order, each costs what it holds and no more."""
+        ...
+
     def __iter__(self) -> Iterator[Trajectory]:
         """The trajectories in the source's order, each opened only when it is reached."""
         ...
@@ -27,7 +31,19 @@ class Source(Protocol):
         ...
 
 
-def number_keys(count: int) -> list[str]:
+class Numbered:
+    """Iteration for a source that opens its trajectories by number."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return (self[number] for number in range(len(self)))
+
+
+def number_key(number: int, count: int) -> str:
     """`0000`, `0001` … for trajectories that the file only numbers."""
-    width = max(4, len(str(count - 1)))
-    return [f"{number:0{width}d}" for number in range(count)]
+    return f"{number:0{max(4, len(str(count - 1)))}d}"

@@ -1,6 +1,6 @@
 """A folder for each case, in it a file for each quantity: UPT's, AB-UPT's and noether's data, ShapeNet-Car."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.sources import case_names
+from ups_data.sources.base import Numbered
 from ups_data.sources.case_arrays import CaseArray, open_file, points_axis, stacked
 from ups_data.sources.case_names import COMPONENTS, Quantity, SetName
 from ups_data.sources.content import Content, look_inside
@@ -16,7 +17,7 @@ from ups_data.sources.positions import are_positions, finite, finite_frames, own
 from ups_data.trajectory import ArrayLike, PointSet, Trajectory
 
 
-class CaseSource:
+class CaseSource(Numbered):
     """Cases of `.npy` files or saved tensors (`.pt`, `.th`), named `<set>_<quantity>`, one trajectory each.
 
     - The quantity `position` (or another name of COORDINATES) is the set's coordinates, [N, d] or [d, N], or [T, N, d]
@@ -49,10 +50,10 @@ class CaseSource:
     def __len__(self) -> int:
         return len(self._folders)
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for folder in self._folders:
-            key = folder.relative_to(self._path).as_posix()
-            yield _Case(folder).trajectory(key if key != "." else folder.resolve().name)
+    def __getitem__(self, number: int, /) -> Trajectory:
+        folder = self._folders[number]
+        key = folder.relative_to(self._path).as_posix()
+        return _Case(folder).trajectory(key if key != "." else folder.resolve().name)
 
     def splits(self) -> list[str | None]:
         return [None] * len(self._folders)
@@ -61,7 +62,14 @@ class CaseSource:
 def are_cases(leaves: Iterable[tuple[Path, list[Path]]]) -> bool:
     """Whether any of the folders, each with its files, holds an array by a name of coordinates."""
     files = (file for _, files in leaves for file in files if case_names.names_coordinates(file.stem))
-    return any(look_inside(file).kind in ("npy", "torch") for file in files)
+    return any(map(_is_array, files))
+
+
+def _is_array(file: Path) -> bool:
+    try:
+        return look_inside(file).kind in ("npy", "torch")
+    except UpsDataError:  # whoever opens it will say so
+        return False
 
 
 class _Case:

@@ -1,17 +1,21 @@
 """Folders: of splits, of files with whole trajectories, of cases with a file per field."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import SPLITS, Source
+from ups_data.sources.base import SPLITS, Numbered, Source
 from ups_data.sources.case import CaseSource, are_cases
 from ups_data.sources.listing import list_folder, named
 from ups_data.trajectory import Trajectory
 
 
-def open_folder(path: Path, open_file: Callable[[Path], Source], format: str | None = None) -> Source:
+def open_folder(
+    path: Path, open_file: Callable[[Path], Source], format: str | None = None, *, keep_damaged: bool = False
+) -> Source:
     """The simulations in a folder, which holds either files or subfolders:
 
     - `train/`, `valid/` (or `val/`) and `test/`, each a folder of simulations: `SplitSource`;
@@ -21,6 +25,7 @@ def open_folder(path: Path, open_file: Callable[[Path], Source], format: str | N
     Args:
         open_file: what opens one file.
         format: `cases`, or that of the files; None: files are a case's if one of them is named like coordinates.
+        keep_damaged: see `FilesSource`.
 
     Raises:
         UpsDataError: nothing in it, files beside subfolders, or what the source of its contents says.
@@ -29,11 +34,12 @@ def open_folder(path: Path, open_file: Callable[[Path], Source], format: str | N
     splits = [folder for folder in folders if folder.name in SPLITS]
     if splits:
         _check_splits(path, splits, folders)
-        return SplitSource(path, {folder.name: _open_leaves(folder, open_file, format) for folder in splits})
-    return _open_leaves(path, open_file, format)
+        opened = {folder.name: _open_leaves(folder, open_file, format, keep_damaged) for folder in splits}
+        return SplitSource(path, opened)
+    return _open_leaves(path, open_file, format, keep_damaged)
 
 
-class SplitSource:
+class SplitSource(Numbered):
     """Folders that are splits, `train` first; every trajectory gets its folder's split.
 
     Raises:
@@ -43,61 +49,99 @@ class SplitSource:
     def __init__(self, path: Path, sources: dict[str, Source]) -> None:
         self._sources = [(split, sources[name]) for name, split in SPLITS.items() if name in sources]
         self.format = _one_format(path, [source.format for _, source in self._sources])
+        self._ends = list(accumulate(len(source) for _, source in self._sources))
 
     def __len__(self) -> int:
-        return sum(len(source) for _, source in self._sources)
+        return self._ends[-1]
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for split, source in self._sources:
-            for trajectory in source:
-                yield replace(trajectory, split=split)
+    def __getitem__(self, number: int, /) -> Trajectory:
+        place, number = _place(self._ends, number)
+        split, source = self._sources[place]
+        return replace(source[number], split=split)
 
     def splits(self) -> list[str | None]:
         return [split for split, source in self._sources for _ in range(len(source))]
 
 
-class FilesSource:
+class FilesSource(Numbered):
     """Files of one format, each with whole trajectories: a `.npz`, `.pt`, `.h5` or mesh for each run or for many.
 
     Each file is opened to count its trajectories, and again when they are reached, so that any number of files may lie
     in a folder. Files named `train`, `valid` (or `val`) and `test` are these splits.
 
+    Args:
+        keep_damaged: a file that cannot be opened counts as one trajectory, and is an error only when that is reached.
+
     Raises:
         UpsDataError: a file cannot be read, formats differ, or only some files are named like splits.
     """
 
-    def __init__(self, path: Path, files: list[Path], open_file: Callable[[Path], Source]) -> None:
-        self._files, self._open = files, open_file
+    def __init__(
+        self, path: Path, files: list[Path], open_file: Callable[[Path], Source], *, keep_damaged: bool = False
+    ) -> None:
+        self._files, self._open_file = files, open_file
         named_splits = [SPLITS.get(file.stem) for file in files]
         if any(named_splits) and not all(named_splits):
             other = files[named_splits.index(None)]
             raise UpsDataError(f"{path}: holds files named like splits and {other.name}: move either elsewhere")
         _check_valid(path, {file.stem for file in files})
-        formats = []
+        formats, errors = [], []
         self._splits: list[list[str | None]] = []
         for file, split in zip(files, named_splits, strict=True):
-            source = _open_or_hint(file, open_file)
+            try:
+                source = _open_or_hint(file, open_file)
+            except UpsDataError as error:
+                if not keep_damaged:
+                    raise
+                errors.append(error)
+                self._splits.append([split])
+                continue
             formats.append(source.format)
             self._splits.append([split] * len(source))
+        if not formats:
+            raise errors[0]
         self.format = _one_format(path, formats)
+        self._ends = list(accumulate(map(len, self._splits)))
+        self._opened: tuple[int, Source] | None = None  # the last one: trajectories are mostly asked for in order
 
     def __len__(self) -> int:
-        return sum(map(len, self._splits))
+        return self._ends[-1]
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for file, splits in zip(self._files, self._splits, strict=True):
-            for trajectory, split in zip(self._open(file), splits, strict=True):
-                yield replace(trajectory, split=split)
+    def __getitem__(self, number: int, /) -> Trajectory:
+        place, number = _place(self._ends, number)
+        if self._opened is None or self._opened[0] != place:
+            self._opened = None
+            self._opened = place, self._open(place)
+        return replace(self._opened[1][number], split=self._splits[place][number])
 
     def splits(self) -> list[str | None]:
         return [split for splits in self._splits for split in splits]
 
+    def _open(self, place: int) -> Source:
+        source = _open_or_hint(self._files[place], self._open_file)
+        if len(source) != len(self._splits[place]):
+            raise UpsDataError(
+                f"{self._files[place]}: has {len(source)} trajectories, it had {len(self._splits[place])} before: "
+                "leave the files alone while they are read"
+            )
+        return source
 
-def _open_leaves(path: Path, open_file: Callable[[Path], Source], format: str | None) -> Source:
+
+def _place(ends: list[int], number: int) -> tuple[int, int]:
+    """Of trajectory `number` of a row of sources that end so: which source, and its number there."""
+    number = range(ends[-1])[number]
+    place = bisect_right(ends, number)
+    return place, number - (ends[place - 1] if place else 0)
+
+
+def _open_leaves(
+    path: Path, open_file: Callable[[Path], Source], format: str | None, keep_damaged: bool
+) -> Source:
     leaves = list(_leaves(path))
     if format == CaseSource.format or (format is None and are_cases(leaves)):
         return CaseSource(path, [folder for folder, _ in leaves])
-    return FilesSource(path, [file for _, files in leaves for file in files], open_file)
+    files = [file for _, of_leaf in leaves for file in of_leaf]
+    return FilesSource(path, files, open_file, keep_damaged=keep_damaged)
 
 
 def _open_or_hint(file: Path, open_file: Callable[[Path], Source]) -> Source:

@@ -1,14 +1,13 @@
 """LagrangeBench's particles (https://github.com/tumaer/lagrangebench): `train.h5`, `valid.h5`, `test.h5`."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import SPLITS
+from ups_data.sources.base import SPLITS, Numbered
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.hdf5 import lazy_dataset, opened
 from ups_data.sources.lazy import LazyArray
@@ -19,7 +18,7 @@ from ups_data.trajectory import Trajectory
 POSITION = "position"
 
 
-class LagrangebenchSource:
+class LagrangebenchSource(Numbered):
     """A group per trajectory, `00000` …, with `position` [T, N, D] and, still, `particle_type` [N].
 
     The positions are the coordinates, which move; other arrays [T, N] or [T, N, C] are fields, [N] or [N, C] static.
@@ -48,11 +47,10 @@ class LagrangebenchSource:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for key in self._keys:
-            with opened(self._path) as file:
-                trajectory = self._trajectory(file[key], key)
-            yield trajectory
+    def __getitem__(self, number: int, /) -> Trajectory:
+        key = self._keys[number]
+        with opened(self._path) as file:
+            return self._trajectory(file[key], key)
 
     def splits(self) -> list[str | None]:
         return [SPLITS.get(self._path.stem)] * len(self._keys)

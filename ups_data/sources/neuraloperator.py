@@ -1,6 +1,5 @@
 """The neuraloperator project's `.pt` files: tensors in a dict (Darcy, Burgers) or a list of dicts (car surfaces)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,13 @@ import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.sources import torch_files
-from ups_data.sources.base import number_keys
+from ups_data.sources.base import Numbered, number_key
 from ups_data.sources.content import Content
 from ups_data.sources.positions import COORDINATES, are_positions, coordinates_among, finite, own_field
 from ups_data.trajectory import Trajectory
 
 
-class NeuraloperatorSource:
+class NeuraloperatorSource(Numbered):
     """A file of torch.save that holds tensors and plain containers only; its storage is mapped, not read.
 
     - Static (Darcy): `x` and `y` [N, *grid]; both are fields (1, *grid, 1).
@@ -53,9 +52,8 @@ class NeuraloperatorSource:
     def __len__(self) -> int:
         return len(self._trajectories)
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for number, key in enumerate(number_keys(len(self))):
-            yield self._trajectories.trajectory(number, key)
+    def __getitem__(self, number: int, /) -> Trajectory:
+        return self._trajectories.trajectory(number, number_key(number, len(self)))
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)

@@ -1,19 +1,20 @@
 """A `.npz` archive with the coordinates of points and what they carry: one trajectory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import Numbered
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.numpy_members import Member
 from ups_data.sources.positions import are_positions, coordinates_among, finite, finite_frames, own_field
 from ups_data.trajectory import ArrayLike, Trajectory
 
 
-class Cloud:
+class Cloud(Numbered):
     """One trajectory of N points, the number of axes telling what an array is:
 
     - `coords` (or another name of COORDINATES): (N, d), or (T, N, d) where the points move;
@@ -63,14 +64,14 @@ class Cloud:
     def __len__(self) -> int:
         return 1
 
-    def __iter__(self) -> Iterator[Trajectory]:
+    def __getitem__(self, number: int, /) -> Trajectory:
         coords = self._positions()
         fields = {n: LazyArray(m.shape, m.dtype, m.part) for n, m in self._in_time.items()}
         moves = bool(fields) or len(self._coords.shape) == 3
         if not moves:
             for name, member in self._still.items():
                 fields[name] = LazyArray((1, *_columns(member)), member.dtype, partial(_whole, member))
-        yield Trajectory(
+        return Trajectory(
             key=self._path.stem,
             source=str(self._path),
             fields=fields or own_field(self._name, coords),

@@ -8,10 +8,9 @@ The one exception is an archive that holds the coordinates of points and fields 
 trajectory, without the axis of trajectories (`numpy_cloud.py`). A folder of such archives holds clouds of any sizes.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from ups_data.sources.base import Source
+from ups_data.sources.base import Numbered, Source
 from ups_data.sources.content import Content
 from ups_data.sources.numpy_cloud import Cloud
 from ups_data.sources.numpy_members import MappedMember, map_npy, open_npz
@@ -19,7 +18,7 @@ from ups_data.sources.numpy_stack import Stack, stack_of
 from ups_data.trajectory import Trajectory
 
 
-class NpySource:
+class NpySource(Numbered):
     """A `.npy` file of `(n_traj, T, *grid, C)`: one field, `data`. The file is mapped, not read.
 
     Raises:
@@ -38,8 +37,8 @@ class NpySource:
     def __len__(self) -> int:
         return len(self._layout)
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        return iter(self._layout)
+    def __getitem__(self, number: int, /) -> Trajectory:
+        return self._layout[number]
 
     def splits(self) -> list[str | None]:
         return self._layout.splits()

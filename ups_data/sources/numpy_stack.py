@@ -1,6 +1,6 @@
 """NumPy arrays whose first axis is trajectories and whose second is time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES, number_keys
+from ups_data.sources.base import AXIS_NAMES, Numbered, number_key
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.numpy_members import Member
 from ups_data.sources.positions import are_positions, coordinates_among, finite, finite_frames
 from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
 
-class Stack:
+class Stack(Numbered):
     """Trajectories of as many frames and points each: fields `(n_traj, T, *grid, C)` or `(n_traj, T, N, C)`.
 
     Raises:
@@ -39,20 +39,19 @@ class Stack:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for number, key in enumerate(number_keys(len(self))):
-            yield Trajectory(
-                key=key,
-                source=str(self._path),
-                fields={
-                    name: LazyArray(member.shape[1:], member.dtype, partial(member.rows, number))
-                    for name, member in self._fields.items()
-                },
-                time=self.time,
-                params={name: float(values[number]) for name, values in self.params.items()},
-                axes=self.axes,
-                coords=self._positions(number),
-            )
+    def __getitem__(self, number: int, /) -> Trajectory:
+        return Trajectory(
+            key=number_key(number, len(self)),
+            source=str(self._path),
+            fields={
+                name: LazyArray(member.shape[1:], member.dtype, partial(member.rows, number))
+                for name, member in self._fields.items()
+            },
+            time=self.time,
+            params={name: float(values[number]) for name, values in self.params.items()},
+            axes=self.axes,
+            coords=self._positions(number),
+        )
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)

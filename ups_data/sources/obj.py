@@ -1,17 +1,17 @@
 """Wavefront OBJ files: the positions of their vertices."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import Numbered
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import Trajectory
 
 
-class ObjSource:
+class ObjSource(Numbered):
     """One geometry, one trajectory of one frame; its key is the file's name.
 
     The lines `v x y z` are the coordinates, which are the one field too, `position`. Normals and textures are left out:
@@ -36,9 +36,9 @@ class ObjSource:
     def __len__(self) -> int:
         return 1
 
-    def __iter__(self) -> Iterator[Trajectory]:
+    def __getitem__(self, number: int, /) -> Trajectory:
         coords = finite(str(self._path), self._read())
-        yield Trajectory(
+        return Trajectory(
             key=self._path.stem, source=str(self._path), fields=own_field("position", coords), coords=coords
         )
 

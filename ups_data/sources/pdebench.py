@@ -1,10 +1,9 @@
 """PDEBench's HDF5 files, in all their layouts: the layout is told from the names at the top of the file."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Source
+from ups_data.sources.base import Numbered, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.pdebench_fields import FieldsLayout
 from ups_data.sources.pdebench_groups import GroupsLayout
@@ -12,7 +11,7 @@ from ups_data.sources.pdebench_incompressible import IncompressibleLayout
 from ups_data.trajectory import Trajectory
 
 
-class PdebenchSource:
+class PdebenchSource(Numbered):
     """A file of PDEBench (https://github.com/pdebench/PDEBench), 1-D to 3-D, static or in time.
 
     - `FieldsLayout`: `tensor` [N,T,X]; `density`, `pressure`, `Vx` …; Darcy's `tensor` and `nu`;
@@ -46,8 +45,8 @@ class PdebenchSource:
     def __len__(self) -> int:
         return len(self._layout)
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        return iter(self._layout)
+    def __getitem__(self, number: int, /) -> Trajectory:
+        return self._layout[number]
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)

@@ -1,12 +1,12 @@
 """PDEBench's files of one array per field: `tensor` in time, compressible flow, Darcy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES, number_keys
+from ups_data.sources.base import AXIS_NAMES, Numbered, number_key
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.pdebench_axes import axes_of, times
@@ -15,7 +15,7 @@ from ups_data.trajectory import Trajectory
 VELOCITIES = ("Vx", "Vy", "Vz")
 
 
-class FieldsLayout:
+class FieldsLayout(Numbered):
     """Arrays [N,T,X[,Y,Z]] over all trajectories, beside `x-coordinate` …, `t-coordinate`.
 
     - `tensor`: one field `tensor`, (T, X, 1);
@@ -68,18 +68,17 @@ class FieldsLayout:
     def __len__(self) -> int:
         return self._lead[-1]
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for number, key in enumerate(number_keys(len(self))):
-            with opened(self._path) as file:
-                fields = {name: self._field(file, name, number) for name in self._names}
-            yield Trajectory(
-                key=key,
-                source=str(self._path),
-                fields=fields,
-                time=self._time,
-                params=dict(self._params),
-                axes=self._axes,
-            )
+    def __getitem__(self, number: int, /) -> Trajectory:
+        with opened(self._path) as file:
+            fields = {name: self._field(file, name, number) for name in self._names}
+        return Trajectory(
+            key=number_key(number, len(self)),
+            source=str(self._path),
+            fields=fields,
+            time=self._time,
+            params=dict(self._params),
+            axes=self._axes,
+        )
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)

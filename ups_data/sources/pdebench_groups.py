@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES
+from ups_data.sources.base import AXIS_NAMES, Numbered
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.pdebench_axes import axes_of, times
 from ups_data.trajectory import Trajectory
@@ -23,7 +23,7 @@ BOOKKEEPING = {
 }
 
 
-class GroupsLayout:
+class GroupsLayout(Numbered):
     """Groups `0000` … of `data` [T,X[,Y[,Z]],C] with `grid/x`, `grid/y`, `grid/t` and YAML in the attribute `config`.
 
     One field, `data`, with the file's own channels. The numbers in the `sim` section of `config` are params, nested
@@ -48,11 +48,9 @@ class GroupsLayout:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for key in self._keys:
-            with opened(self._path) as file:
-                trajectory = self._trajectory(file, key)
-            yield trajectory
+    def __getitem__(self, number: int, /) -> Trajectory:
+        with opened(self._path) as file:
+            return self._trajectory(file, self._keys[number])
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)

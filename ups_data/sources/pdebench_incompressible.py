@@ -1,10 +1,10 @@
 """PDEBench's files of incompressible, inhomogeneous Navier–Stokes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import number_keys
+from ups_data.sources.base import Numbered, number_key
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.pdebench_axes import times
 from ups_data.trajectory import Trajectory
@@ -13,7 +13,7 @@ IN_TIME = ("velocity", "particles")
 STATIC = "force"
 
 
-class IncompressibleLayout:
+class IncompressibleLayout(Numbered):
     """`velocity` [B,T,X,Y,2], `particles` [B,T,X,Y,1], `force` [B,X,Y,2], `t` [B,T], without coordinates.
 
     Fields `velocity` (T, X, Y, 2) and `particles` (T, X, Y, 1); `force` (X, Y, 2) is static. Axes are None, because
@@ -43,18 +43,18 @@ class IncompressibleLayout:
     def __len__(self) -> int:
         return self._shapes["velocity"][0]
 
-    def __iter__(self) -> Iterator[Trajectory]:
-        for number, key in enumerate(number_keys(len(self))):
-            with opened(self._path) as file:
-                lazy = {
-                    name: lazy_dataset(self._path, file[name], (number,), self._shapes[name][1:])
-                    for name in (*IN_TIME, STATIC)
-                }
-                params = numeric_attributes(file.attrs)
-                stored = file["t"][number]
-            static = {STATIC: lazy.pop(STATIC)}
-            time = times(self._path, f"t[{number}]", stored, self._shapes["velocity"][1])
-            yield Trajectory(key=key, source=str(self._path), fields=lazy, static=static, time=time, params=params)
+    def __getitem__(self, number: int, /) -> Trajectory:
+        with opened(self._path) as file:
+            lazy = {
+                name: lazy_dataset(self._path, file[name], (number,), self._shapes[name][1:])
+                for name in (*IN_TIME, STATIC)
+            }
+            params = numeric_attributes(file.attrs)
+            stored = file["t"][number]
+        static = {STATIC: lazy.pop(STATIC)}
+        time = times(self._path, f"t[{number}]", stored, self._shapes["velocity"][1])
+        key = number_key(number, len(self))
+        return Trajectory(key=key, source=str(self._path), fields=lazy, static=static, time=time, params=params)
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)

@@ -1,6 +1,5 @@
 """PLY files (http://paulbourke.net/dataformats/ply): vertices and what they carry."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES
+from ups_data.sources.base import AXIS_NAMES, Numbered
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.positions import finite, own_field
@@ -22,7 +21,7 @@ _TYPES = {
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 
 
-class PlySource:
+class PlySource(Numbered):
     """One cloud, one trajectory of one frame; its key is the file's name.
 
     The vertices' `x`, `y` [, `z`] are the coordinates, every other property of theirs (`nx`, `red`, `quality`) a field
@@ -49,7 +48,7 @@ class PlySource:
     def __len__(self) -> int:
         return 1
 
-    def __iter__(self) -> Iterator[Trajectory]:
+    def __getitem__(self, number: int, /) -> Trajectory:
         vertices = self._header.vertices(self._path)
         names = vertices.dtype.names or ()
         axes = [name for name in AXIS_NAMES if name in names]
@@ -59,7 +58,7 @@ class PlySource:
             for name in names
             if name not in axes
         }
-        yield Trajectory(
+        return Trajectory(
             key=self._path.stem,
             source=str(self._path),
             fields=fields or own_field("position", coords),

@@ -3,13 +3,14 @@
 import importlib
 import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.base import Numbered
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import PointSet, Trajectory
@@ -18,7 +19,7 @@ KINDS = ("vtk", "vtu")
 _NAME = re.compile(rb"""\sName=["']([^"']*)["']""")
 
 
-class VtkSource:
+class VtkSource(Numbered):
     """One mesh, one trajectory of one frame; its key is the file's name. It is read when it is reached.
 
     - Point data, (N,), (N, C) or (N, A, B), are fields (1, N, C) on the mesh's points.
@@ -49,12 +50,12 @@ class VtkSource:
     def __len__(self) -> int:
         return 1
 
-    def __iter__(self) -> Iterator[Trajectory]:
+    def __getitem__(self, number: int, /) -> Trajectory:
         mesh = _read(self._path, self._kind)
         sets = self._sets(mesh)
         whole = next(iter(sets.values())) if len(sets) == 1 else PointSet(np.empty((0, 0)), {})
         time = np.asarray(mesh.field_data.get("TimeValue", ()), np.float64).reshape(-1)
-        yield Trajectory(
+        return Trajectory(
             key=self._path.stem,
             source=str(self._path),
             fields=whole.fields,

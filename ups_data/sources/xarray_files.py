@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import number_keys
+from ups_data.sources.base import Numbered, number_key
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.named_dims import SPACE, in_order, role_of, roles_of
@@ -24,7 +24,7 @@ from ups_data.trajectory import ArrayLike, Axis, Trajectory
 ENGINES = {"netcdf": ("scipy", "scipy"), "hdf5": ("h5netcdf", "h5netcdf"), "zarr": ("zarr", "zarr")}
 
 
-class XarraySource:
+class XarraySource(Numbered):
     """Variables on named dimensions; `named_dims.ROLES` says what a dimension is.
 
     - Variables on a grid (x [, y [, z]], in the file's order) or on points are fields (T, *grid, C) or (T, N, C), read
@@ -63,26 +63,24 @@ class XarraySource:
     def __len__(self) -> int:
         return self._layout.count
 
-    def __iter__(self) -> Iterator[Trajectory]:
+    def __getitem__(self, number: int, /) -> Trajectory:
         layout = self._layout
-        keys = number_keys(len(self)) if layout.has("trajectory") else [self._path.stem]
-        for number, key in enumerate(keys):
-            with _opened(self._path, layout.engine) as dataset:
-                params = {name: float(_pick(layout, dataset[name], number).values) for name in layout.params}
-                time = _times(layout, dataset)
-                axes = _axes(layout, dataset)
-            in_time = [name for name in layout.fields if "time" in layout.roles_in(name)]
-            still = [name for name in layout.fields if name not in in_time]
-            yield Trajectory(
-                key=key,
-                source=str(self._path),
-                fields={name: layout.lazy(name, number) for name in in_time or still},
-                static={name: layout.lazy(name, number, static=True) for name in still} if in_time else {},
-                time=time if in_time else None,
-                params=params,
-                axes=axes,
-                coords=self._positions(number),
-            )
+        with _opened(self._path, layout.engine) as dataset:
+            params = {name: float(_pick(layout, dataset[name], number).values) for name in layout.params}
+            time = _times(layout, dataset)
+            axes = _axes(layout, dataset)
+        in_time = [name for name in layout.fields if "time" in layout.roles_in(name)]
+        still = [name for name in layout.fields if name not in in_time]
+        return Trajectory(
+            key=number_key(number, len(self)) if layout.has("trajectory") else self._path.stem,
+            source=str(self._path),
+            fields={name: layout.lazy(name, number) for name in in_time or still},
+            static={name: layout.lazy(name, number, static=True) for name in still} if in_time else {},
+            time=time if in_time else None,
+            params=params,
+            axes=axes,
+            coords=self._positions(number),
+        )
 
     def splits(self) -> list[str | None]:
         return [None] * len(self)
