@@ -5,6 +5,7 @@ import pytest
 
 from tests.datasets import write_grid
 from ups_data import ShardWriter, UpsDataError
+from ups_data.schema import Manifest
 
 
 def ones(*shape, dtype=np.float32):
@@ -113,3 +114,24 @@ def test_unknown_options(tmp_path):
     with pytest.raises(UpsDataError, match="blocks=0: give 1"):
         ShardWriter(tmp_path / "d", blocks=0)
     assert not (tmp_path / "d").exists()
+
+
+def test_a_writer_whose_trajectory_failed_half_way_cannot_be_finished(tmp_path):
+    u = ones(5, 4, 4, 1)
+    bad = ones(5, 4, 4, 1)
+    bad[3] = np.nan
+
+    def add(writer):
+        writer.add({"u": u, "v": u})
+        with pytest.raises(UpsDataError, match="NaN"):
+            writer.add({"u": u, "v": bad}, key="b")  # all of u is stored by now
+
+    refused(tmp_path, add, "holds a part of trajectory 'b'")
+
+
+def test_a_trajectory_that_is_refused_before_it_is_stored_may_be_left_out(tmp_path):
+    with ShardWriter(tmp_path / "d") as writer:
+        with pytest.raises(UpsDataError, match="NaN"):
+            writer.add({"u": ones(5, 4, 4, 1) * np.nan}, key="a")
+        writer.add({"u": ones(5, 4, 4, 1)}, key="b")
+    assert Manifest.load(tmp_path / "d").splits["train"].num_trajectories == 1

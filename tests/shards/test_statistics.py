@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,8 @@ from tests.datasets import write_grid
 from ups_data import ShardWriter
 from ups_data.schema import Manifest
 from ups_data.shards.statistics import Moments
+
+NUMBERS = ("count", "mean", "squares", "min", "max")
 
 
 def test_one_pass_equals_two(tmp_path):
@@ -64,3 +68,20 @@ def test_parameters_and_time_steps_are_summarised(tmp_path):
     assert split.params["nu"].mean == pytest.approx(nu.mean())
     assert split.params["nu"].std == pytest.approx(nu.std())
     assert (split.time_step.min, split.time_step.mean, split.time_step.std) == (0.5, 0.5, 0.0)
+
+
+def test_moments_of_parts_merge(tmp_path):
+    """Parts of any size, one of them empty, as they are kept between runs of a conversion."""
+    x = 1e6 + np.random.default_rng(0).standard_normal((1000, 2))
+    x[3, 1] = np.nan
+    whole, merged = Moments(2), Moments(2)
+    whole.update(x)
+    for part in (x[:7], x[7:7], x[7:600], x[600:]):
+        moments = Moments(2)
+        moments.update(part)
+        kept = Moments.from_json(json.loads(json.dumps(moments.to_json())))
+        assert [getattr(kept, n).tobytes() for n in NUMBERS] == [getattr(moments, n).tobytes() for n in NUMBERS]
+        merged.merge(kept)
+    assert (merged.count.tolist(), merged.nonfinite) == ([1000, 999], 1)
+    for name in ("mean", "std", "rms", "min", "max"):
+        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-9)

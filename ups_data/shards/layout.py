@@ -1,15 +1,17 @@
 """What all trajectories of a dataset share, taken from the first one and demanded of the others."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from ups_data.blocks import Blocks, grid_blocks, point_blocks
 from ups_data.coords import normalise_axis
 from ups_data.errors import UpsDataError
+from ups_data.sampling.metrics import Metric
 from ups_data.schema import AxisSpec, FieldSpec, GridSpec, Manifest, PointsSpec, SplitSpec
 from ups_data.shards import chunks
 from ups_data.shards.casting import stored_dtype
+from ups_data.shards.importance import Importance
 from ups_data.shards.run import Run
 from ups_data.trajectory import ArrayLike, Axis
 
@@ -44,7 +46,6 @@ class Layout:
             self._grid_blocks = None if blocks == 1 else grid_blocks(self._frame_shape, blocks, seed=seed)
         self.specs = [self._field_spec(n, a, run, static=False) for n, a in run.fields.items()]
         self.specs += [self._field_spec(n, a, run, static=True) for n, a in run.static.items()]
-        self.ragged: set[str | None] = set()  # sets of points of which trajectories have different numbers
 
     def deal(self, run: Run) -> dict[str | None, Blocks | None]:
         """Set of points → how a trajectory's points are dealt; None where frames are stored as they are.
@@ -115,16 +116,21 @@ class Layout:
                     f"coords of {run.where} have shape {run.coords[name].shape}, the first ones had {points.dim} "
                     f"components and were {'moving' if points.moving else 'the same for all frames'}"
                 )
-            if run.num_points(name) != points.num_points:
-                self.ragged.add(name)
         if self.grid is not None and run.axes is not None:
             for mine, theirs in zip(self._axes, run.axes, strict=True):
                 if not np.array_equal(mine.coordinates, theirs.coordinates):
                     raise UpsDataError(f"axis {theirs.name!r} of {run.where} differs from the first trajectory's")
 
-    def manifest(self, source: dict[str, str], splits: dict[str, SplitSpec]) -> Manifest:
+    def importance(self, metrics: Sequence[Metric]) -> Importance:
+        """Of the tiles of these fields and points."""
+        return Importance(metrics, self.specs, self.grid, {n: p.num_points or 0 for n, p in self.points.items()})
+
+    def manifest(
+        self, source: dict[str, str], splits: dict[str, SplitSpec], *, ragged: Collection[str | None]
+    ) -> Manifest:
+        """The dataset's, but for its importance; `ragged`: sets of points whose number differs between trajectories."""
         points = {
-            name: spec.model_copy(update={"num_points": None}) if name in self.ragged else spec
+            name: spec.model_copy(update={"num_points": None}) if name in ragged else spec
             for name, spec in self.points.items()
         }
         return Manifest(

@@ -1,6 +1,8 @@
-"""The shards of one split as they are written: one open, the others published."""
+"""One shard as it is written, in a folder aside."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import zarr
 
 from ups_data.blocks import Blocks
 from ups_data.errors import UpsDataError
-from ups_data.schema import FieldSpec, ShardSpec, SplitSpec
+from ups_data.schema import FieldSpec, ShardSpec
 from ups_data.shards import codecs
 from ups_data.shards.casting import cast_exactly
 from ups_data.shards.digest import shard_digest
@@ -17,6 +19,7 @@ from ups_data.shards.layout import Layout, point_dimension
 from ups_data.shards.objects import ArrayWriter
 from ups_data.shards.run import Run
 from ups_data.shards.statistics import FieldMoments, Moments
+from ups_data.shards.written import WrittenShard, point_counts
 
 # Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
 READ_BYTES = 16 * 1024**2
@@ -24,41 +27,43 @@ READ_BYTES = 16 * 1024**2
 OBJECT_BYTES = 512 * 1024**2
 
 
-class SplitWriter:
-    """The shards of one split.
+class OpenShard:
+    """A shard that takes trajectories until it is finished. Its bytes depend on them and on the layout, no more.
+
+    Args:
+        aside: folder to write it in; one that is there is replaced.
 
     Attributes:
-        bytes: decoded bytes of the open shard's fields.
+        bytes: decoded bytes of its fields.
     """
 
-    def __init__(self, root: Path, split: str, layout: Layout, importance: Importance, allow_nonfinite: bool) -> None:
-        self._root, self._split, self._layout, self._allow_nonfinite = root, split, layout, allow_nonfinite
+    def __init__(self, aside: Path, split: str, layout: Layout, importance: Importance, allow_nonfinite: bool) -> None:
+        self.aside, self._split, self._layout, self._allow_nonfinite = aside, split, layout, allow_nonfinite
         self._importance = importance
         self._moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
         self._params, self._time_step = Moments(len(layout.params)), Moments(1)
-        self._shards: list[ShardSpec] = []
-        self._aside: Path | None = None
         self._arrays: dict[str, ArrayWriter] = {}
         self._runs: list[Run] = []
         self._counts: dict[str | None, list[int]] = {}
+        self._torn = ""  # the trajectory of which only a part was stored
         self.bytes = 0
 
     def add(self, run: Run) -> None:
-        """Append one trajectory to the open shard."""
+        """Append one trajectory.
+
+        Raises:
+            UpsDataError: of its values; the shard can no more be finished if a part of it is already stored.
+        """
+        self._check_whole()
         deal = self._layout.deal(run)
-        if self._aside is None:
-            self._open(run, deal)
         importance = self._importance_of(run)
-        pieces = []
         for spec in self._layout.specs:
             self._moments[spec.name].start_trajectory()
-            shape = (1, *run.static[spec.name].shape) if spec.static else run.fields[spec.name].shape
-            row_bytes = int(np.prod(shape[1:])) * np.dtype(spec.dtype).itemsize
-            pieces += [(start, stop, spec) for start, stop in _pieces(shape[0], row_bytes, spec.chunk_rows)]
-        # All fields of the first frames first: the importance of a frame is of all of them.
-        for start, stop, spec in sorted(pieces, key=lambda piece: piece[0]):
-            frames = run.static[spec.name][:][None] if spec.static else run.fields[spec.name][start:stop]
-            self._append(spec, frames, deal[spec.point_set], run, start, importance.get(spec.point_set))
+        for spec, frames in stored_frames(run, self._layout, self._allow_nonfinite):
+            if not self._arrays:
+                self._open(run, deal)
+            self._torn = run.where
+            self._append(spec, frames, deal[spec.point_set], importance.get(spec.point_set))
         for name in run.coords:
             self._append_points(run, name, deal[name])
         if self._layout.params:
@@ -68,26 +73,15 @@ class SplitWriter:
         # Only what the tables need is kept; the fields' arrays may be large.
         run.fields, run.static, run.coords = {}, {}, {}
         self._runs.append(run)
+        self._torn = ""
+
+    def _check_whole(self) -> None:
+        if self._torn:
+            raise UpsDataError(f"{self.aside}: holds a part of {self._torn}, which could not be added: write it again")
 
     def _append(
-        self,
-        spec: FieldSpec,
-        frames: np.ndarray,
-        blocks: Blocks | None,
-        run: Run,
-        start: int,
-        importance: RunImportance | None,
+        self, spec: FieldSpec, frames: np.ndarray, blocks: Blocks | None, importance: RunImportance | None
     ) -> None:
-        where = f"field {spec.name!r} of {run.where}"
-        frames = np.asarray(frames)
-        if not self._allow_nonfinite and not np.isfinite(frames).all():
-            bad = ~np.isfinite(frames)
-            frame = start + int(np.argmax(bad.reshape(len(bad), -1).any(1)))
-            raise UpsDataError(
-                f"{where} has {int(bad.sum())} values that are NaN or Inf (first in frame {frame}): "
-                "repair it, or keep and count them with --allow-nonfinite"
-            )
-        frames = cast_exactly(frames, np.dtype(spec.dtype), where)
         for i in range(0, len(frames), spec.chunk_rows):  # moments are taken in float64, of a chunk at a time
             self._moments[spec.name].update(frames[i : i + spec.chunk_rows])
         self._arrays[f"fields/{spec.name}"].append(_in_slots(frames, blocks))
@@ -115,11 +109,9 @@ class SplitWriter:
 
     def _open(self, run: Run, deal: dict[str | None, Blocks | None]) -> None:
         layout = self._layout
-        self._aside = self._root / f".writing-{self._split}-{len(self._shards):06d}.zarr"
-        group = zarr.open_group(self._aside, mode="w", zarr_format=3, attributes={"ups_data": {"split": self._split}})
+        group = zarr.open_group(self.aside, mode="w", zarr_format=3, attributes={"ups_data": {"split": self._split}})
         for name in ("fields", "trajectories", *(["points"] if any(b is not None for b in deal.values()) else [])):
             group.create_group(name)
-        self.bytes, self._arrays = 0, {}
         for spec in layout.specs:
             self._array(f"fields/{spec.name}", layout.chunk_shape(spec), spec.dtype, layout.dimension_names(spec))
         for set_name, blocks in deal.items():
@@ -155,9 +147,8 @@ class SplitWriter:
         dimension_names: tuple[str, ...],
         fill_value: float = np.nan,
     ) -> None:
-        assert self._aside is not None
         self._arrays[name] = ArrayWriter(
-            self._aside,
+            self.aside,
             name,
             chunk_shape,
             np.dtype(dtype),
@@ -167,26 +158,26 @@ class SplitWriter:
             fill_value=fill_value,
         )
 
-    def publish(self) -> None:
-        """Finish the open shard, if there is one, and rename it into its place."""
-        if self._aside is None:
-            return
+    def finish(self, path: str) -> WrittenShard:
+        """Complete the shard, still aside.
+
+        Args:
+            path: its place in the dataset, to which it is then to be renamed.
+        """
+        self._check_whole()
         for name, array in self._arrays.items():
             if name.endswith("/index") and name.startswith("points") and array.blocks == 1:
                 # Points in one block are stored as they were given.
                 array.abandon()
-                shutil.rmtree(self._aside / name)
+                shutil.rmtree(self.aside / name)
             else:
                 array.finish()
-        self._write_tables(zarr.open_group(self._aside, mode="r+"))
-        size, digest = shard_digest(self._aside)
-        path = f"{self._split}/shard-{len(self._shards):06d}.zarr"
-        (self._root / self._split).mkdir(exist_ok=True)
-        self._aside.rename(self._root / path)
+        self._write_tables(zarr.open_group(self.aside, mode="r+"))
+        size, digest = shard_digest(self.aside)
         steps = [r.steps for r in self._runs]
-        points = {name or "": n for name, n in self._counts.items()} if self._layout.points else None
-        self._shards.append(ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest))
-        self._aside, self._arrays, self._runs, self._counts, self.bytes = None, {}, [], {}, 0
+        points = point_counts(self._counts) if self._layout.points else None
+        spec = ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest)
+        return WrittenShard(spec, self._moments, self._params, self._time_step)
 
     def _write_tables(self, group: zarr.Group) -> None:
         """`trajectories/*` and the numbers of points: small arrays, plain zarr."""
@@ -214,27 +205,37 @@ class SplitWriter:
         for path, (data, dims) in columns.items():
             group.create_array(path, data=data, compressors=codecs.zarr_compressors("none", 8), dimension_names=dims)
 
-    def spec(self) -> SplitSpec:
-        """The split as the manifest lists it."""
-        ragged = {name or "" for name in self._layout.ragged}
-        shards = []
-        for shard in self._shards:
-            points = {name: n for name, n in (shard.points or {}).items() if name in ragged}
-            shards.append(shard.model_copy(update={"points": points or None}))
-        return SplitSpec(
-            shards=shards,
-            statistics={n: m.statistics() for n, m in self._moments.items()},
-            params=dict(zip(self._layout.params, self._params.summaries(), strict=True)),
-            time_step=self._time_step.summaries()[0] if self._time_step.count[0] else None,
-        )
-
     def abort(self) -> None:
-        """Remove the shards and what was open."""
+        """Remove what was written."""
         for array in self._arrays.values():
-            array.abandon()
-        if self._aside is not None:
-            shutil.rmtree(self._aside, ignore_errors=True)
-        shutil.rmtree(self._root / self._split, ignore_errors=True)
+            with suppress(OSError):  # of a full disk, again
+                array.abandon()
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+
+def stored_frames(run: Run, layout: Layout, allow_nonfinite: bool) -> Iterator[tuple[FieldSpec, np.ndarray]]:
+    """A trajectory's frames as they are to be stored, `(n, *grid or N, C)`: pieces of one field after another.
+
+    Raises:
+        UpsDataError: a value is not finite or overflows.
+    """
+    pieces = []
+    for spec in layout.specs:
+        shape = (1, *run.static[spec.name].shape) if spec.static else run.fields[spec.name].shape
+        row_bytes = int(np.prod(shape[1:])) * np.dtype(spec.dtype).itemsize
+        pieces += [(start, stop, spec) for start, stop in _pieces(shape[0], row_bytes, spec.chunk_rows)]
+    # All fields of the first frames first: the importance of a frame is of all of them.
+    for start, stop, spec in sorted(pieces, key=lambda piece: piece[0]):
+        where = f"field {spec.name!r} of {run.where}"
+        frames = np.asarray(run.static[spec.name][:][None] if spec.static else run.fields[spec.name][start:stop])
+        if not allow_nonfinite and not np.isfinite(frames).all():
+            bad = ~np.isfinite(frames)
+            frame = start + int(np.argmax(bad.reshape(len(bad), -1).any(1)))
+            raise UpsDataError(
+                f"{where} has {int(bad.sum())} values that are NaN or Inf (first in frame {frame}): "
+                "repair it, or keep and count them with --allow-nonfinite"
+            )
+        yield spec, cast_exactly(frames, np.dtype(spec.dtype), where)
 
 
 def _folder(set_name: str | None) -> str:

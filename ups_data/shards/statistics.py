@@ -1,5 +1,7 @@
 """One-pass moments per channel, merged without cancellation."""
 
+from typing import Any
+
 import numpy as np
 
 from ups_data.schema import FieldStatistics, Summary
@@ -30,13 +32,40 @@ class Moments:
         mean = x.sum(0, where=finite) / np.maximum(count, 1)
         x -= mean
         x[~finite] = 0.0
-        squares = np.einsum("nc,nc->c", x, x)
+        self._merge(count, mean, np.einsum("nc,nc->c", x, x), low, high)
+
+    def merge(self, other: "Moments") -> None:
+        """Take in what another has taken in. The result's last bits depend on the order of merges."""
+        self.nonfinite += other.nonfinite
+        self._merge(other.count, other.mean, other.squares, other.min, other.max)
+
+    def _merge(
+        self, count: np.ndarray, mean: np.ndarray, squares: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> None:
         total = np.maximum(self.count + count, 1)
         delta = mean - self.mean
         self.squares += squares + delta**2 * self.count * count / total
         self.mean += delta * count / total
         self.count += count
         self.min, self.max = np.minimum(self.min, low), np.maximum(self.max, high)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain numbers, every bit kept."""
+        arrays = {name: getattr(self, name).tolist() for name in ("count", "mean", "squares", "min", "max")}
+        return {**arrays, "nonfinite": self.nonfinite}
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> "Moments":
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        moments = cls(len(given["count"]))
+        moments.count = np.array(given["count"], np.int64)
+        for name in ("mean", "squares", "min", "max"):
+            values = np.array(given[name], np.float64)
+            if values.shape != moments.count.shape:
+                raise ValueError(f"{name} has {values.shape} numbers, count {moments.count.shape}")
+            setattr(moments, name, values)
+        moments.nonfinite = int(given["nonfinite"])
+        return moments
 
     @property
     def std(self) -> np.ndarray:
@@ -71,6 +100,22 @@ class FieldMoments:
         if len(frames) > 1:
             self.deltas.update(np.diff(frames.astype(np.float64), axis=0))
         self._previous = frames[-1:].astype(np.float64)
+
+    def merge(self, other: "FieldMoments") -> None:
+        """Take in the trajectories that another has taken in."""
+        self.values.merge(other.values)
+        self.deltas.merge(other.deltas)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain numbers, between trajectories."""
+        return {"values": self.values.to_json(), "deltas": self.deltas.to_json()}
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> "FieldMoments":
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        moments = cls(0)
+        moments.values, moments.deltas = Moments.from_json(given["values"]), Moments.from_json(given["deltas"])
+        return moments
 
     def statistics(self) -> FieldStatistics:
         v, d = self.values, self.deltas

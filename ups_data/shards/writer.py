@@ -17,7 +17,8 @@ from ups_data.shards import codecs
 from ups_data.shards.importance import Importance, check_metrics
 from ups_data.shards.layout import Layout
 from ups_data.shards.run import Run
-from ups_data.shards.split import SplitWriter
+from ups_data.shards.split import OpenShard
+from ups_data.shards.written import WrittenShard, dataset_manifest
 from ups_data.trajectory import ArrayLike, Axis, PointSet
 
 
@@ -73,7 +74,8 @@ class ShardWriter:
         self._shard_bytes, self._source = shard_bytes, dict(source or {})
         self._layout: Layout | None = None
         self._importance: Importance | None = None
-        self._splits: dict[str, SplitWriter] = {}
+        self._open: dict[str, OpenShard] = {}
+        self._written: dict[str, list[WrittenShard]] = {}
 
     def add(
         self,
@@ -110,16 +112,15 @@ class ShardWriter:
             self._layout = Layout(run, codec=self._codec, cast=self._cast, blocks=self._blocks, seed=self._seed)
         self._layout.check(run)
         if self._importance is None:
-            points = {name: run.num_points(name) for name in self._layout.points}
-            self._importance = Importance(self._metrics, self._layout.specs, self._layout.grid, points)
-        writer = self._splits.get(split)
-        if writer is None:
-            writer = self._splits[split] = SplitWriter(
-                self.root, split, self._layout, self._importance, self._allow_nonfinite
-            )
-        writer.add(run)
-        if writer.bytes >= self._shard_bytes:
-            writer.publish()
+            self._importance = self._layout.importance(self._metrics)
+        shard = self._open.get(split)
+        if shard is None:
+            aside = self.root / f".writing-{split}-{len(self._written.get(split, ())):06d}.zarr"
+            shard = OpenShard(aside, split, self._layout, self._importance, self._allow_nonfinite)
+            self._open[split] = shard
+        shard.add(run)
+        if shard.bytes >= self._shard_bytes:
+            self._publish(split)
 
     def close(self) -> Manifest:
         """Publish the last shards and the manifest.
@@ -129,19 +130,18 @@ class ShardWriter:
         """
         if self._layout is None or self._importance is None:
             raise UpsDataError(f"{self.root}: no trajectory was added")
-        for writer in self._splits.values():
-            writer.publish()
-        manifest = self._layout.manifest(
-            self._source, {name: self._splits[name].spec() for name in sorted(self._splits, key=_usual_order)}
-        )
-        manifest = manifest.model_copy(update={"importance": self._importance.listed()})
+        for split in list(self._open):
+            self._publish(split)
+        manifest = dataset_manifest(self._layout, self._importance, self._source, self._written)
         manifest.save(self.root)
         return manifest
 
     def abort(self) -> None:
         """Remove everything that was written."""
-        for writer in self._splits.values():
-            writer.abort()
+        for shard in self._open.values():
+            shard.abort()
+        for split in self._written:
+            shutil.rmtree(self.root / split, ignore_errors=True)
         if self._made_root:
             shutil.rmtree(self.root, ignore_errors=True)
 
@@ -160,7 +160,12 @@ class ShardWriter:
             self.abort()
             raise
 
-
-def _usual_order(split: str) -> tuple[int, str]:
-    usual = ("train", "valid", "test")
-    return (usual.index(split) if split in usual else len(usual), split)
+    def _publish(self, split: str) -> None:
+        """Finish the open shard of a split and rename it into its place."""
+        written = self._written.setdefault(split, [])
+        path = f"{split}/shard-{len(written):06d}.zarr"
+        shard = self._open[split].finish(path)
+        (self.root / split).mkdir(exist_ok=True)
+        self._open[split].aside.rename(self.root / path)
+        del self._open[split]
+        written.append(shard)

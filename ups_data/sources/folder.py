@@ -134,9 +134,7 @@ def _place(ends: list[int], number: int) -> tuple[int, int]:
     return place, number - (ends[place - 1] if place else 0)
 
 
-def _open_leaves(
-    path: Path, open_file: Callable[[Path], Source], format: str | None, keep_damaged: bool
-) -> Source:
+def _open_leaves(path: Path, open_file: Callable[[Path], Source], format: str | None, keep_damaged: bool) -> Source:
     leaves = list(_leaves(path))
     if format == CaseSource.format or (format is None and are_cases(leaves)):
         return CaseSource(path, [folder for folder, _ in leaves])
