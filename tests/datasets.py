@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from ups_data import ShardWriter
+from ups_data.schema import Manifest
+from ups_data.shards.seal import write_seal
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 DIFFUSION_REACTION = SHARED / "pdebench" / "2D_diff-react_NA_NA.h5"
@@ -41,3 +43,14 @@ def write_grid(
         for i, u in enumerate(runs):
             writer.add({"u": u}, split=split, time=0.5 * np.arange(len(u)), params={"nu": 0.1 * i}, key=f"{i:04d}")
     return runs
+
+
+def reseal(root: Path) -> None:
+    """Make what a test has changed in a dataset's shards what its seals and its manifest say."""
+    manifest = Manifest.load(root)
+    splits = {}
+    for name, split in manifest.splits.items():
+        sealed = [(spec, *write_seal(root / spec.path)) for spec in split.shards]
+        shards = [spec.model_copy(update={"bytes": size, "digest": digest}) for spec, size, digest in sealed]
+        splits[name] = split.model_copy(update={"shards": shards})
+    manifest.model_copy(update={"splits": splits}).save(root)

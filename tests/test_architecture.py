@@ -9,15 +9,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ups_data"
 # What each room may import of the project. `stream` composes the others, so it comes after `batch`.
-BASE = {"atomic", "errors", "native", "hashing", "coords", "blocks", "schema"}
+BASE = {"atomic", "errors", "limits", "native", "hashing", "coords", "blocks", "schema"}
 ALLOWED = {
     "atomic": set(),
     "errors": set(),
+    "limits": set(),
     "native": {"_native"},
     "hashing": set(),
     "coords": set(),
     "blocks": {"errors", "hashing"},
-    "schema": {"atomic", "errors", "coords"},
+    "schema": {"atomic", "errors", "limits", "coords"},
     "trajectory": set(),
     "sources": {"errors", "trajectory"},
     # The importance of tiles is computed as frames are written, by the metrics that it is drawn by.

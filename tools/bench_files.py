@@ -30,7 +30,7 @@ def make_workload(workload: Workload, cache: Path, codec: str, blocks: int = 1) 
     folder = cache / workload.folder
     is_points = workload.name == "points"
     copies = 1 if codec == "none" else workload.copies
-    dataset = folder / (f"shards-{codec}" if copies == 1 else f"shards-{codec}-{copies}-copies")
+    dataset = folder / (f"sealed-{codec}" if copies == 1 else f"sealed-{codec}-{copies}-copies")
     in_blocks = dataset.with_name(f"{dataset.name}-{workload.blocks if is_points else blocks}-blocks")
     case = Case(
         name=workload.name,

@@ -7,7 +7,7 @@ import pytest
 import xarray
 import zarr
 
-from tests.datasets import write_grid
+from tests.datasets import reseal, write_grid
 from tests.shards.arrays import agreed, rows_of, shards_of
 from ups_data import ShardWriter, UpsDataError
 from ups_data.blocks import grid_blocks
@@ -157,6 +157,8 @@ def test_an_index_that_is_no_permutation_is_refused(tmp_path, change):
     row = index[0]
     row[0] = {"repeat": row[1], "outside": 63, "empty": -1}[change]
     index[0] = row
+    reseal(tmp_path / "d")
+    (shard,) = shards_of(tmp_path / "d")
     with pytest.raises(UpsDataError, match="no permutation of 63 points"):
         shard.geometry(None, 0)
 

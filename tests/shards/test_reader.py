@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from tests.datasets import write_grid
+from tests.datasets import reseal, write_grid
 from ups_data import UpsDataError
 from ups_data.schema import Manifest
 from ups_data.shards import layout
@@ -74,6 +74,10 @@ def test_a_shard_of_another_dataset(tmp_path):
     write_grid(tmp_path / "b", grid=(10, 12))
     shutil.rmtree(tmp_path / "a/train/shard-000000.zarr")
     shutil.copytree(tmp_path / "b/train/shard-000000.zarr", tmp_path / "a/train/shard-000000.zarr")
+    manifest = Manifest.load(tmp_path / "a")
+    with pytest.raises(UpsDataError, match=r"shard .*000000.zarr: is not the one that the manifest lists"):
+        Shard(tmp_path / "a", manifest, manifest.splits["train"].shards[0]).field("u")
+    reseal(tmp_path / "a")
     manifest = Manifest.load(tmp_path / "a")
     with pytest.raises(
         UpsDataError, match=r"holds float32 \(35, 10, 12, 2\), the manifest says float32 \(35, 12, 10, 2\)"

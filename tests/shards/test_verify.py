@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.datasets import write_grid
+from tests.datasets import reseal, write_grid
 from ups_data import ShardWriter, UpsDataError
-from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema import Manifest
 from ups_data.shards import layout
 from ups_data.shards.verify import Damage, verify_dataset
 
@@ -55,7 +55,7 @@ def test_points_and_blocks_are_checked_too(tmp_path):
     shard = tmp_path / "d/train/shard-000000.zarr"
     flip(next(p for p in (shard / "points/coords").rglob("*") if p.is_file() and p.name != "zarr.json"), 20)
     found = [d.reason for d in verify_dataset(tmp_path / "d")]
-    assert found == ["its bytes are not those of the manifest's digest", found[1]]
+    assert found == ["points/coords/c/0/0/0: its bytes are not those that were written", found[1]]
     assert found[1].startswith("points/coords, rows 0 to 0")
 
 
@@ -64,12 +64,13 @@ def test_damaged_chunks_are_named(root):
     chunk = file.stat().st_size // 10
     flip(file, chunk // 2)
     flip(file, 4 * chunk + chunk // 2)
+    changed = "fields/u/c/0/0/0/0: its bytes are not those that were written"
     assert reasons(verify_dataset(root)) == [
-        "its bytes are not those of the manifest's digest",
+        changed,
         "field 'u', rows 0 to 0: the stored bytes are damaged",
         "field 'u', rows 4 to 4: the stored bytes are damaged",
     ]
-    assert reasons(verify_dataset(root, depth="digests")) == ["its bytes are not those of the manifest's digest"]
+    assert reasons(verify_dataset(root, depth="digests")) == [changed]
     assert verify_dataset(root, depth="sizes") == []
 
 
@@ -95,7 +96,8 @@ def test_files_that_are_cut_or_gone(root):
     with open(file, "r+b") as f:
         f.truncate(size - 100)
     for depth in ("sizes", "digests", "chunks"):
-        assert "bytes, the manifest says" in reasons(verify_dataset(root, depth=depth))[0]
+        says = f"fields/u/c/0/0/0/0 holds {size - 100:,} bytes, {size:,} were written"
+        assert reasons(verify_dataset(root, depth=depth))[0] == says
     file.unlink()
     assert any("field 'u': " in r and "cannot be read" in r for r in reasons(verify_dataset(root)))
     shutil.rmtree(root / SHARD)
@@ -116,27 +118,33 @@ def test_metadata_that_say_something_else(root):
     assert verify_dataset(root, depth="digests") != []
     metadata["shape"][0] = 4
     file.write_text(json.dumps(metadata))
+    assert any("fields/u/zarr.json is damaged" in r for r in reasons(verify_dataset(root)))
+    reseal(root)
     assert any("the manifest says float32 (10, 12, 10, 2)" in r for r in reasons(verify_dataset(root)))
     file.write_text(json.dumps(metadata).replace('"configuration"', '"configurations"'))
+    reseal(root)
     assert any(r.startswith("field 'u': ") for r in reasons(verify_dataset(root)))
+
+
+def test_a_file_that_nobody_wrote(root):
+    (root / SHARD / "fields/u/notes.txt").write_text("mine")
+    for depth in ("sizes", "digests", "chunks"):
+        assert reasons(verify_dataset(root, depth=depth)) == ["fields/u/notes.txt is not of this shard"]
 
 
 def test_another_dataset_s_shard_of_the_same_shape(root, tmp_path):
     shards = [root / s.path for s in Manifest.load(root).splits["train"].shards]
     shutil.rmtree(shards[1])
     shutil.copytree(shards[2], shards[1])  # intact, and in the wrong place
-    for depth in ("digests", "chunks"):
-        assert reasons(verify_dataset(root, depth=depth)) == ["its bytes are not those of the manifest's digest"]
+    for depth in ("sizes", "digests", "chunks"):
+        says = ["is not the one that the manifest lists (checksums.json differs)"]
+        assert reasons(verify_dataset(root, depth=depth)) == says
 
 
 def test_damage_from_before_the_digest_was_taken(root):
-    """A shard that was written wrong has a digest of its damage."""
-    from ups_data.shards.digest import shard_digest
-
+    """A shard that was written wrong is sealed with its damage."""
     flip(root / SHARD / "fields/u/c/0/0/0/0", 100)
-    manifest = json.loads((root / MANIFEST).read_text())
-    manifest["splits"]["train"]["shards"][1]["digest"] = shard_digest(root / SHARD)[1]
-    (root / MANIFEST).write_text(json.dumps(manifest))
+    reseal(root)
     assert verify_dataset(root, depth="digests") == []
     assert reasons(verify_dataset(root)) == ["field 'u', rows 0 to 0: the stored bytes are damaged"]
 

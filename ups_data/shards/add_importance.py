@@ -20,9 +20,9 @@ from ups_data.atomic import exclusive
 from ups_data.errors import UpsDataError
 from ups_data.sampling.metrics import Metric
 from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec
-from ups_data.shards.digest import shard_digest
 from ups_data.shards.importance import FOLDER, Importance, array_name, array_options, check_metrics, group_names
 from ups_data.shards.objects import ArrayWriter
+from ups_data.shards.seal import SEAL, sealed, write_seal
 from ups_data.shards.shard import Shard
 
 ASIDE = ".adding-"  # folders with this prefix are unfinished
@@ -102,14 +102,16 @@ def _with_importance(
     if _added_to(root / path) != spec.digest:
         aside = (root / path).with_name(ASIDE + Path(path).name)
         try:
+            old = Shard(root, manifest, spec)
             _link_tree(root / spec.path, aside)
-            _write_arrays(aside, Shard(root, manifest, spec), manifest, spec, importance, progress)
+            _write_arrays(aside, old, manifest, spec, importance, progress)
+            write_seal(aside, linked=old.seal)
             shutil.rmtree(root / path, ignore_errors=True)
             aside.rename(root / path)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     progress(spec.rows)
-    size, digest = shard_digest(root / path)
+    size, digest = sealed(root / path)
     return spec.model_copy(update={"path": path, "bytes": size, "digest": digest})
 
 
@@ -128,11 +130,13 @@ def _added_to(shard: Path) -> str | None:
 
 
 def _link_tree(old: Path, new: Path) -> None:
-    """The same folders with links to the same files; copies where the file system has no links."""
+    """The same folders with links to the same files but the seal; copies where the file system has no links."""
     for folder, _, files in os.walk(old):
         to = new / Path(folder).relative_to(old)
         to.mkdir(parents=True)
         for name in files:
+            if Path(folder, name) == old / SEAL:
+                continue
             try:
                 os.link(Path(folder, name), to / name)
             except OSError:

@@ -4,8 +4,6 @@
 WHOLE_FRAMES = 256 * 1024
 # A chunk of one block of a frame stays alone unless it is smaller: a sparse horizon reads no frames it does not need.
 BLOCK = 8 * 1024
-# What blosc compresses at once, and the most that a reader will allocate because metadata say so.
-MAX_CHUNK_BYTES = 2**31 - 1
 
 
 def rows_of_chunk(row_bytes: int, steps: int, target: int) -> int:

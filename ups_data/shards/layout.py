@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from ups_data import limits
 from ups_data.blocks import Blocks, grid_blocks, point_blocks
 from ups_data.coords import normalise_axis
 from ups_data.errors import UpsDataError
@@ -160,7 +161,7 @@ class Layout:
         steps = 1 if static else run.steps
         set_name = run.set_of[name]
         block_bytes = self.block_points(set_name) * array.shape[-1] * dtype.itemsize
-        if block_bytes > chunks.MAX_CHUNK_BYTES:
+        if block_bytes > limits.CHUNK_BYTES:
             raise UpsDataError(
                 f"a frame of field {name!r} of {run.where} has blocks of {block_bytes / 2**30:.1f} GiB, a chunk holds "
                 f"less than 2 GiB: store it in more blocks (--blocks)"

@@ -1,12 +1,17 @@
 """What a zarr array's metadata say about its chunks, where they are those that `ArrayWriter` writes."""
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
+
+ARRAY = "zarr.json"  # the file that makes a folder an array or a group
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,23 @@ def direct_layout(metadata: dict[str, Any]) -> DirectLayout | None:
     except (KeyError, TypeError, ValueError, IndexError):
         return None
     return DirectLayout(shape, dtype, chunk_shape, object_shape[0] // chunk_shape[0], codec, fill)
+
+
+def object_name(number: int, axes: int) -> str:
+    """The file of an object, in the folder of its array."""
+    return "/".join(["c", str(number), *["0"] * (axes - 1)])
+
+
+def parsed(text: bytes, path: Path, where: str) -> dict[str, Any]:
+    """JSON of an object.
+
+    Raises:
+        UpsDataError: it is something else.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise UpsDataError(f"{where}: {path} is damaged ({e}); copy or make the dataset again") from None
+    if not isinstance(found, dict):
+        raise UpsDataError(f"{where}: {path} is damaged (no JSON object); copy or make the dataset again")
+    return found

@@ -2,10 +2,11 @@
 
 Both ways give the same interface: an array is a sequence of chunks, each of `chunk_rows` rows of one block of points.
 The direct way maps the shard object and hands out raw chunks as views of the map, and decodes compressed ones straight
-into their destination; a chunk's crc32c is checked the first time this process touches it.
+into their destination; a chunk's crc32c is checked the first time this process touches it, against the one behind it
+and, in a shard, against the shard's seal.
 """
 
-import json
+import itertools
 import math
 import threading
 import time
@@ -15,11 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 import zarr
 
+from ups_data import limits
 from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
-from ups_data.shards.chunks import MAX_CHUNK_BYTES
 from ups_data.shards.mapped import MappedObject
-from ups_data.shards.metadata import DirectLayout, blocks_of, direct_layout
+from ups_data.shards.metadata import ARRAY, DirectLayout, blocks_of, direct_layout, object_name, parsed
+from ups_data.shards.seal import ArraySeal, read_bounded
 
 
 class StoredArray(Protocol):
@@ -60,27 +62,30 @@ class StoredArray(Protocol):
         ...
 
 
-def open_array(path: Path, *, where: str) -> StoredArray:
-    """Open the zarr array in the folder `path`; `where` names it in errors."""
-    try:
-        metadata = json.loads((path / "zarr.json").read_bytes())
-    except FileNotFoundError:
-        raise UpsDataError(f"{where}: {path / 'zarr.json'} is missing; copy or make the dataset again") from None
-    except ValueError as e:
-        raise UpsDataError(f"{where}: {path / 'zarr.json'} is damaged ({e}); copy or make the dataset again") from None
-    layout = direct_layout(metadata)
-    return DirectArray(path, layout, where=where) if layout else ZarrArray(path, where=where)
+def open_array(path: Path, *, where: str, seal: ArraySeal | None = None) -> StoredArray:
+    """Open the zarr array in the folder `path`; `where` names it in errors.
+
+    Args:
+        seal: what its files are compared with; None: an array that belongs to no shard.
+
+    Raises:
+        UpsDataError: its metadata are missing, damaged, or claim what nobody writes.
+    """
+    text = seal.read(ARRAY, where=where) if seal else read_bounded(path / ARRAY, limits.METADATA_BYTES, where)
+    layout = direct_layout(parsed(text, path / ARRAY, where))
+    return DirectArray(path, layout, where=where, seal=seal) if layout else ZarrArray(path, where=where, seal=seal)
 
 
 class DirectArray:
     """An array in the layout of `ArrayWriter`: chunks of whole rows or of whole blocks, packed in objects of rows."""
 
-    def __init__(self, path: Path, layout: DirectLayout, *, where: str) -> None:
+    def __init__(self, path: Path, layout: DirectLayout, *, where: str, seal: ArraySeal | None = None) -> None:
         self.shape, self.dtype, self.chunk_shape = layout.shape, layout.dtype, layout.chunk_shape
         self.chunk_rows = layout.chunk_shape[0]
         self.blocks, self.block_points = layout.blocks, layout.block_points
         self.mapped = layout.codec == "none"
         self._path, self._where, self._codec, self._fill = path, where, layout.codec, layout.fill
+        self._seal = seal
         self._object_chunks = layout.object_rows * layout.blocks
         rows = self._object_chunks // layout.blocks * self.chunk_rows
         self._one_object = self.shape[0] <= rows
@@ -150,27 +155,29 @@ class DirectArray:
             return None
         end = offset + int(opened.lengths[place]) - codecs.CHECKSUM_BYTES
         if not opened.checked[place]:
-            self._check(number, opened.data[offset:end], opened.data[end : end + codecs.CHECKSUM_BYTES])
+            self._check(number, opened, opened.data[offset:end], opened.data[end : end + codecs.CHECKSUM_BYTES])
             opened.checked[place] = True
         return opened.data[offset:end]
 
-    def _check(self, number: int, body: memoryview, stored: memoryview) -> None:
-        intact = codecs.checksum(body) == stored
-        if intact and self.mapped:
-            intact = len(body) == self._chunk_bytes
-        elif intact:
-            intact = codecs.decoded_bytes(body) == self._chunk_bytes
+    def _check(self, number: int, opened: MappedObject, body: memoryview, stored: memoryview) -> None:
+        wrong, intact = "the stored bytes are damaged", codecs.checksum(body) == stored
+        if intact and opened.crcs is not None and int(opened.crcs[number % self._object_chunks]) != _number(stored):
+            wrong, intact = "the stored bytes are not those that were written there", False
+        if intact:
+            intact = (len(body) if self.mapped else codecs.decoded_bytes(body)) == self._chunk_bytes
         if not intact:
-            raise UpsDataError(
-                f"{self._where}, {place_of(self, number)}: the stored bytes are damaged; copy or make the shard again"
-            )
+            raise UpsDataError(f"{self._where}, {place_of(self, number)}: {wrong}; copy or make the shard again")
 
     def _object(self, number: int) -> MappedObject:
         # Two threads may open the same object at once; either result serves.
         opened = self._objects.get(number)
         if opened is None:
-            path = self._path.joinpath("c", str(number), *["0"] * (len(self.shape) - 1))
-            opened = self._objects[number] = MappedObject(path, self._object_chunks, where=self._where)
+            path = self._path / object_name(number, len(self.shape))
+            sealed = None
+            if self._seal is not None:
+                sealed = self._seal.object(number, self._object_chunks, path, self._where)
+            opened = MappedObject(path, self._object_chunks, where=self._where, sealed=sealed)
+            self._objects[number] = opened
         return opened
 
 
@@ -178,21 +185,28 @@ class ZarrArray:
     """Any other zarr array, through zarr-python.
 
     Decoded by `zarrs` where the array has no checksums. Where it has, by zarr-python's own pipeline: `zarrs` 0.2.3
-    reads a chunk inside a shard as a partial value and strips its crc32c unread, so damage would be served.
+    reads a chunk inside a shard as a partial value and strips its crc32c unread, so damage would be served. In a shard,
+    the digests of the files that a chunk is read from are checked first, once.
     """
 
     mapped = False
     fetch_seconds = 0.0
 
-    def __init__(self, path: Path, *, where: str) -> None:
+    def __init__(self, path: Path, *, where: str, seal: ArraySeal | None = None) -> None:
         # Imported late: most processes never need it, and it starts threads that do not survive a fork.
         import zarrs  # noqa: F401, registers the pipeline
 
         checked = b'"crc32c"' in (path / "zarr.json").read_bytes()
         pipeline = "zarr.core.codec_pipeline.BatchedCodecPipeline" if checked else "zarrs.ZarrsCodecPipeline"
         with zarr.config.set({"codec_pipeline.path": pipeline}):
-            array = zarr.open_array(path, mode="r")
+            try:
+                array = zarr.open_array(path, mode="r")
+            except Exception as e:  # whatever zarr finds wrong with the metadata
+                raise UpsDataError(f"{where}: {path / ARRAY}: {_line(e)}; copy or make the dataset again") from e
+        if len(array.shape) < 2 or 0 in array.shape or array.dtype.kind not in "fiu":
+            raise UpsDataError(f"{where}: {path} holds {array.dtype} {array.shape}; copy or make the dataset again")
         self._array, self._where = array, where
+        self._seal, self._checked = seal, set[str]()
         self.shape, self.dtype, chunk_shape = array.shape, array.dtype, array.chunks
         whole = chunk_shape[2:] == self.shape[2:] and self.shape[1] % chunk_shape[1] == 0
         # Chunks that cut more than rows and points are read together, as whole rows.
@@ -209,16 +223,43 @@ class ZarrArray:
         start = row_chunk * self.chunk_rows
         stop = min(start + self.chunk_rows, self.shape[0])
         slots = self.chunk_shape[1]
+        self._check(start, stop, block * slots, (block + 1) * slots)
         try:
             out[: stop - start] = self._array[start:stop, block * slots : (block + 1) * slots]
         except Exception as e:  # whatever the codec raises, the reader of the message needs the place
             raise UpsDataError(
-                f"{self._where}, {place_of(self, number)}: {type(e).__name__}: {e}; copy or make the shard again"
+                f"{self._where}, {place_of(self, number)}: {_line(e)}; copy or make the shard again"
             ) from e
         out[stop - start :] = self._array.fill_value
         # What zarr fetched is not to be had: decoded bytes stand for it.
         self.read_bytes += (stop - start) * self._chunk_bytes // self.chunk_rows
         return out
+
+    def _check(self, start: int, stop: int, first_slot: int, end_slot: int) -> None:
+        """The files that hold those rows and slots: there if and only if the seal lists them, and intact."""
+        if self._seal is None:
+            return
+        size = self._array.shards or self._array.chunks
+        bounds = [(start, stop), (first_slot, end_slot), *((0, n) for n in self.shape[2:])]
+        spans = [range(low // n, (high - 1) // n + 1) for (low, high), n in zip(bounds, size, strict=True)]
+        for place in itertools.product(*spans):
+            name = self._array.metadata.encode_chunk_key(place)
+            if name in self._checked:
+                continue
+            if self._seal.lists(name):
+                self._seal.check(name, where=self._where)
+            elif (self._seal.folder / name).exists():
+                raise UpsDataError(f"{self._where}: {name} is not among the shard's files; copy the shard again")
+            self._checked.add(name)
+
+
+def _number(stored: memoryview) -> int:
+    return int.from_bytes(stored, "little")
+
+
+def _line(error: Exception) -> str:
+    """What a library says, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def place_of(array: StoredArray, number: int) -> str:
@@ -236,6 +277,6 @@ def bounded_bytes(chunk_shape: tuple[int, ...], dtype: np.dtype, where: str) -> 
         UpsDataError: more than anybody writes: the metadata cannot be trusted with an allocation.
     """
     size = math.prod(chunk_shape) * dtype.itemsize
-    if not 0 < size <= MAX_CHUNK_BYTES:
+    if not 0 < size <= limits.CHUNK_BYTES:
         raise UpsDataError(f"{where}: claims chunks of {size:,} bytes, the limit is 2 GiB; make the dataset again")
     return size

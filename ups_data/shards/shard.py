@@ -6,17 +6,18 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 import numpy as np
-import zarr
 
 from ups_data.blocks import Blocks, block_counts, single_block
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec
 from ups_data.shards.importance import array_name
 from ups_data.shards.reader import StoredArray, open_array
+from ups_data.shards.seal import Seal, load_seal
+from ups_data.shards.table import read_table
 
 
 class Shard:
-    """A shard of a dataset; arrays and tables are opened when they are first asked for.
+    """A shard of a dataset; its seal, arrays and tables are opened when they are first asked for.
 
     Args:
         root: the dataset's folder.
@@ -25,12 +26,17 @@ class Shard:
 
     def __init__(self, root: str | Path, manifest: Manifest, spec: ShardSpec) -> None:
         self.path = Path(root) / spec.path
-        self._manifest, self._spec = manifest, spec
+        self._root, self._manifest, self._spec = Path(root), manifest, spec
         self._arrays: dict[str, StoredArray] = {}
         self._points: dict[str | None, list[int]] = {}
         self._lock = threading.Lock()
         self._geometries: WeakValueDictionary[tuple[str | None, int], Blocks] = WeakValueDictionary()
         self._grid_geometry: Blocks | None = None
+
+    @cached_property
+    def seal(self) -> Seal:
+        """What its files hold. Raises UpsDataError where it is missing, or not the one that the manifest lists."""
+        return load_seal(self.path, self._spec.digest, self._root)
 
     def field(self, name: str) -> StoredArray:
         """Rows of a field, one for each frame; one for each trajectory where it is static.
@@ -175,7 +181,8 @@ class Shard:
         with self._lock:  # an array is the key of its chunks in a pool: threads must share one
             if name in self._arrays:
                 return self._arrays[name]
-            array = open_array(self.path / name, where=f"shard {self.path}, {called}")
+            seal = self.seal.array(name)
+            array = open_array(self.path / name, where=f"shard {self.path}, {called}", seal=seal)
             if array.shape != expected or array.dtype.name != dtype:
                 raise UpsDataError(
                     f"shard {self.path}, {called}: holds {array.dtype.name} {array.shape}, the manifest says "
@@ -221,14 +228,7 @@ class Shard:
         )
 
     def _table(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        where = f"shard {self.path}, trajectories/{name}"
-        try:
-            table = np.asarray(zarr.open_array(self.path / "trajectories" / name, mode="r")[...])
-        except Exception as e:
-            raise UpsDataError(f"{where}: {type(e).__name__}: {e}; copy or make the shard again") from e
-        if table.shape != shape:
-            raise UpsDataError(f"{where}: shape {table.shape}, the manifest says {shape}; copy or make the shard again")
-        return table
+        return read_table(self.seal, f"trajectories/{name}", shape, where=f"shard {self.path}, trajectories/{name}")
 
 
 def _folder(set_name: str | None) -> str:

@@ -13,11 +13,11 @@ from ups_data.errors import UpsDataError
 from ups_data.schema import FieldSpec, ShardSpec
 from ups_data.shards import codecs
 from ups_data.shards.casting import cast_exactly
-from ups_data.shards.digest import shard_digest
 from ups_data.shards.importance import Importance, RunImportance, array_name, array_options, group_names
 from ups_data.shards.layout import Layout, point_dimension
 from ups_data.shards.objects import ArrayWriter
 from ups_data.shards.run import Run
+from ups_data.shards.seal import write_seal
 from ups_data.shards.statistics import FieldMoments, Moments
 from ups_data.shards.written import WrittenShard, point_counts
 
@@ -173,7 +173,7 @@ class OpenShard:
             else:
                 array.finish()
         self._write_tables(zarr.open_group(self.aside, mode="r+"))
-        size, digest = shard_digest(self.aside)
+        size, digest = write_seal(self.aside)
         steps = [r.steps for r in self._runs]
         points = point_counts(self._counts) if self._layout.points else None
         spec = ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest)

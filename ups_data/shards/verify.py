@@ -1,4 +1,4 @@
-"""Whether a dataset holds what its manifest says: every shard's digest, every index, every chunk's checksum."""
+"""Whether a dataset holds what its manifest says: every shard's seal, every file, every index, every chunk."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,8 +10,8 @@ from typing import Literal, get_args
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec
-from ups_data.shards.digest import shard_digest
 from ups_data.shards.reader import StoredArray
+from ups_data.shards.seal import Seal, file_digest, file_names, load_seal
 from ups_data.shards.shard import Shard
 
 Depth = Literal["sizes", "digests", "chunks"]
@@ -37,9 +37,9 @@ def verify_dataset(
     """Check every shard of a dataset, several at once.
 
     Args:
-        depth: "sizes" looks at the sizes of files only, "digests" reads everything once and notices every change,
-            "chunks" also decodes everything, and so tells which rows of which field are damaged, and notices what was
-            damaged before its digest was taken.
+        depth: "sizes" looks at each shard's seal and at the sizes of its files only, "digests" reads everything once
+            and notices every change, "chunks" also decodes everything, and so tells which rows of which field are
+            damaged, and notices what was damaged before it was sealed.
         threads: None: as many as cores, at most 4.
         progress: called with (stored bytes done, stored bytes in all).
 
@@ -69,27 +69,33 @@ def verify_shard(root: str | Path, manifest: Manifest, spec: ShardSpec, depth: D
     path = Path(root) / spec.path
     if not path.is_dir():
         return [Damage(spec.path, "is missing")]
-    reasons = list(_changed(path, spec, depth))
-    if depth == "chunks":
-        reasons += _damaged_arrays(Shard(root, manifest, spec), manifest, spec)
-    # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
     where = f"shard {path}, "
+    try:
+        seal = load_seal(path, spec.digest, Path(root))
+    except UpsDataError as error:
+        reasons = [str(error).removeprefix(f"shard {path}: ")]
+    else:
+        reasons = list(_changed(path, seal, depth))
+        if depth == "chunks":
+            reasons += _damaged_arrays(Shard(root, manifest, spec), manifest, spec)
+    # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
     return [Damage(spec.path, r.removeprefix(where).split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
 
 
-def _changed(path: Path, spec: ShardSpec, depth: Depth) -> Iterator[str]:
-    try:
-        if depth == "sizes":
-            size, digest = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()), spec.digest
-        else:
-            size, digest = shard_digest(path)
-    except OSError as error:
-        yield f"cannot be read ({error})"
-        return
-    if size != spec.bytes:
-        yield f"holds {size:,} bytes, the manifest says {spec.bytes:,}"
-    elif digest != spec.digest:
-        yield "its bytes are not those of the manifest's digest"
+def _changed(path: Path, seal: Seal, depth: Depth) -> Iterator[str]:
+    for name in sorted(seal.files.keys() | set(file_names(path))):
+        if name not in seal.files:
+            yield f"{name} is not of this shard"
+            continue
+        size, digest = seal.files[name]
+        try:
+            found = (path / name).stat().st_size
+            if found != size:
+                yield f"{name} holds {found:,} bytes, {size:,} were written"
+            elif depth != "sizes" and file_digest(path / name) != digest:
+                yield f"{name}: its bytes are not those that were written"
+        except OSError as error:
+            yield f"{name} cannot be read ({error.strerror})"
 
 
 def _damaged_arrays(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterator[str]:
