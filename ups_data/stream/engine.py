@@ -7,17 +7,21 @@ that release the interpreter lock are few and long, and threads meet at the lock
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from ups_data.batch import QueryBatch, collate_block, draw_block
+from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan
 from ups_data.stream.reader import SampleReader
 from ups_data.stream.stats import StatsInMaking
 from ups_data.stream.switching import quick_switching
+from ups_data.stream.threads import LEAVE_SECONDS, Threads
+
+TICK = 1.0  # seconds; time in which this process does not run counts as one tick at most
 
 
 class Engine:
@@ -34,6 +38,8 @@ class Engine:
         ahead: blocks that are ready beyond those that the threads are at.
         hurry: the first blocks are short, and so is the wait for the first batch.
         stats: where times are added.
+        timeout: seconds that a block may take threads from when it is waited for; None: no limit.
+        describe: a batch of the epoch, for errors.
     """
 
     def __init__(
@@ -50,7 +56,10 @@ class Engine:
         ahead: int,
         hurry: bool,
         stats: StatsInMaking,
+        timeout: float | None,
+        describe: Callable[[int], str],
     ) -> None:
+        self._timeout, self._describe = timeout, describe
         self._readers, self._plan, self._epoch, self._first = readers, plan, epoch, first
         self._moment, self._valid = moment, valid
         self._threads, self._ahead, self._stats = threads, ahead, stats
@@ -69,19 +78,38 @@ class Engine:
             yield from _handed_out(self._make(*block))
 
     def _with_threads(self) -> Iterator[QueryBatch]:
-        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ups_data")
-        made: deque[Future[deque[QueryBatch]]] = deque()
+        threads, patience = Threads(self._threads), LEAVE_SECONDS
+        made: deque[tuple[int, Future[deque[QueryBatch]]]] = deque()
         try:
             with quick_switching():
-                for block in self._blocks():
-                    made.append(executor.submit(self._make, *block))
+                for first, batches in self._blocks():
+                    made.append((first, threads.submit(self._make, first, batches)))
                     if len(made) > self._threads + self._ahead:
-                        yield from _handed_out(made.popleft().result())
+                        yield from _handed_out(self._result(*made.popleft()))
                 while made:
-                    yield from _handed_out(made.popleft().result())
+                    yield from _handed_out(self._result(*made.popleft()))
+        except _LateError:
+            patience = 0.5
+            raise
         finally:
             # Also reached when the consumer leaves in mid-epoch: nothing outlives the pass.
-            executor.shutdown(wait=True, cancel_futures=True)
+            threads.end(patience)
+
+    def _result(self, first: int, future: "Future[deque[QueryBatch]]") -> deque[QueryBatch]:
+        """What a thread made, from batch `first` on."""
+        waited = 0.0
+        while True:
+            try:
+                return future.result(TICK)
+            except TimeoutError:
+                if future.done():
+                    return future.result()  # the thread's own error
+            waited += TICK
+            if self._timeout is not None and waited >= self._timeout:
+                raise _LateError(
+                    f"the loader's threads have not made {self._describe(first)} in {self._timeout:g} s: see whether "
+                    "the storage answers, or give a longer timeout="
+                )
 
     def _blocks(self) -> Iterator[tuple[int, list[np.ndarray]]]:
         """The first batch of a block, and the numbers of the samples of each of its batches."""
@@ -112,6 +140,10 @@ class Engine:
         reading = pool.seconds_of_thread() - reading
         self._stats.add(draw_seconds=drawn - begun, assemble_seconds=max(0.0, time.perf_counter() - drawn - reading))
         return slices
+
+
+class _LateError(UpsDataError):
+    """A thread is in a read that may never return."""
 
 
 def _handed_out(batches: deque[QueryBatch]) -> Iterator[QueryBatch]:

@@ -1,6 +1,5 @@
 """`QueryLoader`: batches of the pipeline, from threads in this process or from worker processes."""
 
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from webdataset import DataPipeline, WebLoader
 
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
@@ -23,6 +21,10 @@ from ups_data.stream.identity import VERSION, check_state, differences, identity
 from ups_data.stream.mixture import QueryMixture
 from ups_data.stream.selection import Ragged, Sampling
 from ups_data.stream.stats import LoaderStats
+from ups_data.stream.workers import Workers
+
+# Half of the time after which NCCL gives up on a rank that waits for its data: the error that says why comes first.
+DEFAULT_TIMEOUT = 300.0
 
 
 class QueryLoader:
@@ -36,6 +38,8 @@ class QueryLoader:
         num_workers: worker processes.
         multiprocessing_context: how they start, `forkserver` or `spawn` (so a script needs
             `if __name__ == "__main__":`); never `fork`.
+        timeout: seconds that a batch may be waited for, 300 by default; None: for ever. A read that does not return, or
+            a worker process that does not answer, is an `UpsDataError` then. With `threads=0` nobody notices.
         prefetch: what a thread (blocks of a few batches) or a worker process (batches) has made ahead, at least 1.
 
     The other arguments are `QueryDataset`'s.
@@ -71,6 +75,7 @@ class QueryLoader:
         canonical_ranks: int = CANONICAL_RANKS,
         prefetch: int = 2,
         multiprocessing_context: str = "forkserver",
+        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
         if multiprocessing_context not in ("forkserver", "spawn"):
             raise UpsDataError(
@@ -79,6 +84,8 @@ class QueryLoader:
             )
         if num_workers < 0 or (threads is not None and threads < 0) or prefetch < 1:
             raise UpsDataError(f"num_workers={num_workers}, threads={threads}, prefetch={prefetch}: too small")
+        if timeout is not None and not timeout > 0:
+            raise UpsDataError(f"timeout={timeout}: give seconds, or None for no limit")
         self.dataset = QueryDataset(
             root,
             split=split,
@@ -107,9 +114,10 @@ class QueryLoader:
         self._source = self.dataset.source
         self._threads = min(4, os.cpu_count() or 1) if threads is None else threads
         self._num_workers, self._prefetch, self._start_method = num_workers, prefetch, multiprocessing_context
-        self._workers: WebLoader | None = None
+        self._timeout = timeout
+        self._workers: Workers | None = None
         self._handed_out = LoaderStats()
-        self._of_workers: dict[int, LoaderStats] = {}  # what each worker process has told last
+        self._of_workers = LoaderStats()  # of worker processes that have ended
         self._feedback = Feedback(self._source)
         self._progress = (0, 0)  # (epoch, batch) after the last batch that was handed out
 
@@ -129,7 +137,8 @@ class QueryLoader:
     @property
     def stats(self) -> LoaderStats:
         """Totals since the loader was made, over all its threads and worker processes."""
-        return sum(self._of_workers.values(), self._handed_out + self._source.stats())
+        of_workers = [] if self._workers is None else list(self._workers.stats.values())
+        return sum(of_workers, self._handed_out + self._of_workers + self._source.stats())
 
     def __len__(self) -> int:
         """Batches of an epoch, the same on every rank."""
@@ -223,9 +232,11 @@ class QueryLoader:
         self._feedback.begin(epoch)
         plan = self._source.plan(epoch)
         if self._num_workers:
-            batches = self._from_workers()
+            batches = self._from_workers(epoch, first, len(plan))
         else:
-            engine = self._source.engine(plan, epoch, first, threads=self._threads, ahead=self._prefetch - 1)
+            engine = self._source.engine(
+                plan, epoch, first, threads=self._threads, ahead=self._prefetch - 1, timeout=self._timeout
+            )
             batches = iter(engine)
         after = epoch, 0  # a pass that is left early starts over
         try:
@@ -241,20 +252,21 @@ class QueryLoader:
             if (self._source.epoch, self._source.first_batch) == start:  # nobody called set_epoch meanwhile
                 self._source.set_epoch(*after)
 
-    def _from_workers(self) -> Iterator[QueryBatch]:
+    def _from_workers(self, epoch: int, first: int, end: int) -> Iterator[QueryBatch]:
         if self._workers is None:
-            # The server imports torch once, its children then start in no time.
-            context = multiprocessing.get_context(self._start_method)
-            if self._start_method == "forkserver":
-                context.set_forkserver_preload(["__main__", __name__])
-            self._workers = WebLoader(
-                DataPipeline(self._source.batches),
-                batch_size=None,
-                num_workers=self._num_workers,
-                persistent_workers=True,
-                prefetch_factor=self._prefetch,
-                multiprocessing_context=context,
+            self._workers = Workers(
+                self._source,
+                self._num_workers,
+                prefetch=self._prefetch,
+                start_method=self._start_method,
+                timeout=self._timeout,
+                describe=self._source.describe,
             )
-        for batch, worker, stats in self._workers:
-            self._of_workers[worker] = stats
-            yield batch
+        try:
+            yield from self._workers.batches(epoch, first, end)
+        except Exception:
+            # The next pass starts new ones.
+            workers, self._workers = self._workers, None
+            workers.close()
+            self._of_workers = sum(workers.stats.values(), self._of_workers)
+            raise

@@ -237,13 +237,21 @@ class SampleSource:
             block.valid = self.plan(epoch).valid(number) if self.pad else None
             yield from block.samples()
 
-    def batches(self) -> Iterator[tuple[QueryBatch, int, LoaderStats]]:
-        """The same, collated batch by batch; with each the number of the worker and what it has done so far."""
-        worker = get_worker_info()
-        number = -1 if worker is None else worker.id
-        epoch, numbers, batches = self._share()
-        for batch in self.engine(batches, epoch, numbers=numbers, threads=0):
-            yield batch, number, self.stats()
+    def batches(self, epoch: int, first: int, stride: int) -> Iterator[QueryBatch]:
+        """Batches first, first + stride, … of an epoch: what a worker process of a loader makes."""
+        if "readers" not in self.__dict__:
+            self.readers = self.open(Buffers())
+        plan = self.plan(epoch)
+        numbers = range(first, len(plan), stride)
+        return iter(self.engine([plan[batch] for batch in numbers], epoch, numbers=numbers, threads=0))
+
+    def describe(self, epoch: int, batch: int) -> str:
+        """A batch of this rank, and where its samples lie: for errors."""
+        shards = self.manifest.split(self.split).shards
+        numbers = np.unique(self.table.shard[self.plan(epoch)[batch]]).tolist()
+        names = [shards[number].path for number in numbers]
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        return f"batch {batch} of epoch {epoch}, with samples of {', '.join(names[:4])}{more} in {self.root},"
 
     def engine(
         self,
@@ -254,6 +262,7 @@ class SampleSource:
         numbers: Sequence[int] | None = None,
         threads: int,
         ahead: int = 0,
+        timeout: float | None = None,
     ) -> Engine:
         """Makes batches from the numbers of their samples, from batch `first` on.
 
@@ -282,6 +291,8 @@ class SampleSource:
             ahead=ahead,
             hurry=hurry,
             stats=self._stats,
+            timeout=timeout,
+            describe=lambda place: self.describe(epoch, place if numbers is None else numbers[place]),
         )
 
     def stats(self) -> LoaderStats:

@@ -1,0 +1,70 @@
+"""Threads that a process can end without: one that hangs in a read keeps neither a pass nor the interpreter waiting."""
+
+import atexit
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+# What threads at work get to finish when nobody wants their results any more; later they end by themselves.
+LEAVE_SECONDS = 10.0
+
+_at_work: "weakref.WeakSet[Threads]" = weakref.WeakSet()
+
+
+class Threads:
+    """A few threads that run what is submitted, in its order."""
+
+    def __init__(self, count: int) -> None:
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._cancelled = threading.Event()
+        self._threads = [
+            threading.Thread(target=_run, args=(self._tasks, self._cancelled), name=f"ups_data_{i}", daemon=True)
+            for i in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+        _at_work.add(self)
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> "Future[T]":
+        future: Future[T] = Future()
+        self._tasks.put((future, lambda: function(*arguments)))
+        return future
+
+    def end(self, seconds: float = LEAVE_SECONDS) -> None:
+        """Nothing more is begun; wait for what is at work, but no longer than so many seconds."""
+        self._cancelled.set()
+        for _ in self._threads:
+            self._tasks.put(None)
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        left = sum(thread.is_alive() for thread in self._threads)
+        _at_work.discard(self)
+        if left:
+            logging.getLogger("ups_data").warning(
+                "%d loader threads still wait for a read: they end when it does", left
+            )
+
+
+def _run(tasks: "SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]", cancelled: threading.Event) -> None:
+    while (task := tasks.get()) is not None:
+        future, call = task
+        if not cancelled.is_set():
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+        del task, future, call  # nothing is held while this waits
+
+
+@atexit.register
+def _end_all() -> None:
+    """As the interpreter ends in the middle of a pass, what it is about to take down must not be in use."""
+    for threads in list(_at_work):
+        threads.end(1.0)
