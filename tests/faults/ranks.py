@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,9 @@ def main(root: str, out: str, settings: Settings) -> None:
     for step, batch in enumerate(itertools.islice(batches, 2 * len(loader) - first), first):
         if step == first:
             with open(f"{out}.pids.{rank}", "w") as file:
-                json.dump([os.getpid(), *(p.pid for p in multiprocessing.active_children())], file)
+                server = forkserver._forkserver._forkserver_pid
+                    workers = [p.pid for p in multiprocessing.active_children()]
+                    json.dump([os.getpid(), *workers, *([server] if server else [])], file)
         if (rank, step) == (settings.victim, settings.at):
             os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[settings.how])
         parts: list[Any] = [None] * ranks

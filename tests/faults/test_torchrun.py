@@ -130,14 +130,7 @@ def left_behind(out: Path) -> list[int]:
     return left
 
 
-ORPHANS = pytest.mark.xfail(
-    strict=True,
-    reason="a loader's worker processes outlive a training process that was killed: their parent, which torch's "
-    "watchdog looks at, is the fork server, and that waits for them",
-)
-
-
-@pytest.mark.parametrize(("count", "workers"), [(2, 0), pytest.param(2, 2, marks=[pytest.mark.faults, ORPHANS])])
+@pytest.mark.parametrize(("count", "workers"), [(2, 0), pytest.param(2, 2, marks=pytest.mark.faults)])
 def test_a_killed_rank_ends_the_run(root: Path, tmp_path: Path, count: int, workers: int) -> None:
     status, output = torchrun(
         tmp_path / "log", count, *arguments(root, tmp_path / "out", workers=workers, victim=1, at=5)
@@ -149,7 +142,7 @@ def test_a_killed_rank_ends_the_run(root: Path, tmp_path: Path, count: int, work
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=ORPHANS)])
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_ranks_without_a_supervisor_end_by_themselves(root: Path, tmp_path: Path, how: str, workers: int) -> None:
     """Nobody ends the others: the collective call does, at once for a rank that is gone, by its timeout for one that

@@ -241,6 +241,7 @@ class QueryLoader:
         after = epoch, 0  # a pass that is left early starts over
         try:
             for number in range(first, len(plan)):
+                self._source.check_process()
                 begun = time.perf_counter()
                 batch = next(batches)
                 waited = time.perf_counter() - begun

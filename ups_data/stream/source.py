@@ -183,11 +183,7 @@ class SampleSource:
         Raises:
             UpsDataError: in a process that was forked from the one that opened the dataset.
         """
-        if os.getpid() != self._process:
-            raise UpsDataError(
-                "this dataset was opened before the process forked, and its threads and maps do not survive that: "
-                "start workers with multiprocessing_context='forkserver' (or 'spawn'), or open it in the worker"
-            )
+        self.check_process()
         return plan_epoch(
             self.table,
             seed=self.seed,
@@ -200,6 +196,14 @@ class SampleSource:
             pad=self.pad,
             canonical_ranks=self.canonical_ranks,
         )
+
+    def check_process(self) -> None:
+        """Refuse to go on in a process that was forked from the one that opened the dataset."""
+        if os.getpid() != self._process:
+            raise UpsDataError(
+                "this dataset was opened before the process forked, and its threads and maps do not survive that: "
+                "start workers with multiprocessing_context='forkserver' (or 'spawn'), or open it in the worker"
+            )
 
     def block_samples(self, epoch: int) -> int:
         """How many samples are made at once: few enough for their points to stay in a core's cache while they are
@@ -233,6 +237,7 @@ class SampleSource:
             raise UpsDataError("a pipeline's samples are of one set of points: take QueryLoader for several")
         epoch, numbers, batches = self._share()
         for number, samples in zip(numbers, batches, strict=True):
+            self.check_process()
             block = self.readers[0].block(samples, epoch, self.moment(epoch, number))
             block.valid = self.plan(epoch).valid(number) if self.pad else None
             yield from block.samples()
@@ -292,7 +297,7 @@ class SampleSource:
             hurry=hurry,
             stats=self._stats,
             timeout=timeout,
-            describe=lambda place: self.describe(epoch, place if numbers is None else numbers[place]),
+            describe=lambda place: self.describe(epoch, number(place)),
         )
 
     def stats(self) -> LoaderStats:

@@ -47,6 +47,7 @@ def main(source: SampleSource, worker: int, workers: int, end: socket.socket, te
     torch.set_num_threads(1)
     channel = Channel(end)
     sender = Sender(channel)
+    sender.send((-1, None, source.stats(), None))  # here it is
     current, wanted = -1, 0
     batches: Any = iter(())
     with contextlib.suppress(EOFError, ConnectionError):

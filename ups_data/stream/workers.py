@@ -20,6 +20,7 @@ from ups_data.stream.wire import Channel, Receiver
 
 TICK = 0.5  # seconds; time that this process does not run, as when it is suspended, counts as one tick at most
 END_SECONDS = 5.0
+START_SECONDS = 120.0  # a worker may take to start, which imports much; beyond the time that a batch may take
 
 
 class Workers:
@@ -109,9 +110,10 @@ class Workers:
                     raise kind(text) if kind is not None else RuntimeError(f"worker process {worker}: {text}")
                 if number == self._passes:
                     return made
-                made = None  # of a pass that was left early
+                made, waited = None, 0.0  # of a pass that was left early; or the worker has begun
                 continue
-            if self._timeout is not None and waited >= self._timeout:
+            starting = 0.0 if worker in self.stats else START_SECONDS
+            if self._timeout is not None and waited >= self._timeout + starting:
                 self._fail(worker, self._describe(epoch, batch))
             sentinels = {process.sentinel: number for number, process in enumerate(self._processes)}
             ready = wait([self._channels[worker].fileno(), *sentinels], TICK)
