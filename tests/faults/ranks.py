@@ -125,8 +125,8 @@ def main(root: str, out: str, settings: Settings) -> None:
         if step == first:
             with open(f"{out}.pids.{rank}", "w") as file:
                 server = forkserver._forkserver._forkserver_pid
-                    workers = [p.pid for p in multiprocessing.active_children()]
-                    json.dump([os.getpid(), *workers, *([server] if server else [])], file)
+                workers = [p.pid for p in multiprocessing.active_children()]
+                json.dump([os.getpid(), *workers, *([server] if server else [])], file)
         if (rank, step) == (settings.victim, settings.at):
             os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[settings.how])
         parts: list[Any] = [None] * ranks

@@ -160,7 +160,9 @@ def test_a_read_that_never_returns_is_an_error(root: Path, tmp_path: Path, run: 
 
 
 @pytest.mark.parametrize("method", BOTH)
-@pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize(
+    "group", [pytest.param(False, id="process", marks=pytest.mark.faults), pytest.param(True, id="group")]
+)
 def test_nothing_is_left_by_kill_9(root: Path, tmp_path: Path, run: Any, method: str, group: bool) -> None:
     """What mosaic leaves: names in shared memory. And processes, and folders that the next start does not remove."""
     running = run(root, num_workers=2, multiprocessing_context=method)
@@ -194,7 +196,11 @@ def test_nothing_outlives_an_abandoned_loader(root: Path, run: Any, options: dic
     assert not alive(told["workers"])
 
 
-@pytest.mark.parametrize("options", [{"threads": 0}, {"threads": 2}, {"num_workers": 1}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"threads": 2}, *(pytest.param(o, marks=pytest.mark.faults) for o in ({"threads": 0}, {"num_workers": 1}))],
+    ids=str,
+)
 def test_a_fork_in_mid_epoch_is_noticed(root: Path, run: Any, options: dict[str, int]) -> None:
     """What hangs for ever on anything that has used zarrs, and on any thread: here the child is told, the parent goes
     on."""
