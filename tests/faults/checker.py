@@ -60,7 +60,31 @@ def emptied_while_open(root: str) -> str:
     return stream(root, empty)
 
 
-ACTS = {f.__name__: f for f in (stream, verify, cut_while_open, emptied_while_open)}
+def overwritten_while_open(root: str) -> str:
+    """Other bytes of the same number, in the same files."""
+
+    def overwrite() -> None:
+        for path in Path(root).glob("train/*/fields/*/c/*/*/*/*"):
+            with open(path, "r+b") as file:
+                file.write(bytes(path.stat().st_size))
+
+    return stream(root, overwrite)
+
+
+def replaced_while_open(root: str) -> str:
+    """The same bytes in new files, as another copy of the dataset has them."""
+
+    def replace() -> None:
+        for path in Path(root).glob("train/*/fields/*/c/*/*/*/*"):
+            aside = path.with_name("aside")
+            aside.write_bytes(path.read_bytes())
+            aside.rename(path)
+
+    return stream(root, replace)
+
+
+WHILE_OPEN = (cut_while_open, emptied_while_open, overwritten_while_open, replaced_while_open)
+ACTS = {f.__name__: f for f in (stream, verify, *WHILE_OPEN)}
 
 
 def child(act: str, root: str, pipe: int) -> None:

@@ -63,6 +63,7 @@ class Frames(Sequence[np.ndarray]):
             everything = np.arange(points)[None]
             for i, row in enumerate(out):
                 self.part(i, i + 1).read().take(_slots(stored, everything), row[None, :points])
+        self.check_unchanged()
 
     def take_to(self, out: np.ndarray, draw: Draw) -> None:
         """Copy the points drawn, one row of the draw for each frame, into `out`, `(n, Q, C)`."""
@@ -72,6 +73,10 @@ class Frames(Sequence[np.ndarray]):
             self.read(draw.blocks).take(draw.slots, out)
         else:
             self.read().take(self._slots(draw.points), out)
+        self.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Called after frames were copied from where they lie. Raises UpsDataError where files changed meanwhile."""
 
     def _slots(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where those points are stored."""
@@ -151,6 +156,10 @@ class JoinedFrames(Frames):
     def part(self, start: int, stop: int, step: int = 1) -> "JoinedFrames":
         one_by_one = [s.part(i, i + 1) for s in self._sequences for i in range(len(s))]
         return JoinedFrames(one_by_one[start:stop:step])
+
+    def check_unchanged(self) -> None:
+        for sequence in self._sequences:
+            sequence.check_unchanged()
 
     def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
         parts, start = [], 0

@@ -43,7 +43,14 @@ def checksum(body: bytes | memoryview) -> bytes:
 
 
 def decode(codec: str, body: memoryview, out: np.ndarray) -> None:
-    """Decompress a stored chunk (without its checksum) straight into `out`, a C-contiguous array of its size."""
+    """Decompress a stored chunk (without its checksum) straight into `out`, a C-contiguous array of its size.
+
+    Raises:
+        ValueError, RuntimeError: it is of another size, or damaged.
+    """
+    if codec == "none":
+        out.reshape(-1).view(np.uint8)[...] = np.frombuffer(body, np.uint8)
+        return
     if codec == "lz4" and built.native is not None and built.native.decode_lz4(body, out.reshape(-1).view(np.uint8)):
         return
     _blosc(codec).decode(body, out)

@@ -2,8 +2,9 @@
 
 Both ways give the same interface: an array is a sequence of chunks, each of `chunk_rows` rows of one block of points.
 The direct way maps the shard object and hands out raw chunks as views of the map, and decodes compressed ones straight
-into their destination; a chunk's crc32c is checked the first time this process touches it, against the one behind it
-and, in a shard, against the shard's seal.
+into their destination; whoever used what it handed out asks it afterwards whether the object is still the file that was
+opened. A chunk's crc32c is checked the first time this process touches it, against the one behind it and, in a shard,
+against the shard's seal.
 """
 
 import itertools
@@ -11,17 +12,22 @@ import math
 import threading
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import zarr
 
 from ups_data import limits
+from ups_data import native as built
 from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
-from ups_data.shards.mapped import MappedObject
+from ups_data.shards.mapped import StoredObject
 from ups_data.shards.metadata import ARRAY, DirectLayout, blocks_of, direct_layout, object_name, parsed
 from ups_data.shards.seal import ArraySeal, read_bounded
+
+# When a chunk is compared with its checksum: as this process first uses it, at every use, or never. Metadata, tables
+# and the indexes of objects always are.
+Verify = Literal["first", "always", "never"]
 
 
 class StoredArray(Protocol):
@@ -62,7 +68,7 @@ class StoredArray(Protocol):
         ...
 
 
-def open_array(path: Path, *, where: str, seal: ArraySeal | None = None) -> StoredArray:
+def open_array(path: Path, *, where: str, seal: ArraySeal | None = None, verify: Verify = "first") -> StoredArray:
     """Open the zarr array in the folder `path`; `where` names it in errors.
 
     Args:
@@ -73,24 +79,28 @@ def open_array(path: Path, *, where: str, seal: ArraySeal | None = None) -> Stor
     """
     text = seal.read(ARRAY, where=where) if seal else read_bounded(path / ARRAY, limits.METADATA_BYTES, where)
     layout = direct_layout(parsed(text, path / ARRAY, where))
-    return DirectArray(path, layout, where=where, seal=seal) if layout else ZarrArray(path, where=where, seal=seal)
+    if layout is None:
+        return ZarrArray(path, where=where, seal=seal)
+    return DirectArray(path, layout, where=where, seal=seal, verify=verify)
 
 
 class DirectArray:
     """An array in the layout of `ArrayWriter`: chunks of whole rows or of whole blocks, packed in objects of rows."""
 
-    def __init__(self, path: Path, layout: DirectLayout, *, where: str, seal: ArraySeal | None = None) -> None:
+    def __init__(
+        self, path: Path, layout: DirectLayout, *, where: str, seal: ArraySeal | None = None, verify: Verify = "first"
+    ) -> None:
         self.shape, self.dtype, self.chunk_shape = layout.shape, layout.dtype, layout.chunk_shape
         self.chunk_rows = layout.chunk_shape[0]
         self.blocks, self.block_points = layout.blocks, layout.block_points
-        self.mapped = layout.codec == "none"
+        self.mapped = layout.codec == "none" and built.native is not None
         self._path, self._where, self._codec, self._fill = path, where, layout.codec, layout.fill
-        self._seal = seal
+        self._seal, self._verify = seal, verify
         self._object_chunks = layout.object_rows * layout.blocks
         rows = self._object_chunks // layout.blocks * self.chunk_rows
         self._one_object = self.shape[0] <= rows
         self._chunk_bytes = bounded_bytes(layout.chunk_shape, layout.dtype, where)
-        self._objects: dict[int, MappedObject] = {}
+        self._objects: dict[int, StoredObject] = {}
         self._views: dict[int, np.ndarray] = {}  # of checked raw chunks
         self._lock = threading.Lock()
         self.fetch_seconds = 0.0
@@ -98,7 +108,7 @@ class DirectArray:
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
         view = self._views.get(number)
-        if view is not None:
+        if view is not None and self._verify != "always":
             return view
         begun = time.perf_counter()
         body = self._fetch(number)
@@ -113,7 +123,7 @@ class DirectArray:
         if body is None:
             out[...] = self._fill
         else:
-            codecs.decode(self._codec, body, out)
+            self._decode(number, body, out)
         return out
 
     def locate(self, numbers: np.ndarray) -> tuple[list[Any], np.ndarray, np.ndarray]:
@@ -147,6 +157,19 @@ class DirectArray:
             self.read_bytes += (len(numbers) - absent) * (self._chunk_bytes + codecs.CHECKSUM_BYTES)
         return buffers, buffer, offset
 
+    def check_unchanged(self, rows: np.ndarray) -> None:
+        """To be called after chunks of those rows were used where `locate` found them.
+
+        Raises:
+            UpsDataError: an object that they lie in is not as it was when it was opened.
+        """
+        span = self._object_chunks // self.blocks * self.chunk_rows
+        for number in [0] if self._one_object else np.unique(rows // span).tolist():
+            opened = self._objects.get(number)
+            if opened is not None:
+                last = min((number + 1) * span, self.shape[0]) - 1
+                opened.check_unchanged(f"rows {number * span} to {last}")
+
     def _fetch(self, number: int) -> memoryview | None:
         """The stored bytes of a chunk without their checksum, checked; None where the chunk is absent."""
         opened, place = self._object(number // self._object_chunks), number % self._object_chunks
@@ -155,20 +178,34 @@ class DirectArray:
             return None
         end = offset + int(opened.lengths[place]) - codecs.CHECKSUM_BYTES
         if not opened.checked[place]:
-            self._check(number, opened, opened.data[offset:end], opened.data[end : end + codecs.CHECKSUM_BYTES])
-            opened.checked[place] = True
-        return opened.data[offset:end]
+            stored = opened.bytes(offset, end + codecs.CHECKSUM_BYTES)
+            self._check(number, opened, stored[: -codecs.CHECKSUM_BYTES], stored[-codecs.CHECKSUM_BYTES :])
+            opened.checked[place] = self._verify != "always"
+            return stored[: -codecs.CHECKSUM_BYTES]
+        return opened.bytes(offset, end)
 
-    def _check(self, number: int, opened: MappedObject, body: memoryview, stored: memoryview) -> None:
+    def _decode(self, number: int, body: memoryview, out: np.ndarray) -> None:
+        opened, row = self._object(number // self._object_chunks), number // self.blocks * self.chunk_rows
+        try:
+            codecs.decode(self._codec, body, out)
+        except (ValueError, RuntimeError):  # the object was changed after this chunk was checked, or nobody checked
+            self.check_unchanged(np.array([row]))
+            raise self._damaged(number, "the stored bytes are damaged") from None
+        opened.check_unchanged(place_of(self, number))
+
+    def _check(self, number: int, opened: StoredObject, body: memoryview, stored: memoryview) -> None:
         wrong, intact = "the stored bytes are damaged", codecs.checksum(body) == stored
         if intact and opened.crcs is not None and int(opened.crcs[number % self._object_chunks]) != _number(stored):
             wrong, intact = "the stored bytes are not those that were written there", False
         if intact:
-            intact = (len(body) if self.mapped else codecs.decoded_bytes(body)) == self._chunk_bytes
+            intact = (len(body) if self._codec == "none" else codecs.decoded_bytes(body)) == self._chunk_bytes
         if not intact:
-            raise UpsDataError(f"{self._where}, {place_of(self, number)}: {wrong}; copy or make the shard again")
+            raise self._damaged(number, wrong)
 
-    def _object(self, number: int) -> MappedObject:
+    def _damaged(self, number: int, what: str) -> UpsDataError:
+        return UpsDataError(f"{self._where}, {place_of(self, number)}: {what}; copy or make the shard again")
+
+    def _object(self, number: int) -> StoredObject:
         # Two threads may open the same object at once; either result serves.
         opened = self._objects.get(number)
         if opened is None:
@@ -176,7 +213,11 @@ class DirectArray:
             sealed = None
             if self._seal is not None:
                 sealed = self._seal.object(number, self._object_chunks, path, self._where)
-            opened = MappedObject(path, self._object_chunks, where=self._where, sealed=sealed)
+            opened = StoredObject(path, self._object_chunks, where=self._where, sealed=sealed)
+            lengths = opened.lengths[opened.offsets >= 0]
+            if self._codec == "none" and (lengths != self._chunk_bytes + codecs.CHECKSUM_BYTES).any():
+                raise UpsDataError(f"{self._where}: the index of {path} is damaged; copy or make the shard again")
+            opened.checked[:] = self._verify == "never"
             self._objects[number] = opened
         return opened
 

@@ -11,7 +11,7 @@ from ups_data.blocks import Blocks, block_counts, single_block
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec
 from ups_data.shards.importance import array_name
-from ups_data.shards.reader import StoredArray, open_array
+from ups_data.shards.reader import StoredArray, Verify, open_array
 from ups_data.shards.seal import Seal, load_seal
 from ups_data.shards.table import read_table
 
@@ -22,11 +22,12 @@ class Shard:
     Args:
         root: the dataset's folder.
         spec: the shard's entry in the manifest.
+        verify: when chunks are compared with their checksums.
     """
 
-    def __init__(self, root: str | Path, manifest: Manifest, spec: ShardSpec) -> None:
+    def __init__(self, root: str | Path, manifest: Manifest, spec: ShardSpec, verify: Verify = "first") -> None:
         self.path = Path(root) / spec.path
-        self._root, self._manifest, self._spec = Path(root), manifest, spec
+        self._root, self._manifest, self._spec, self._verify = Path(root), manifest, spec, verify
         self._arrays: dict[str, StoredArray] = {}
         self._points: dict[str | None, list[int]] = {}
         self._lock = threading.Lock()
@@ -182,7 +183,7 @@ class Shard:
             if name in self._arrays:
                 return self._arrays[name]
             seal = self.seal.array(name)
-            array = open_array(self.path / name, where=f"shard {self.path}, {called}", seal=seal)
+            array = open_array(self.path / name, where=f"shard {self.path}, {called}", seal=seal, verify=self._verify)
             if array.shape != expected or array.dtype.name != dtype:
                 raise UpsDataError(
                     f"shard {self.path}, {called}: holds {array.dtype.name} {array.shape}, the manifest says "

@@ -8,6 +8,7 @@ from webdataset.compat import FluidInterface
 
 from ups_data.plan import CANONICAL_RANKS
 from ups_data.schema import Manifest
+from ups_data.shards.reader import Verify
 from ups_data.stream.selection import Ragged, Sampling
 from ups_data.stream.source import SampleSource
 
@@ -49,6 +50,7 @@ class QueryDataset(DataPipeline, FluidInterface):
         ragged: where trajectories have different numbers of points, "sample" draws as many queries of each as of the
             smallest, "pad" its own share of each, in rows padded to the longest, with a mask.
         repeats: how often each sample comes in an epoch, each time with other points: long epochs of few meshes.
+        verify: when a chunk is compared with its checksum: as each process "first" uses it, "always", or "never".
 
     Raises:
         UpsDataError: no dataset there, an unknown split or field, more queries than points, a horizon longer than
@@ -79,6 +81,7 @@ class QueryDataset(DataPipeline, FluidInterface):
         input_stride: int = 1,
         ragged: Ragged = "sample",
         repeats: int = 1,
+        verify: Verify = "first",
         pad: bool = False,
         canonical_ranks: int = CANONICAL_RANKS,
     ) -> None:
@@ -104,6 +107,7 @@ class QueryDataset(DataPipeline, FluidInterface):
             input_stride=input_stride,
             ragged=ragged,
             repeats=repeats,
+            verify=verify,
             pad=pad,
             canonical_ranks=canonical_ranks,
         )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.batch import Frames, Pieces, Stored
-from ups_data.shards.reader import StoredArray
+from ups_data.shards.reader import DirectArray, StoredArray
 from ups_data.stream.pool import Pool
 
 
@@ -58,6 +58,11 @@ class StoredFrames(Frames):
                 buffer[here] = which + len(buffers)
                 buffers += found
         return self._pieces(buffers, buffer, offset)
+
+    def check_unchanged(self) -> None:
+        for number, array in enumerate(self._arrays):
+            if isinstance(array, DirectArray) and array.mapped:
+                array.check_unchanged(self._row if len(self._arrays) == 1 else self._row[self._array == number])
 
     def _locate(
         self, array: StoredArray, row: NDArray[np.int64], block: NDArray[np.int64] | int

@@ -14,6 +14,7 @@ from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
 from ups_data.plan import CANONICAL_RANKS
 from ups_data.schema import Manifest
+from ups_data.shards.reader import Verify
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
 from ups_data.stream.feedback import Feedback
@@ -71,6 +72,7 @@ class QueryLoader:
         input_stride: int = 1,
         ragged: Ragged = "sample",
         repeats: int = 1,
+        verify: Verify = "first",
         pad: bool = False,
         canonical_ranks: int = CANONICAL_RANKS,
         prefetch: int = 2,
@@ -108,6 +110,7 @@ class QueryLoader:
             input_stride=input_stride,
             ragged=ragged,
             repeats=repeats,
+            verify=verify,
             pad=pad,
             canonical_ranks=canonical_ranks,
         )

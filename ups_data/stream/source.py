@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, repeated, sample_table
 from ups_data.schema import Manifest
 from ups_data.shards.importance import num_tiles
+from ups_data.shards.reader import Verify
 from ups_data.shards.shard import Shard
 from ups_data.stream.averages import zero_table
 from ups_data.stream.buffers import Buffers
@@ -59,6 +60,7 @@ class SampleSource:
     input_stride: int
     ragged: Ragged
     repeats: int
+    verify: Verify
     pad: bool
     canonical_ranks: int
 
@@ -73,6 +75,8 @@ class SampleSource:
         ):
             if getattr(self, name) < least:
                 raise UpsDataError(f"{name} is {getattr(self, name)}: give at least {least}")
+        if self.verify not in get_args(Verify):
+            raise UpsDataError(f"verify={self.verify!r}: choose one of {', '.join(get_args(Verify))}")
         self.manifest = Manifest.load(self.root)
         if self.lattice_queries and self.manifest.grid is None:
             raise UpsDataError(
@@ -146,7 +150,7 @@ class SampleSource:
 
     def open(self, memory: Buffers) -> list[SampleReader]:
         """Readers whose batches take their memory from `memory`."""
-        shards = [Shard(self.root, self.manifest, s) for s in self.manifest.split(self.split).shards]
+        shards = [Shard(self.root, self.manifest, s, self.verify) for s in self.manifest.split(self.split).shards]
         pool = Pool(self.pool_bytes)
         return [
             SampleReader(
