@@ -33,7 +33,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "train": {"sampling": UNIFORM},
     "rest": {"sampling": UNIFORM, "drop_last": False},
     "pad": {"sampling": UNIFORM, "pad": True},
-    "feedback": {"sampling": ERRORS, "drop_last": False},
+    "feedback": {"sampling": ERRORS},
 }
 
 

@@ -64,7 +64,9 @@ def test_fewer_samples_than_ranks(root):
     batches = [next(iter(r)) for r in ranks]
     assert [len(b) for b in batches] == [8] * 4
     assert sum(b.num_valid for b in batches) == 1
-    with pytest.raises(UpsDataError, match="lower batch_size, or set drop_last=False, or pad=True"):
+    with pytest.raises(
+        UpsDataError, match=r"1 samples do not give each of 4 rank\(s\) its part of the last batch: set pad=True"
+    ):
         loader(root, batch_size=8, rank=0, world_size=4, horizon=8)
 
 

@@ -66,10 +66,9 @@ def batch_bounds(
     if count > 1 and 0 < bounds[-1] - bounds[-2] < least:
         bounds[-2] = (bounds[-3] + bounds[-1] + 1) // 2
     if count == 0 or (not pad and (np.diff(bounds) < world_size).any()):
-        raise UpsDataError(
-            f"{samples} samples do not give each of {world_size} rank(s) a batch of {batch_size}: "
-            "lower batch_size, or set drop_last=False, or pad=True"
-        )
+        batch = f"a batch of {batch_size}" if drop_last else "its part of the last batch"
+        remedy = "lower batch_size, or set drop_last=False, or pad=True" if drop_last else "set pad=True"
+        raise UpsDataError(f"{samples} samples do not give each of {world_size} rank(s) {batch}: {remedy}")
     return bounds
 
 
