@@ -1,15 +1,22 @@
-"""Converts raw simulations into a dataset of zarr v3 shards."""
+"""Converts raw simulations into a dataset of zarr v3 shards. Run again after a kill or an error, it goes on."""
 
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 from _cli import run
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ups_data.errors import UpsDataError
+from ups_data.schema import Manifest
 from ups_data.shards.convert import convert
 from ups_data.shards.estimate import Cost, Suggestion, dataset_cost, suggest, trajectory_sizes
 from ups_data.shards.weigh import weigh
@@ -23,7 +30,7 @@ SHOWN = 4
 @app.command()
 def main(
     source: Annotated[Path, typer.Argument(help="File or folder of simulations; the README lists formats.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the dataset; must be new or empty.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the dataset: new, empty, or unfinished.")] = None,
     format: Annotated[str | None, typer.Option(help="Source format, instead of recognising it.")] = None,
     split: Annotated[
         str | None,
@@ -38,6 +45,10 @@ def main(
         str | None, typer.Option(help="gradient,variance: store the importance of tiles, for the mode importance.")
     ] = None,
     shard_mb: Annotated[int, typer.Option(min=1, help="Decoded size at which a shard is closed, in MiB.")] = 512,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that write shards; the bytes are the same.")] = 1,
+    on_error: Annotated[
+        str, typer.Option(help="raise, or skip: leave out what cannot be read or stored, and list it at the end.")
+    ] = "raise",
     ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the estimate of bytes per sample.")] = 0.1,
     suggest_blocks: Annotated[
         bool, typer.Option("--suggest", help="Say how many blocks suit the ratio, and why; write nothing.")
@@ -59,7 +70,8 @@ def main(
     if out is None:
         raise UpsDataError("--out is missing: name the folder of the dataset")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trajectories"))
-    with Progress(*columns, TimeRemainingColumn()) as bar:
+    signal.signal(signal.SIGTERM, _stop)
+    with stopping(out), Progress(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("converting", total=None)
         manifest = convert(
             source,
@@ -73,12 +85,39 @@ def main(
             allow_nonfinite=allow_nonfinite,
             importance=[m.strip() for m in importance.split(",")] if importance else (),
             shard_bytes=shard_mb * 1024**2,
+            workers=workers,
+            on_error=on_error,  # type: ignore[arg-type]  # convert checks it
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     counts = ", ".join(f"{n} {s.num_trajectories}" for n, s in manifest.splits.items())
     size = sum(shard.bytes for s in manifest.splits.values() for shard in s.shards)
     print(f"{out}: {size / 1e6:.1f} MB; trajectories: {counts}")
     print(estimate(dataset_cost(manifest, ratio), ratio))
+    show_left_out(manifest)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
+
+
+@contextmanager
+def stopping(out: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end in one line, with the status that a shell gives them."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        print(f"{out}: stopped; the same command goes on from the shards that are finished", file=sys.stderr)
+        number = stop.args[0] if stop.args else signal.SIGINT
+        raise typer.Exit(128 + number) from None
+
+
+def show_left_out(manifest: Manifest) -> None:
+    """What the dataset lacks, if it lacks anything."""
+    if manifest.left_out:
+        table = Table("trajectory", "reason", title=f"left out: {len(manifest.left_out)}")
+        for entry in manifest.left_out:
+            table.add_row(escape(entry.key), escape(entry.reason))
+        Console().print(table)
 
 
 def estimate(cost: Cost, ratio: float) -> str:

@@ -14,6 +14,7 @@ from ups_data.errors import UpsDataError
 from ups_data.schema.specs import (
     FieldSpec,
     GridSpec,
+    LeftOut,
     Model,
     Name,
     PointsSpec,
@@ -50,6 +51,7 @@ class Manifest(Model):
     block_seed: int = 0
     importance: dict[Name, dict[Name | Literal[""], TileCount]] | None = None
     source: dict[str, str] = Field(default_factory=dict)
+    left_out: list[LeftOut] | None = None
     splits: dict[Name, SplitSpec]
 
     @model_validator(mode="after")

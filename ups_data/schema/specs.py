@@ -169,3 +169,11 @@ class SplitSpec(Model):
     @property
     def num_trajectories(self) -> int:
         return sum(len(s.steps) for s in self.shards)
+
+
+class LeftOut(Model):
+    """A trajectory of the source that the dataset does not hold, because it could not be read or stored."""
+
+    key: str
+    source: str
+    reason: str

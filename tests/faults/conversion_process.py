@@ -1,0 +1,100 @@
+"""`tools/make_shards.py` as a process that can be killed at a chosen moment, and sources for it."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+TOOL = Path(__file__).parents[2] / "tools" / "make_shards.py"
+LIMIT = 120  # seconds after which a process that should have moved on hangs
+
+
+def grid_source(folder: Path, trajectories: int = 24) -> list[str]:
+    """A file of trajectories on 64 × 64, 384 KiB each; returns the arguments of a conversion in blocks."""
+    folder.mkdir()
+    u = np.random.default_rng(0).standard_normal((trajectories, 12, 64, 64, 2)).astype(np.float32)
+    np.save(folder / "u.npy", u)
+    return [str(folder / "u.npy"), "--blocks", "16", "--codec", "lz4", "--importance", "gradient,variance"]
+
+
+def cloud_source(folder: Path, trajectories: int = 24) -> list[str]:
+    """A file for each cloud, of different numbers of points; returns the arguments of its conversion."""
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(trajectories):
+        n = 8000 + 500 * (i % 5)
+        arrays = {"coords": rng.random((n, 3)), "p": rng.random((n, 12)).astype(np.float32)}
+        np.savez(folder / f"case_{i:02d}.npz", **{k: v.astype(np.float32) for k, v in arrays.items()})
+    return [str(folder), "--blocks", "8"]
+
+
+class ConversionProcess:
+    """A conversion in a process group of its own; shards of 1 MiB."""
+
+    def __init__(self, arguments: list[str], out: Path, *more: str, preexec: object = None) -> None:
+        self.out = out
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", str(TOOL), *arguments, "--out", str(out), "--shard-mb", "1", *more],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=preexec,  # type: ignore[arg-type]
+        )
+
+    def published(self) -> dict[str, int]:
+        """Recorded shards, with the inode of their folder, which a shard that is made again changes."""
+        found = {}
+        for record in (self.out / ".conversion").glob("*-[0-9]*.json"):
+            split, _, name = record.stem.partition("-")
+            shard = self.out / split / f"{name}.zarr"
+            if shard.exists():
+                found[f"{split}/{shard.name}"] = shard.stat().st_ino
+        return found
+
+    def wait_for_shards(self, more: int) -> None:
+        """Until so many more are recorded than now, or the process has ended."""
+        until, before = time.monotonic() + LIMIT, len(self.published())
+        while self.process.poll() is None and len(self.published()) < before + more:
+            if time.monotonic() > until:
+                self.signal(signal.SIGABRT, group=True)
+                raise AssertionError(f"the conversion does not move on: {self.errors}")
+            time.sleep(0.002)
+
+    def signal(self, number: int, *, group: bool = False) -> int:
+        """Send it; returns the exit status."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number) if group else os.kill(self.process.pid, number)
+        return self.end()
+
+    def kill(self) -> int:
+        return self.signal(signal.SIGKILL)
+
+    def end(self) -> int:
+        """The exit status; a hang is an error."""
+        self.output, self.errors = self.process.communicate(timeout=LIMIT)
+        return self.process.returncode
+
+    def members(self) -> list[int]:
+        """Processes of its group that are alive."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == self.process.pid and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+        return found
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Every file below a folder, with the digest of its content."""
+    files = sorted(p for p in root.rglob("*") if p.is_file())
+    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

@@ -1,0 +1,104 @@
+"""What a conversion is of: the source's files, the options, the writer. The same identity gives the same bytes."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ups_data.errors import UpsDataError
+from ups_data.schema.specs import Model
+from ups_data.sources.listing import BESIDE, is_zarr
+
+# To be raised with every change of the bytes that the same source and options give.
+WRITER = "1"
+# Looked at on either end of every file.
+LOOKED_AT = 4096
+
+
+class FileMark(Model):
+    """By which a changed file is told: its size, its time, and the ends of its content. A change in the middle that
+    keeps size and time is not noticed."""
+
+    size: int
+    mtime_ns: int
+    ends: str
+
+
+class Identity(Model):
+    """`source`: the path as it was given. `files`: path in the source → mark."""
+
+    source: str
+    options: dict[str, str]
+    writer: dict[str, str]
+    files: dict[str, FileMark]
+
+    @classmethod
+    def of(cls, source: Path, options: Mapping[str, Any]) -> "Identity":
+        """Of a source as it is now.
+
+        Raises:
+            UpsDataError: a file cannot be read.
+        """
+        return cls(
+            source=str(source),
+            options={name: json.dumps(value) for name, value in sorted(options.items())},
+            writer={"format": WRITER, "zarr": version("zarr"), "numcodecs": version("numcodecs")},
+            files={name: _mark(file) for name, file in _files(source)},
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what the dataset holds: the same for a copy of the source under the same path, with other times."""
+        files = {name: [mark.size, mark.ends] for name, mark in self.files.items()}
+        text = json.dumps([self.source, self.options, files], sort_keys=True)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def difference(self, now: "Identity") -> str | None:
+        """The first thing in which another identity differs, in words."""
+        if now.source != self.source:
+            return f"the source was {self.source}, it is {now.source}"
+        for name in (*self.options, *now.options):
+            was, given = self.options.get(name), now.options.get(name)
+            if was != given:
+                return f"the option {name} was {was}, it is {given}"
+        for name in (*self.writer, *now.writer):
+            if self.writer.get(name) != now.writer.get(name):
+                return f"it was begun by version {self.writer.get(name)} of {name}, this is {now.writer.get(name)}"
+        for name in (*self.files, *now.files):
+            if name not in now.files or name not in self.files:
+                return f"{name} of the source is {'gone' if name not in now.files else 'new'}"
+            if self.files[name] != now.files[name]:
+                return f"{name} of the source has changed"
+        return None
+
+
+def _files(source: Path) -> Iterator[tuple[str, Path]]:
+    """The source's files in the order of their names; hidden ones and notes beside the data do not count."""
+    if source.is_file():
+        yield source.name, source
+        if (source.parent / "metadata.json").is_file():  # of particles
+            yield "metadata.json", source.parent / "metadata.json"
+        return
+    for folder, folders, names in os.walk(source):
+        inside_zarr = is_zarr(Path(folder))
+        folders[:] = sorted(f for f in folders if inside_zarr or not f.startswith("."))
+        for name in sorted(names):
+            file = Path(folder, name)
+            counts = not name.startswith(".") and (file.suffix not in BESIDE or name == "metadata.json")
+            if counts or inside_zarr:
+                yield file.relative_to(source).as_posix(), file
+
+
+def _mark(file: Path) -> FileMark:
+    try:
+        with open(file, "rb") as f:
+            stat = os.fstat(f.fileno())
+            ends = f.read(LOOKED_AT)
+            f.seek(max(0, stat.st_size - LOOKED_AT))
+            ends += f.read(LOOKED_AT)
+    except OSError as error:
+        raise UpsDataError(f"{file}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    return FileMark(size=stat.st_size, mtime_ns=stat.st_mtime_ns, ends=hashlib.sha256(ends).hexdigest()[:16])
