@@ -7,6 +7,7 @@ or `hang`. A child is forked, so that a case costs no imports; this process has 
 
 import hashlib
 import json
+import logging
 import os
 import select
 import signal
@@ -84,7 +85,56 @@ def replaced_while_open(root: str) -> str:
 
 
 WHILE_OPEN = (cut_while_open, emptied_while_open, overwritten_while_open, replaced_while_open)
-ACTS = {f.__name__: f for f in (stream, verify, *WHILE_OPEN)}
+
+
+def skip(root: str) -> str:
+    """What an epoch serves where damage is skipped, as JSON: digest of each sample, and how many were left out.
+
+    The same by threads of one rank and by two ranks: batch by batch, the same samples.
+    """
+    alone, left_out, lines = _skipped(root, 1, 0, threads=2)
+    parts = [_skipped(root, 2, rank, threads=0) for rank in range(2)]
+    together = [{**a, **b} for a, b in zip(parts[0][0], parts[1][0], strict=True)]
+    assert together == alone, "two ranks serve other batches"
+    assert parts[0][1] + parts[1][1] == left_out, "two ranks leave out others"
+    return json.dumps({"samples": {k: v for batch in alone for k, v in batch.items()}, "left": left_out, "says": lines})
+
+
+def _skipped(root: str, ranks: int, rank: int, threads: int) -> tuple[list[dict[str, str]], int, list[str]]:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("ups_data").addHandler(handler)
+    logging.getLogger("ups_data").propagate = False
+    loader = QueryLoader(
+        root,
+        split="train",
+        batch_size=4 // ranks,
+        sampling=QuerySampling(ratio=0.5),
+        drop_last=False,
+        threads=threads,
+        rank=rank,
+        world_size=ranks,
+        on_damage="skip",
+        max_damaged=30,
+    )
+    batches = []
+    for batch in loader:
+        served = {}
+        for row in range(len(batch)):
+            if batch.valid is None or batch.valid[row]:
+                digest = hashlib.sha256()
+                batch.part(row, row + 1).for_each_tensor(lambda t, d=digest: d.update(t.contiguous().numpy().tobytes()))
+                served[f"{int(batch.trajectory[row])}-{int(batch.step[row])}"] = digest.hexdigest()
+            else:
+                assert not batch.target_queries.weight[row].any()
+        batches.append(served)
+    assert len(batches) == len(loader)
+    logging.getLogger("ups_data").removeHandler(handler)
+    return batches, loader.stats.damaged_samples, lines
+
+
+ACTS = {f.__name__: f for f in (stream, verify, skip, *WHILE_OPEN)}
 
 
 def child(act: str, root: str, pipe: int) -> None:

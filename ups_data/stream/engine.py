@@ -16,6 +16,7 @@ import numpy as np
 from ups_data.batch import QueryBatch, collate_block, draw_block
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan
+from ups_data.stream.damage import DamagedSamples
 from ups_data.stream.reader import SampleReader
 from ups_data.stream.stats import StatsInMaking
 from ups_data.stream.switching import quick_switching
@@ -40,6 +41,8 @@ class Engine:
         stats: where times are added.
         timeout: seconds that a block may take threads from when it is waited for; None: no limit.
         describe: a batch of the epoch, for errors.
+        damaged: where damaged samples are noted and left out; None: they are errors.
+        samples: of the split.
     """
 
     def __init__(
@@ -58,7 +61,10 @@ class Engine:
         stats: StatsInMaking,
         timeout: float | None,
         describe: Callable[[int], str],
+        damaged: DamagedSamples | None,
+        samples: int,
     ) -> None:
+        self._damaged, self._samples = damaged, samples
         self._timeout, self._describe = timeout, describe
         self._readers, self._plan, self._epoch, self._first = readers, plan, epoch, first
         self._moment, self._valid = moment, valid
@@ -120,11 +126,49 @@ class Engine:
             at, size = end, min(2 * size, self._batches)
 
     def _make(self, first: int, batches: list[np.ndarray]) -> deque[QueryBatch]:
+        """The batches of a block, batch by batch where a sample of it is damaged and may be left out."""
+        if self._damaged is None:
+            return self._made(first, batches)
+        try:
+            return self._made(first, batches)
+        except UpsDataError:
+            if len(batches) == 1:
+                return self._made_of_intact(first, batches[0])
+        return deque(batch for place, b in enumerate(batches) for batch in self._make(first + place, [b]))
+
+    def _made_of_intact(self, place: int, numbers: np.ndarray) -> deque[QueryBatch]:
+        """A batch in which the first intact sample, of the batch or else of the split, fills the place of each damaged
+        one: with weight 0, and not valid.
+
+        Whether a sample is damaged is found by making it alone, which reads the same bytes whatever else is made: the
+        samples that are left are the same for every number of ranks, processes and threads.
+        """
+        assert self._damaged is not None
+        intact = np.array([self._is_intact(place, number) for number in numbers])
+        self._stats.add(damaged_samples=int(np.sum(~intact)))
+        candidates = numbers[intact] if intact.any() else np.arange(self._samples)
+        filler = next((n for n in candidates.tolist() if intact.any() or self._is_intact(place, n)), None)
+        if filler is None:
+            raise UpsDataError("every sample of the split is damaged: copy or make the dataset again")
+        valid = intact if self._valid is None else intact & self._valid(place)
+        return self._made(place, [np.where(intact, numbers, filler)], valid)
+
+    def _is_intact(self, place: int, number: int) -> bool:
+        assert self._damaged is not None
+        try:
+            self._made(place, [np.array([number])], np.ones(1, bool))
+        except UpsDataError as error:
+            self._damaged.add(int(number), str(error))
+            return False
+        return True
+
+    def _made(self, first: int, batches: list[np.ndarray], valid: np.ndarray | None = None) -> deque[QueryBatch]:
         """The batches of a block: one large batch, in slices."""
         pool, numbers = self._readers[0].pool, np.concatenate(batches)
         blocks = [reader.block(numbers, self._epoch, self._moment(first)) for reader in self._readers]
-        if self._valid is not None:
+        if valid is None and self._valid is not None:
             valid = np.concatenate([self._valid(first + place) for place in range(len(batches))])
+        if valid is not None:
             for block in blocks:
                 block.valid = valid
         begun = time.perf_counter()

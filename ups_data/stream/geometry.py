@@ -1,6 +1,7 @@
 """Where the points of samples are, and in which order they are stored."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ups_data.batch import Positions, Recipe, Stored
 from ups_data.blocks import BlockSizes, block_counts, single_block
+from ups_data.errors import UpsDataError
 from ups_data.sampling import Domain
 from ups_data.schema import Manifest
 from ups_data.shards.reader import StoredArray
@@ -65,9 +67,21 @@ class Geometries:
     """The geometries of a split, read as far as its recipe needs them.
 
     Where nothing but blocks is drawn, nothing is read: which points a block holds lies beside its values.
+
+    Args:
+        shards: from the first intact one of which a grid's geometry is read, which all have; none: from that of the
+            sample that is read first.
     """
 
-    def __init__(self, manifest: Manifest, recipe: Recipe, pool: Pool, set_name: str | None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        recipe: Recipe,
+        pool: Pool,
+        set_name: str | None,
+        shards: Sequence[Shard] = (),
+    ) -> None:
+        self._shards = shards
         self._manifest, self._recipe, self._pool, self._set_name = manifest, recipe, pool, set_name
         samplings = [s for s in (recipe.sampling, recipe.inputs) if s is not None]
         modes = {str(m) for s in samplings for m in s.modes}
@@ -91,7 +105,7 @@ class Geometries:
         """
         if self._manifest.grid is not None:
             if self._grid is None:
-                self._grid = grid_geometry(self._manifest, origin.shards[0])
+                self._grid = self._of_grid(self._shards or origin.shards[:1])
             return [self._grid]
         found = []
         for number, trajectory in zip(origin.shard.tolist(), origin.trajectory.tolist(), strict=True):
@@ -116,6 +130,12 @@ class Geometries:
         if not any(isinstance(s, BlockSizes) and len(s) > 1 for s in stored):
             return Positions(coords, None)
         return Positions(coords, frames([s.index(self._set_name) for s in origin.shards], once))
+
+    def _of_grid(self, shards: Sequence[Shard]) -> Geometry:
+        for shard in shards[:-1]:
+            with suppress(UpsDataError):
+                return grid_geometry(self._manifest, shard)
+        return grid_geometry(self._manifest, shards[-1])
 
     def _sizes_suffice(self, points: int, epoch: float | None) -> bool:
         """Whether blocks are drawn without asking which points they hold."""

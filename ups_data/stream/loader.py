@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from ups_data.errors import UpsDataError
 from ups_data.plan import CANONICAL_RANKS
 from ups_data.schema import Manifest
 from ups_data.shards.reader import Verify
+from ups_data.stream.damage import DamagedSamples
 from ups_data.stream.dataset import DEFAULT_POOL_BYTES, QueryDataset
 from ups_data.stream.device import DeviceLoader
 from ups_data.stream.feedback import Feedback
@@ -39,6 +40,13 @@ class QueryLoader:
         num_workers: worker processes.
         multiprocessing_context: how they start, `forkserver` or `spawn` (so a script needs
             `if __name__ == "__main__":`); never `fork`.
+        on_damage: "raise": a sample whose stored bytes are damaged or missing is an `UpsDataError`. "skip": another
+            sample fills its place with weight 0, and `QueryBatch.valid` tells; it is logged and counted. The number of
+            batches, their size and all other samples stay what they are, on every rank alike. A sample is damaged if
+            anything is that it needs to be made: of what is read block by block, the blocks that are drawn. A damaged
+            manifest is an error always.
+        max_damaged: how many different samples may be found so, on this rank; one more is an error. A damaged chunk
+            takes the samples of all its frames along.
         timeout: seconds that a batch may be waited for, 300 by default; None: for ever. A read that does not return, or
             a worker process that does not answer, is an `UpsDataError` then. With `threads=0` nobody notices.
         prefetch: what a thread (blocks of a few batches) or a worker process (batches) has made ahead, at least 1.
@@ -78,6 +86,8 @@ class QueryLoader:
         prefetch: int = 2,
         multiprocessing_context: str = "forkserver",
         timeout: float | None = DEFAULT_TIMEOUT,
+        on_damage: Literal["raise", "skip"] = "raise",
+        max_damaged: int = 64,
     ) -> None:
         if multiprocessing_context not in ("forkserver", "spawn"):
             raise UpsDataError(
@@ -88,6 +98,10 @@ class QueryLoader:
             raise UpsDataError(f"num_workers={num_workers}, threads={threads}, prefetch={prefetch}: too small")
         if timeout is not None and not timeout > 0:
             raise UpsDataError(f"timeout={timeout}: give seconds, or None for no limit")
+        if on_damage not in ("raise", "skip") or max_damaged < 0:
+            raise UpsDataError(
+                f"on_damage={on_damage!r}, max_damaged={max_damaged}: give 'raise' or 'skip', and a number of samples"
+            )
         self.dataset = QueryDataset(
             root,
             split=split,
@@ -115,6 +129,8 @@ class QueryLoader:
             canonical_ranks=canonical_ranks,
         )
         self._source = self.dataset.source
+        self._source.damaged = damaged = DamagedSamples(max_damaged) if on_damage == "skip" else None
+        self._heard = (lambda sample, line: None) if damaged is None else damaged.add
         self._threads = min(4, os.cpu_count() or 1) if threads is None else threads
         self._num_workers, self._prefetch, self._start_method = num_workers, prefetch, multiprocessing_context
         self._timeout = timeout
@@ -265,6 +281,7 @@ class QueryLoader:
                 start_method=self._start_method,
                 timeout=self._timeout,
                 describe=self._source.describe,
+                heard=self._heard,
             )
         try:
             yield from self._workers.batches(epoch, first, end)

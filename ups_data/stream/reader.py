@@ -25,6 +25,7 @@ class SampleReader:
         pool: of decoded chunks.
         set_name: the set of points that the fields live on, where there are several.
         errors: of tiles, of the metric `error`; see `TileImportance`.
+        skips: whether damaged samples are left out: then those of other shards must not depend on one.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SampleReader:
         dt_stride: int,
         set_name: str | None = None,
         errors: Tensor | None = None,
+        skips: bool = False,
     ) -> None:
         self._shards, self._table, self._recipe, self.pool = shards, table, recipe, pool
         self.set_name = set_name
@@ -50,7 +52,7 @@ class SampleReader:
         # Frames of a sample, counted from its (last) input frame.
         self._before = np.arange(-(input_steps - 1), 1) * dt_stride
         self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
-        self._geometries = Geometries(manifest, recipe, self.pool, set_name)
+        self._geometries = Geometries(manifest, recipe, self.pool, set_name, shards if skips else ())
         self._importance = TileImportance(recipe, self.pool, set_name, errors)
 
     def block(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> SampleBlock:

@@ -20,6 +20,7 @@ from ups_data.shards.reader import Verify
 from ups_data.shards.shard import Shard
 from ups_data.stream.averages import zero_table
 from ups_data.stream.buffers import Buffers
+from ups_data.stream.damage import DamagedSamples
 from ups_data.stream.engine import Engine
 from ups_data.stream.pool import Pool
 from ups_data.stream.ranks import rank_and_world
@@ -111,6 +112,7 @@ class SampleSource:
         )
         self.num_batches, trajectories = len(self.bounds) - 1, self.manifest.split(self.split).num_trajectories
         self._stats, self._process = StatsInMaking(), os.getpid()
+        self.damaged: DamagedSamples | None = None  # where a loader leaves damaged samples out
         # Of the tiles of sets of points whose draws look at errors; worker processes map them too.
         self.errors = {
             s.set_name: zero_table(1 if s.feeds_back.importance_shared else trajectories, num_tiles(s.most))
@@ -177,6 +179,7 @@ class SampleSource:
                 dt_stride=self.dt_stride,
                 set_name=selection.set_name,
                 errors=self.errors.get(selection.set_name),
+                skips=self.damaged is not None,
             )
             for selection in self.selections
         ]
@@ -302,6 +305,8 @@ class SampleSource:
             stats=self._stats,
             timeout=timeout,
             describe=lambda place: self.describe(epoch, number(place)),
+            damaged=self.damaged,
+            samples=len(self.table),
         )
 
     def stats(self) -> LoaderStats:
@@ -332,7 +337,9 @@ class SampleSource:
 
     def __getstate__(self) -> dict[str, Any]:
         # Maps, pools, tables and locks are made anew in a worker process.
-        return {k: v for k, v in self.__dict__.items() if k not in ("readers", "table", "_stats", "_process")}
+        made_anew = ("readers", "table", "_stats", "_process", "damaged")
+        return {k: v for k, v in self.__dict__.items() if k not in made_anew} | {"skips": self.damaged is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _stats=StatsInMaking(), _process=os.getpid())
+        damaged = DamagedSamples(None) if state.pop("skips") else None
+        self.__dict__.update(state, damaged=damaged, _stats=StatsInMaking(), _process=os.getpid())

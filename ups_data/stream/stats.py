@@ -10,7 +10,8 @@ class LoaderStats:
     """Totals. `wait_seconds` is the consumer's time; the others are summed over the loader's threads and processes.
 
     Attributes:
-        batches, samples: handed out.
+        batches, samples: handed out; samples that only fill a batch are not counted.
+        damaged_samples: left out, each time that one would have come: see `QueryLoader`'s `on_damage`.
         wait_seconds: the consumer waited for a batch.
         fetch_seconds: opening, reading and checking stored bytes (a mapped chunk is read where it is first checked).
         decode_seconds: decompressing.
@@ -31,6 +32,7 @@ class LoaderStats:
     decoded_chunks: int = 0
     decoded_bytes: int = 0
     read_bytes: int = 0
+    damaged_samples: int = 0
 
     def __add__(self, other: "LoaderStats") -> "LoaderStats":
         return LoaderStats(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})

@@ -39,15 +39,15 @@ class Request(NamedTuple):
 def main(source: SampleSource, worker: int, workers: int, end: socket.socket, temporary: str) -> None:
     """Serve requests until the other end of the socket is closed.
 
-    Every answer is (number of the pass, batch, stats, error). With an error the pass is over: (type, one line) of an
-    `UpsDataError`, (None, traceback) of anything else.
+    Every answer is (number of the pass, batch, stats, error, news of damaged samples). With an error the pass is over:
+    (type, one line) of an `UpsDataError`, (None, traceback) of anything else.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training process's affair
     end_with_parent(temporary)
     torch.set_num_threads(1)
     channel = Channel(end)
     sender = Sender(channel)
-    sender.send((-1, None, source.stats(), None))  # here it is
+    sender.send((-1, None, source.stats(), None, []))  # here it is
     current, wanted = -1, 0
     batches: Any = iter(())
     with contextlib.suppress(EOFError, ConnectionError):
@@ -71,7 +71,7 @@ def main(source: SampleSource, worker: int, workers: int, end: socket.socket, te
             else:
                 answer = current, batch, source.stats(), None
                 del batch
-            sender.send(answer)
+            sender.send((*answer, [] if source.damaged is None else source.damaged.news()))
             del answer
 
 

@@ -31,6 +31,7 @@ class Workers:
         start_method: `forkserver` or `spawn`.
         timeout: seconds that a batch may take; None: no limit.
         describe: a batch of an epoch, for errors.
+        heard: is called with each damaged sample that a worker found, and what is wrong with it.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Workers:
         start_method: str,
         timeout: float | None,
         describe: Callable[[int, int], str],
+        heard: Callable[[int, str], None],
     ) -> None:
+        self._heard = heard
         self._prefetch, self._timeout, self._describe = prefetch, timeout, describe
         self._passes = 0
         self.stats: dict[int, LoaderStats] = {}  # what each worker has told last
@@ -103,8 +106,10 @@ class Workers:
             except EOFError:
                 self._fail(worker)
             if answer is not None:
-                (number, made, stats, error), answer = answer[0], None
+                (number, made, stats, error, news), answer = answer[0], None
                 self.stats[worker] = stats
+                for damaged in news:
+                    self._heard(*damaged)
                 if error is not None and number == self._passes:
                     kind, text = error
                     raise kind(text) if kind is not None else RuntimeError(f"worker process {worker}: {text}")
