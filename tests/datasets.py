@@ -1,12 +1,16 @@
 """Small datasets that tests make, and where the real files lie."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ups_data import ShardWriter
-from ups_data.schema import Manifest
+from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema.file import with_digest
 from ups_data.shards.seal import write_seal
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
@@ -54,3 +58,11 @@ def reseal(root: Path) -> None:
         shards = [spec.model_copy(update={"bytes": size, "digest": digest}) for spec, size, digest in sealed]
         splits[name] = split.model_copy(update={"shards": shards})
     manifest.model_copy(update={"splits": splits}).save(root)
+
+
+def edit_manifest(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the JSON of a manifest, which gets the digest of what it says then."""
+    manifest = json.loads((root / MANIFEST).read_text())
+    del manifest["digest"]
+    change(manifest)
+    (root / MANIFEST).write_bytes(with_digest(json.dumps(manifest, indent=1)))

@@ -1,8 +1,6 @@
-import json
-
 import pytest
 
-from tests.datasets import write_grid
+from tests.datasets import edit_manifest, write_grid
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.schema import MANIFEST, Manifest
 
@@ -11,12 +9,6 @@ from ups_data.schema import MANIFEST, Manifest
 def root(tmp_path):
     write_grid(tmp_path / "d")
     return tmp_path / "d"
-
-
-def edit(root, change):
-    manifest = json.loads((root / MANIFEST).read_text())
-    change(manifest)
-    (root / MANIFEST).write_text(json.dumps(manifest))
 
 
 def test_what_is_saved_is_what_is_loaded(root, tmp_path):
@@ -31,7 +23,7 @@ def test_what_is_saved_is_what_is_loaded(root, tmp_path):
     "path", ["../d/train/shard-000000.zarr", "/etc/passwd", "train/../../x", "C:/x", "s3://bucket/x", ""]
 )
 def test_a_shard_path_that_leaves_the_folder_is_refused(root, path):
-    edit(root, lambda m: m["splits"]["train"]["shards"][0].update(path=path))
+    edit_manifest(root, lambda m: m["splits"]["train"]["shards"][0].update(path=path))
     with pytest.raises(UpsDataError, match="leaves the dataset's folder") as error:
         Manifest.load(root)
     assert "\n" not in str(error.value)
@@ -40,7 +32,7 @@ def test_a_shard_path_that_leaves_the_folder_is_refused(root, path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m.update(version=2), "version"),
+        (lambda m: m.update(version=3), "version"),
         (lambda m: m.update(surprise=1), "surprise"),
         (lambda m: m["fields"][0].update(name="../../x"), "fields.0.name"),
         (lambda m: m["fields"][0].update(dtype="object"), "fields.0.dtype"),
@@ -48,10 +40,26 @@ def test_a_shard_path_that_leaves_the_folder_is_refused(root, path):
         (lambda m: m.pop("grid"), "either a grid or points"),
         (lambda m: m["splits"]["train"]["statistics"].clear(), "statistics"),
         (lambda m: m["splits"]["train"]["shards"][0].update(steps=[]), "steps"),
+        (lambda m: m.update(version=1), "made by an older version of ups_data .*make the dataset again"),
+        (lambda m: m["splits"]["train"]["shards"][0].update(steps=[2**30] * 2), "claims 2,147,483,648 frames"),
+        (
+            lambda m: [a.update(physical=[0.0] * 50000, normalised=[0.0] * 50000) for a in m["grid"]["axes"]],
+            "grid of",
+        ),
+        (lambda m: m["fields"][0].update(channels=2**40), "fields.0.channels"),
+        (lambda m: m["fields"][0].update(units="m" * 20_000), "fields.0.units"),
+        (lambda m: m["splits"]["train"]["shards"].append(m["splits"]["train"]["shards"][0]), "listed twice"),
+        (
+            lambda m: (
+                m.update(grid=None, points={"num_points": 2**31 - 1, "dim": 3}),
+                m["fields"][0].update(channels=99),
+            ),
+            "frames of",
+        ),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused_in_one_line(root, change, says):
-    edit(root, change)
+    edit_manifest(root, change)
     with pytest.raises(UpsDataError, match=says) as error:
         Manifest.load(root)
     assert str(root / MANIFEST) in str(error.value)
@@ -75,3 +83,30 @@ def test_unknown_split_and_field_list_those_there_are(root):
         QueryLoader(root, split="val", batch_size=1, sampling=QuerySampling())
     with pytest.raises(UpsDataError, match=r"no field 'v': the dataset has \['u'\]"):
         QueryLoader(root, split="train", batch_size=1, sampling=QuerySampling(), target_fields=["v"])
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", '"' + "a" * 100])
+def test_json_of_something_else(root, text):
+    (root / MANIFEST).write_text(text)
+    for edited in (False, True):
+        with pytest.raises(UpsDataError) as error:
+            Manifest.load(root, edited=edited)
+        assert "\n" not in str(error.value)
+
+
+def test_a_manifest_that_is_too_long(root, monkeypatch):
+    monkeypatch.setattr("ups_data.limits.JSON_BYTES", 1000)
+    with pytest.raises(UpsDataError, match="longer than 1,000 bytes"):
+        Manifest.load(root)
+
+
+def test_an_edit_is_noticed_and_may_be_accepted(root):
+    text = (root / MANIFEST).read_text()
+    assert text.count('"nu"') == 2
+    for edit in (lambda t: t.replace('"nu"', '"mu"'), lambda t: t + "\n", lambda t: t.replace("{\n", "{\n\n", 1)):
+        (root / MANIFEST).write_text(edit(text))
+        with pytest.raises(UpsDataError, match=r"is damaged or was edited.*edited=True\)\.save\("):
+            Manifest.load(root)
+    (root / MANIFEST).write_text(text.replace('"nu"', '"mu"'))
+    Manifest.load(root, edited=True).save(root)
+    assert Manifest.load(root).params == ["mu"]

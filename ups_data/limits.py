@@ -8,3 +8,9 @@ METADATA_BYTES = 16 * 1024**2  # of one zarr.json
 TABLE_BYTES = 2 * 1024**3  # of a table of a shard, stored
 # What blosc compresses at once, and the most that is decoded because metadata say so.
 CHUNK_BYTES = 2**31 - 1
+POINTS = 2**31 - 1  # of a frame: their numbers are stored as int32
+FRAMES = 2**27  # of a dataset
+FRAME_BYTES = 64 * 1024**3  # of one field, decoded
+CHANNELS = 2**16
+FIELDS = 1000  # and parameters
+TEXT = 10_000  # characters of a path, a unit, what was made from what

@@ -39,17 +39,8 @@ SAYS = {
     "bit_of_the_times": "trajectories/time",
     "bit_of_the_parameters": "trajectories/params",
 }
-NOT_NOTICED = {
-    "digit_of_the_manifest": "the manifest has no digest of itself",
-    "bit_of_the_manifest": "the manifest has no digest of itself",
-}
-# Kinds of which only some cases go unnoticed: enough of them in the short form too.
+# Kinds of very different cases: several of them in the short form too.
 OFTEN = {"bit_of_metadata": 6, "bit_of_the_manifest": 10}
-
-
-def kinds() -> list[object]:
-    marks = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in NOT_NOTICED.items()}
-    return [pytest.param(name, marks=marks.get(name, [])) for name in KINDS]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +66,7 @@ def intact(checker: Checker, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return found
 
 
-@pytest.mark.parametrize("name", kinds())
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("length", ["short", pytest.param("long", marks=pytest.mark.faults)])
 def test_damage_is_reported(checker: Checker, intact: dict[str, tuple[Path, str]], name: str, length: str) -> None:
     seeds = 6 if length == "long" else 1

@@ -7,11 +7,11 @@ import pytest
 import xarray
 import zarr
 
-from tests.datasets import reseal, write_grid
+from tests.datasets import edit_manifest, reseal, write_grid
 from tests.shards.arrays import agreed, rows_of, shards_of
 from ups_data import ShardWriter, UpsDataError
 from ups_data.blocks import grid_blocks
-from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema import Manifest
 from ups_data.shards import chunks
 from ups_data.shards.reader import DirectArray, ZarrArray, open_array
 
@@ -165,8 +165,7 @@ def test_an_index_that_is_no_permutation_is_refused(tmp_path, change):
 
 def test_blocks_of_another_size_than_the_manifest_says(tmp_path):
     write_grid(tmp_path / "d", grid=(8, 8), blocks=4)
-    manifest = json.loads((tmp_path / "d" / MANIFEST).read_text())
-    (tmp_path / "d" / MANIFEST).write_text(json.dumps({**manifest, "blocks": 16}))
+    edit_manifest(tmp_path / "d", lambda manifest: manifest.update(blocks=16))
     with pytest.raises(UpsDataError, match="has blocks of 16 points, the manifest says 4"):
         shards_of(tmp_path / "d")[0].field("u")
 

@@ -1,16 +1,16 @@
 """Points without a lattice: any number of them in a trajectory, moving or not, in one set or in several."""
 
-import json
 
 import numpy as np
 import pytest
 import xarray
 import zarr
 
+from tests.datasets import edit_manifest
 from tests.shards.arrays import agreed, shards_of
 from ups_data import ShardWriter, UpsDataError
 from ups_data.blocks import point_blocks
-from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema import Manifest
 from ups_data.trajectory import PointSet
 
 RAGGED = (40, 17, 90, 1, 41)
@@ -224,19 +224,7 @@ def test_clouds_that_do_not_fit(tmp_path, add, says):
 )
 def test_manifests_of_clouds_are_validated(tmp_path, change, says):
     write(tmp_path / "d", [cloud(0, 10), cloud(1, 12)], blocks=2)
-    manifest = json.loads((tmp_path / "d" / MANIFEST).read_text())
-    change(manifest)
-    (tmp_path / "d" / MANIFEST).write_text(json.dumps(manifest))
+    edit_manifest(tmp_path / "d", change)
     with pytest.raises(UpsDataError, match=says) as error:
         Manifest.load(tmp_path / "d")
     assert "\n" not in str(error.value)
-
-
-def test_a_manifest_from_before_blocks_loads(tmp_path):
-    write(tmp_path / "d", [cloud(0, 10), cloud(1, 10)])
-    manifest = json.loads((tmp_path / "d" / MANIFEST).read_text())
-    manifest["points"] = {"num_points": 10, "dim": 3}
-    del manifest["block_seed"]
-    (tmp_path / "d" / MANIFEST).write_text(json.dumps(manifest))
-    loaded = Manifest.load(tmp_path / "d")
-    assert (loaded.num_points, loaded.frame_shape, loaded.block_points()) == (10, (10,), 10)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.datasets import write_grid
+from tests.datasets import edit_manifest, write_grid
 from tests.sources.files import truncate, write_compressible, write_groups, write_tensor
 from ups_data.schema import MANIFEST, Manifest
 
@@ -148,9 +148,7 @@ def test_bad_splits(tmp_path, groups, split):
 
 def test_a_manifest_that_leaves_its_folder(tmp_path):
     write_grid(tmp_path / "d")
-    manifest = json.loads((tmp_path / "d" / MANIFEST).read_text())
-    manifest["splits"]["train"]["shards"][0]["path"] = "../../etc"
-    (tmp_path / "d" / MANIFEST).write_text(json.dumps(manifest))
+    edit_manifest(tmp_path / "d", lambda m: m["splits"]["train"]["shards"][0].update(path="../../etc"))
     assert "leaves the dataset's folder" in refused("inspect_shards.py", tmp_path / "d")
 
 

@@ -4,7 +4,8 @@ The manifest is written last and atomically, so what it lists exists whole. It i
 from anywhere.
 """
 
-from ups_data.schema.manifest import MANIFEST, Manifest
+from ups_data.schema.file import MANIFEST
+from ups_data.schema.manifest import Manifest
 from ups_data.schema.specs import (
     NAME,
     AxisSpec,

@@ -1,6 +1,5 @@
 """The manifest itself, `dataset.json`."""
 
-import json
 import math
 from itertools import accumulate
 from pathlib import Path
@@ -9,8 +8,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from ups_data import limits
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
+from ups_data.schema.file import MANIFEST, read_manifest, with_digest
 from ups_data.schema.specs import (
     FieldSpec,
     GridSpec,
@@ -21,10 +22,9 @@ from ups_data.schema.specs import (
     PositiveInt,
     ShardSpec,
     SplitSpec,
+    Text,
     TileCount,
 )
-
-MANIFEST = "dataset.json"
 
 
 class Manifest(Model):
@@ -40,17 +40,17 @@ class Manifest(Model):
     """
 
     format: Literal["ups_data"] = "ups_data"
-    version: Literal[1] = 1
-    fields: Annotated[list[FieldSpec], Field(min_length=1)]
+    version: Literal[2] = 2
+    fields: Annotated[list[FieldSpec], Field(min_length=1, max_length=limits.FIELDS)]
     grid: GridSpec | None = None
     points: PointsSpec | None = None
     sets: dict[Name, PointsSpec] | None = None
-    params: list[Name] = Field(default_factory=list)
+    params: Annotated[list[Name], Field(max_length=limits.FIELDS)] = Field(default_factory=list)
     codec: Literal["none", "lz4", "zstd"] = "none"
     blocks: PositiveInt = 1
     block_seed: int = 0
     importance: dict[Name, dict[Name | Literal[""], TileCount]] | None = None
-    source: dict[str, str] = Field(default_factory=dict)
+    source: Annotated[dict[Text, Text], Field(max_length=limits.FIELDS)] = Field(default_factory=dict)
     left_out: list[LeftOut] | None = None
     splits: dict[Name, SplitSpec]
 
@@ -78,7 +78,26 @@ class Manifest(Model):
                 raise ValueError(f"split {split!r} summarises {sorted(spec.params)}, parameters are {self.params}")
             for shard in spec.shards:
                 self._check_points(shard)
+        self._check_limits()
         return self
+
+    def _check_limits(self) -> None:
+        """What a loader would allocate on the manifest's word."""
+        shards = [shard for split in self.splits.values() for shard in split.shards]
+        if len({shard.path for shard in shards}) < len(shards):
+            raise ValueError("a shard is listed twice")
+        frames = sum(shard.rows for shard in shards)
+        if frames > limits.FRAMES:
+            raise ValueError(f"claims {frames:,} frames, the limit is {limits.FRAMES:,}")
+        if self.grid is not None and math.prod(self.grid.shape) > limits.POINTS:
+            raise ValueError(f"claims a grid of {self.grid.shape}, the limit is {limits.POINTS:,} points")
+        for field in self.fields:
+            points = math.prod(self.grid.shape) if self.grid is not None else self.point_set(field.point_set).num_points
+            if points is None:
+                points = max((max((shard.points or {})[field.point_set or ""]) for shard in shards), default=0)
+            if points * field.point_bytes > limits.FRAME_BYTES:
+                size = points * field.point_bytes
+                raise ValueError(f"claims frames of {size:,} bytes, the limit is {limits.FRAME_BYTES:,}")
 
     def _check_points(self, shard: ShardSpec) -> None:
         ragged = {
@@ -193,30 +212,26 @@ class Manifest(Model):
         return self._most_points(field.point_set) * field.point_bytes
 
     @classmethod
-    def load(cls, root: str | Path) -> "Manifest":
+    def load(cls, root: str | Path, *, edited: bool = False) -> "Manifest":
         """Read and validate `root/dataset.json`.
 
+        Args:
+            edited: accept a manifest that was changed by hand; `save` makes it what other readers accept.
+
         Raises:
-            UpsDataError: no dataset there, or a manifest that is damaged, foreign or newer than this version.
+            UpsDataError: no dataset there, or a manifest that is damaged, foreign or of another version.
         """
-        path = Path(root) / MANIFEST
         try:
-            text = path.read_bytes()
-        except FileNotFoundError:
-            raise UpsDataError(
-                f"{root}: no dataset here ({MANIFEST} is missing); make one with tools/make_shards.py"
-            ) from None
-        try:
-            return cls.model_validate(json.loads(text))
+            return cls.model_validate(read_manifest(root, edited=edited))
         except ValidationError as e:
             first = e.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            reason = first["msg"].removeprefix("Value error, ")
-            raise UpsDataError(f"{path}: {where + ': ' if where else ''}{reason}; make the dataset again") from None
-        except ValueError as e:
-            raise UpsDataError(f"{path}: not JSON ({e}); make the dataset again") from None
+            where = ".".join(map(str, first["loc"]))[:200]
+            reason = " ".join(first["msg"].removeprefix("Value error, ").split())[:1000]
+            raise UpsDataError(
+                f"{Path(root) / MANIFEST}: {where + ': ' if where else ''}{reason}; make the dataset again"
+            ) from None
 
     def save(self, root: str | Path) -> None:
-        """Write `root/dataset.json` in one atomic step."""
+        """Write `root/dataset.json`, with the digest that `load` compares, in one atomic step."""
         with replacing(Path(root) / MANIFEST) as file:
-            file.write(self.model_dump_json(indent=1, exclude_none=True).encode())
+            file.write(with_digest(self.model_dump_json(indent=1, exclude_none=True)))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ups_data import limits
 from ups_data.coords import outer_coords
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -16,6 +17,10 @@ TileCount = Annotated[int, Field(gt=0, le=2**16)]
 # A name becomes a folder inside a shard and a key in a batch.
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
+
+
+# What only people read.
+Text = Annotated[str, Field(max_length=limits.TEXT)]
 
 
 class Model(BaseModel):
@@ -36,13 +41,13 @@ class FieldSpec(Model):
     """
 
     name: Name
-    channels: PositiveInt
+    channels: Annotated[int, Field(gt=0, le=limits.CHANNELS)]
     dtype: Literal["float16", "float32"]
-    source_dtype: str
+    source_dtype: Text
     static: bool = False
-    chunk_rows: PositiveInt
+    chunk_rows: Count
     point_set: Name | None = None
-    units: str | None = None
+    units: Text | None = None
 
     @property
     def point_bytes(self) -> int:
@@ -56,7 +61,7 @@ class AxisSpec(Model):
     name: Name
     physical: list[float]
     normalised: list[float]
-    units: str | None = None
+    units: Text | None = None
     periodic: bool | None = None
 
     @model_validator(mode="after")
@@ -138,11 +143,11 @@ class ShardSpec(Model):
         points: set (`""`: the only one) → points of each of its trajectories; None where all trajectories have as many.
     """
 
-    path: str
+    path: Text
     steps: Annotated[list[Count], Field(min_length=1)]
     points: dict[Name | Literal[""], list[Count]] | None = None
     bytes: Annotated[int, Field(ge=0)]
-    digest: str
+    digest: Text
 
     @field_validator("path")
     @classmethod

@@ -70,6 +70,8 @@ def direct_layout(metadata: dict[str, Any]) -> DirectLayout | None:
             and names in (["bytes", "crc32c"], ["bytes", "blosc", "crc32c"])
             and inner["codecs"][0]["configuration"]["endian"] == "little"
             and codec in codecs.CODECS
+            and dtype.kind in "fiu"
+            and metadata["chunk_grid"]["name"] == "regular"
         ):
             return None
     except (KeyError, TypeError, ValueError, IndexError):
@@ -94,4 +96,22 @@ def parsed(text: bytes, path: Path, where: str) -> dict[str, Any]:
         raise UpsDataError(f"{where}: {path} is damaged ({e}); copy or make the dataset again") from None
     if not isinstance(found, dict):
         raise UpsDataError(f"{where}: {path} is damaged (no JSON object); copy or make the dataset again")
+    return found
+
+
+# Codecs of zarr v3 that turn bytes into bytes or numbers, and do nothing else.
+HARMLESS = {"bytes", "transpose", "blosc", "zstd", "gzip", "crc32c", "sharding_indexed"}
+
+
+def codec_names(metadata: Any) -> set[str]:
+    """The names of all codecs, of those inside a sharding codec too."""
+    found: set[str] = set()
+    if isinstance(metadata, dict):
+        for key, value in metadata.items():
+            if key in ("codecs", "index_codecs") and isinstance(value, list):
+                found |= {str(codec.get("name") if isinstance(codec, dict) else codec) for codec in value}
+            found |= codec_names(value)
+    elif isinstance(metadata, list):
+        for value in metadata:
+            found |= codec_names(value)
     return found

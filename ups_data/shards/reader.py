@@ -22,7 +22,16 @@ from ups_data import native as built
 from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
 from ups_data.shards.mapped import StoredObject
-from ups_data.shards.metadata import ARRAY, DirectLayout, blocks_of, direct_layout, object_name, parsed
+from ups_data.shards.metadata import (
+    ARRAY,
+    HARMLESS,
+    DirectLayout,
+    blocks_of,
+    codec_names,
+    direct_layout,
+    object_name,
+    parsed,
+)
 from ups_data.shards.seal import ArraySeal, read_bounded
 
 # When a chunk is compared with its checksum: as this process first uses it, at every use, or never. Metadata, tables
@@ -234,10 +243,14 @@ class ZarrArray:
     fetch_seconds = 0.0
 
     def __init__(self, path: Path, *, where: str, seal: ArraySeal | None = None) -> None:
+        text = seal.read(ARRAY, where=where) if seal else read_bounded(path / ARRAY, limits.METADATA_BYTES, where)
+        foreign = codec_names(parsed(text, path / ARRAY, where)) - HARMLESS
+        if foreign:
+            raise UpsDataError(f"{where}: {path} is coded by {sorted(foreign)}; make the dataset again")
         # Imported late: most processes never need it, and it starts threads that do not survive a fork.
         import zarrs  # noqa: F401, registers the pipeline
 
-        checked = b'"crc32c"' in (path / "zarr.json").read_bytes()
+        checked = b'"crc32c"' in text
         pipeline = "zarr.core.codec_pipeline.BatchedCodecPipeline" if checked else "zarrs.ZarrsCodecPipeline"
         with zarr.config.set({"codec_pipeline.path": pipeline}):
             try:

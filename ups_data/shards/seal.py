@@ -215,7 +215,8 @@ def read_bounded(path: Path, limit: int, where: str) -> bytes:
     """
     try:
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            # `read` takes memory for all that it is asked for.
+            data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
     except FileNotFoundError:
         raise UpsDataError(f"{where}: {path} is missing; {AGAIN}") from None
     except OSError as error:

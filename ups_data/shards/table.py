@@ -41,5 +41,10 @@ def _check_plain(metadata: dict[str, object], shape: tuple[int, ...], stored: in
     array is as large as its files are, so nothing is allocated on the word of its metadata."""
     codecs = metadata.get("codecs")
     names = [c.get("name") if isinstance(c, dict) else None for c in codecs] if isinstance(codecs, list) else []
-    if names != ["bytes", "crc32c"] or stored > limits.TABLE_BYTES or 8 * math.prod(shape) > stored:
+    try:
+        chunk = 8 * math.prod(metadata["chunk_grid"]["configuration"]["chunk_shape"])  # type: ignore[index]
+    except (KeyError, TypeError):
+        chunk = 0
+    plain = names == ["bytes", "crc32c"] and stored <= limits.TABLE_BYTES
+    if not plain or 8 * math.prod(shape) > stored or not 0 < chunk <= stored:
         raise UpsDataError(f"{where}: is not stored plainly and whole; make the dataset again")
