@@ -243,6 +243,8 @@ class _Conversion:
     def _leave_as_it_was(self, made: bool) -> None:
         """Nothing is finished: no trace."""
         plan = self._work.load_plan()
+        if plan is not None and any(self._work.finished(shard) for shard in plan.shards):
+            return  # it was stopped just as it had recorded the first one
         for split in {shard.split for shard in plan.shards} if plan is not None else ():
             shutil.rmtree(self._out / split, ignore_errors=True)
         self._work.remove()
