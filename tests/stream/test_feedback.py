@@ -220,6 +220,14 @@ def test_averages():
     assert one.table.tolist() == [[4.0, 5.0, 4.5, 4.5], [3.0, 3.0, 3.0, 3.0]]
 
 
+def test_tables_of_ten_thousand_trajectories():
+    """128 × 128 points, 256 tiles: their size does not depend on the number of frames."""
+    averages = TileAverages(zero_table(10_000, 256), window=1, decay=0.5)
+    held = {name: value.nbytes for name, value in averages.state_dict().items() if isinstance(value, torch.Tensor)}
+    print(f"errors of 10,000 trajectories: {sum(held.values()) / 1e6:.0f} MB, {held}")
+    assert sum(held.values()) < 64e6
+
+
 def test_a_window_takes_every_epoch_into_the_average():
     one = averages(rows=1, window=3)
     for epoch, error in enumerate((8.0, 4.0, 2.0)):

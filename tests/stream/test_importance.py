@@ -1,5 +1,7 @@
 """Streaming with importance: tiles' rows of the very frames that are queried, read and nothing else."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,7 @@ def test_the_cache_of_tables_is_bounded(tmp_path, monkeypatch, codec):
     for _ in source:
         largest = max(largest, reader.pool._bytes)
     assert array.shape == (2560, 16)
+    print(f"{codec}: tables of {2 * math.prod(array.shape):,} bytes, at most {largest:,} in a pool of {pool:,}")
     if codec == "none":
         assert largest == 0
     else:

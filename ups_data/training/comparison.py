@@ -5,13 +5,11 @@ was interrupted continues from its checkpoint.
 """
 
 import json
-import multiprocessing
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -19,14 +17,14 @@ import torch
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 from ups_data.training.checkpoint import VERSION, check_continues
+from ups_data.training.comparison_runs import Task, run_tasks
 from ups_data.training.config import TrainConfig, load_config
-from ups_data.training.loaders import train_loader
+from ups_data.training.loaders import train_loader, valid_loader
 from ups_data.training.metrics import METRICS
 from ups_data.training.peak import PeakMemory
 
 RUNS, RUN = "runs", "run.json"
 DENSE = "dense"
-POLL_SECONDS = 0.5
 SCHEDULES = ("linear", "cosine", "exponential", "step")
 
 
@@ -118,7 +116,9 @@ def configs_of(
             folder = out / RUNS / f"{variant.folder}-seed{seed}"
             of_run = [f"training.seed={seed}", f"data.seed={seed}", f"out={folder}"]
             found[variant, seed] = load_config(config, [*overrides, *variant.overrides(), *of_run])
-        train_loader(found[variant, seeds[0]])  # refuses what the dataset has not
+        loader = train_loader(found[variant, seeds[0]])  # refuses what the dataset has not
+        if valid_loader(found[variant, seeds[0]], loader) is None:
+            raise UpsDataError(f"{config}: no samples in the validation split to compare on: convert it with one")
     return found
 
 
@@ -141,42 +141,30 @@ def compare(
         UpsDataError: a run failed, or what it left is of other settings.
     """
     steps = {key: config.training.epochs * len(train_loader(config)) for key, config in configs.items()}
-    done = {key: _recorded(config) for key, config in configs.items()}
     threads = max(1, torch.get_num_threads() // jobs)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__, "ups_data.training.loop"])  # imported once for all runs
-    executor = ProcessPoolExecutor(jobs, context, max_tasks_per_child=1)
-    with executor:
-        futures: dict[Future[dict[str, Any]], tuple[Variant, int]] = {}
-        for key, config in configs.items():
-            if done[key] is None:
-                values = config.model_dump(mode="json")
-                futures[executor.submit(train_and_record, values, key[0].name, key[1], threads)] = key
-        waiting = set(futures)
-        try:
-            while waiting:
-                ended, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
-                for future in ended:
-                    done[futures[future]] = future.result()
-                running = [key for future, key in futures.items() if future.running()]
-                taken = sum(steps[key] if done[key] else _steps_taken(config) for key, config in configs.items())
-                progress(taken, sum(steps.values()), ", ".join(f"{v.name}, seed {seed}" for v, seed in running))
-        except BaseException:
-            executor.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [record for record in done.values() if record is not None]
+    tasks = []
+    for (variant, seed), config in configs.items():
+        if not config.training.resume or _recorded(config) is None:
+            arguments = (config.model_dump(mode="json"), variant.name, seed, threads)
+            tasks.append(Task(f"{variant.name}, seed {seed}", train_and_record, arguments))
+
+    def report(running: list[str]) -> None:
+        taken = sum(min(_steps_taken(config), steps[key]) for key, config in configs.items())
+        progress(taken, sum(steps.values()), "; ".join(running))
+
+    run_tasks(tasks, jobs, [__name__, "ups_data.training.loop"], report)
+    return [record for record in map(_recorded, configs.values()) if record is not None]
 
 
-def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int) -> dict[str, Any]:
-    """One run, from its configuration's values; what it gave goes into `run.json`.
+def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int, stop: Callable[[], bool]) -> None:
+    """One run, from its configuration's values; once it has ended, what it gave goes into `run.json`.
+
+    That is: `name`, `seed`, `config`; `epochs` as in `history.json`; `nrmse`, `untrained_nrmse`, `persistence_nrmse`;
+    `batch_bytes` and `read_bytes` of a sample; `peak_memory_mb` while training, None where only the record was missing.
 
     Args:
         threads: of torch.
-
-    Returns:
-        `name`, `seed`, `config`; `epochs` as in `history.json`; `nrmse`, `untrained_nrmse`, `persistence_nrmse`;
-        `step_ms`, the median; `batch_bytes` and `read_bytes` of a sample; `peak_memory_mb` while training, None where
-        only the record was missing.
+        stop: true once the run is to save itself and end.
     """
     from rich.console import Console
 
@@ -185,7 +173,9 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int)
     config = TrainConfig.model_validate(values)
     torch.set_num_threads(threads)
     peak = PeakMemory()
-    result = train(config, console=Console(quiet=True), on_step=peak.after_step)
+    result = train(config, console=Console(quiet=True), on_step=peak.after_step, stop=stop)
+    if not result.finished:
+        return
     batch_bytes, read_bytes = sample_bytes(config)
     record = {
         "name": name,
@@ -195,14 +185,12 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int)
         "nrmse": result.valid_nrmse,
         "untrained_nrmse": result.untrained_nrmse,
         "persistence_nrmse": result.persistence_nrmse,
-        "step_ms": 1e3 * median(e["step_seconds_median"] for e in result.epochs),
         "batch_bytes": batch_bytes,
         "read_bytes": read_bytes,
         "peak_memory_mb": peak.megabytes or None,
     }
     with replacing(Path(config.out) / RUN) as file:
         file.write(json.dumps(record, indent=1).encode())
-    return record
 
 
 def sample_bytes(config: TrainConfig) -> tuple[float, float]:
@@ -216,12 +204,28 @@ def sample_bytes(config: TrainConfig) -> tuple[float, float]:
     return in_batches / samples, loader.stats.read_bytes / samples
 
 
-def curve(record: dict[str, Any], samples: int) -> Iterator[tuple[int, float, int, float]]:
-    """(steps, seconds of training, points seen, nRMSE) at every validation of a run; `samples` of a batch."""
+def step_seconds(records: Iterable[dict[str, Any]]) -> dict[tuple[str, int], float]:
+    """(name, queries) → seconds of a step: the least of the medians of the epochs with so many queries, whatever the
+    seed. Other work on the machine lengthens some epochs; the least disturbed one says what a step costs."""
+    found: dict[tuple[str, int], float] = {}
+    for record in records:
+        for epoch in record["epochs"]:
+            key = record["name"], epoch["queries"]
+            found[key] = min(found.get(key, math.inf), epoch["step_seconds_median"])
+    return found
+
+
+def curve(record: dict[str, Any], of_step: dict[tuple[str, int], float]) -> Iterator[tuple[int, float, int, float]]:
+    """(steps, seconds of training, points seen, nRMSE) at every validation of a run.
+
+    Args:
+        of_step: see `step_seconds`; the seconds are those of as many undisturbed steps.
+    """
     steps, seconds, points = 0, 0.0, 0
     for epoch in record["epochs"]:
-        steps, seconds = steps + epoch["steps"], seconds + epoch["seconds"]
-        points += epoch["queries"] * epoch["steps"] * samples
+        steps += epoch["steps"]
+        seconds += epoch["steps"] * of_step[record["name"], epoch["queries"]]
+        points += epoch["steps"] * epoch["queries"] * record["config"]["data"]["batch_size"]
         if epoch["valid_nrmse"] is not None:
             yield steps, seconds, points, epoch["valid_nrmse"]
 
@@ -229,7 +233,7 @@ def curve(record: dict[str, Any], samples: int) -> Iterator[tuple[int, float, in
 def _recorded(config: TrainConfig) -> dict[str, Any] | None:
     """What a run of these settings has left, if it has ended."""
     path = Path(config.out) / RUN
-    if not path.exists() or not config.training.resume:
+    if not path.exists():
         return None
     record: dict[str, Any] = json.loads(path.read_text())
     check_continues({"version": VERSION, "config": record["config"]}, config, path)

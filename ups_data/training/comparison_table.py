@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from ups_data.training.comparison import DENSE, curve
+from ups_data.training.comparison import DENSE, curve, step_seconds
 
 HEADER = (
     "points",
@@ -19,6 +19,9 @@ HEADER = (
     "peak MB",
 )
 
+# (steps, seconds, points seen, nRMSE) at each validation
+Curve = list[tuple[int, float, int, float]]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -29,6 +32,8 @@ class Row:
         dense_by_then: the best of dense training by the time that this run ended: at the first validation from then on,
             so that it is given rather more time than less, and of the shorter dense runs too, whose learning rate had
             fallen by then.
+        step_ms: of an undisturbed step, see `step_seconds`; of a schedule the mean over epochs.
+        peak_memory_mb: of the process, libraries included; None where no run knows it.
     """
 
     name: str
@@ -49,7 +54,7 @@ class Row:
             f"{self.nrmse:.4f} ± {self.spread:.4f}",
             f"{self.of_dense:.2f}",
             f"{self.dense_by_then:.4f}",
-            f"{self.step_ms:.0f}",
+            f"{self.step_ms:.1f}",
             f"{self.points / 1e6:.2f}",
             f"{self.batch_bytes / 1e3:.1f}",
             f"{self.read_bytes / 1e3:.1f}",
@@ -62,22 +67,22 @@ def rows(records: Sequence[dict[str, Any]]) -> list[Row]:
     by_name: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_name.setdefault(record["name"], []).append(record)
+    curves = curves_of(records)
     dense = mean(r["nrmse"] for r in by_name[DENSE])
-    all_dense = [runs for name, runs in by_name.items() if name.startswith(DENSE)]
     found = []
     for name, runs in by_name.items():
         errors = [r["nrmse"] for r in runs]
         peaks = [r["peak_memory_mb"] for r in runs if r["peak_memory_mb"] is not None]
-        seconds = mean(points_of(r)[-1][1] for r in runs)
+        steps, seconds, points, _ = curves[name][0][-1]
         found.append(
             Row(
                 name=name,
                 nrmse=mean(errors),
                 spread=stdev(errors) if len(errors) > 1 else 0.0,
                 of_dense=mean(errors) / dense,
-                dense_by_then=min(_by_then(d, seconds) for d in all_dense),
-                step_ms=mean(r["step_ms"] for r in runs),
-                points=mean(points_of(r)[-1][2] for r in runs),
+                dense_by_then=min(_by_then(curves[d], seconds) for d in by_name if d.startswith(DENSE)),
+                step_ms=1e3 * seconds / steps,
+                points=points,
                 batch_bytes=mean(r["batch_bytes"] for r in runs),
                 read_bytes=mean(r["read_bytes"] for r in runs),
                 peak_memory_mb=mean(peaks) if peaks else None,
@@ -86,9 +91,13 @@ def rows(records: Sequence[dict[str, Any]]) -> list[Row]:
     return found
 
 
-def points_of(record: dict[str, Any]) -> list[tuple[int, float, int, float]]:
-    """The run's `curve`."""
-    return list(curve(record, record["config"]["data"]["batch_size"]))
+def curves_of(records: Sequence[dict[str, Any]]) -> dict[str, list[Curve]]:
+    """name → the `curve` of every seed."""
+    seconds = step_seconds(records)
+    found: dict[str, list[Curve]] = {}
+    for record in records:
+        found.setdefault(record["name"], []).append(list(curve(record, seconds)))
+    return found
 
 
 def markdown(found: Sequence[Row]) -> str:
@@ -97,10 +106,6 @@ def markdown(found: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
-def _by_then(runs: Sequence[dict[str, Any]], seconds: float) -> float:
+def _by_then(curves: Sequence[Curve], seconds: float) -> float:
     """Mean nRMSE of runs at their first validation after so many seconds of training, or else their last."""
-    errors = []
-    for run in runs:
-        validations = points_of(run)
-        errors.append(next((v for _, at, _, v in validations if at >= seconds), validations[-1][3]))
-    return mean(errors)
+    return mean(next((error for _, at, _, error in c if at >= seconds), c[-1][3]) for c in curves)
