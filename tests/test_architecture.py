@@ -61,10 +61,16 @@ def test_only_the_losses_room_and_none_of_its_losses_know_of_sampling():
         assert "sampling" not in imports(PACKAGE / "training" / name), name
 
 
-def test_importing_costs_no_more_than_torch_and_zarr():
-    """No plotting, no HDF5, no zarrs until they are used."""
-    heavy = "matplotlib h5py zarrs xarray omegaconf typer"
-    code = f"import sys, ups_data; print([m for m in '{heavy}'.split() if m in sys.modules])"
+@pytest.mark.parametrize(
+    ("what", "without"),
+    [
+        ("from ups_data import *", "matplotlib h5py zarrs xarray omegaconf typer"),
+        # A conversion and each of its workers: torch alone takes seconds and 200 MB.
+        ("import ups_data.shards.convert, ups_data.shards.workers", "torch matplotlib zarrs xarray typer"),
+    ],
+)
+def test_importing_costs_no_more_than_what_is_used(what, without):
+    code = f"import sys; {what}; print([m for m in '{without}'.split() if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )

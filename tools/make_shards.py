@@ -72,7 +72,7 @@ def main(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trajectories"))
     signal.signal(signal.SIGTERM, _stop)
     with stopping(out), Progress(*columns, TimeRemainingColumn()) as bar:
-        task = bar.add_task("converting", total=None)
+        task = bar.add_task("converting", total=None, visible=False)
         manifest = convert(
             source,
             out,
@@ -87,10 +87,13 @@ def main(
             shard_bytes=shard_mb * 1024**2,
             workers=workers,
             on_error=on_error,  # type: ignore[arg-type]  # convert checks it
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
     counts = ", ".join(f"{n} {s.num_trajectories}" for n, s in manifest.splits.items())
     size = sum(shard.bytes for s in manifest.splits.values() for shard in s.shards)
+    if bar.tasks[task].total is None:  # there was no progress
+        print(f"{out}: is complete already, nothing to do: {size / 1e6:.1f} MB; trajectories: {counts}")
+        return
     print(f"{out}: {size / 1e6:.1f} MB; trajectories: {counts}")
     print(estimate(dataset_cost(manifest, ratio), ratio))
     show_left_out(manifest)

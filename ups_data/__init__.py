@@ -1,12 +1,32 @@
-"""Training points for neural operators: query subsets drawn in the data pipeline."""
+"""Training points for neural operators: query subsets drawn in the data pipeline.
 
-from ups_data.batch import EncoderInput, QueryBatch, QuerySet, query_collate
-from ups_data.coords import make_grid_coords
-from ups_data.errors import UpsDataError
-from ups_data.sampling import QuerySampling
-from ups_data.shards.writer import ShardWriter
-from ups_data.stream.dataset import QueryDataset
-from ups_data.stream.loader import QueryLoader
+What is named here is imported at its first use: a conversion and its workers do without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ups_data.batch import EncoderInput, QueryBatch, QuerySet, query_collate
+    from ups_data.coords import make_grid_coords
+    from ups_data.errors import UpsDataError
+    from ups_data.sampling import QuerySampling
+    from ups_data.shards.writer import ShardWriter
+    from ups_data.stream.dataset import QueryDataset
+    from ups_data.stream.loader import QueryLoader
+
+_MODULES = {
+    "EncoderInput": "batch",
+    "QueryBatch": "batch",
+    "QueryDataset": "stream.dataset",
+    "QueryLoader": "stream.loader",
+    "QuerySampling": "sampling",
+    "QuerySet": "batch",
+    "ShardWriter": "shards.writer",
+    "UpsDataError": "errors",
+    "make_grid_coords": "coords",
+    "query_collate": "batch",
+}
 
 __all__ = [
     "EncoderInput",
@@ -20,3 +40,15 @@ __all__ = [
     "make_grid_coords",
     "query_collate",
 ]
+
+
+if not TYPE_CHECKING:  # a checker is to know every name
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -4,10 +4,15 @@ For an (H, W) grid `coords[..., 0]` is x along W and `coords[..., 1]` is y along
 axis d - 1 - j.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def normalise_axis(coordinates: np.ndarray) -> np.ndarray:
@@ -32,15 +37,18 @@ def outer_coords(axes: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def make_grid_coords(
-    shape: Sequence[int], *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+    shape: Sequence[int], *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
     """Normalised coordinates of a regular grid, each axis `linspace(0, 1, n)`.
 
     Args:
         shape: grid shape in array order, `(W,)`, `(H, W)` or `(D, H, W)`.
+        dtype: None: float32.
 
     Returns:
         `(1, prod(shape), len(shape))`, row-major; components x (last array axis), y, z.
     """
+    import torch  # a conversion, which needs the rest of this file, does without
+
     coords = outer_coords([normalise_axis(np.arange(n)) for n in shape])
     return torch.from_numpy(coords)[None].to(device=device, dtype=dtype)

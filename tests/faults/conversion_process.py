@@ -6,12 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_shards.py"
-LIMIT = 120  # seconds after which a process that should have moved on hangs
+# Seconds of waiting after which a process that should have moved on hangs. They are counted, not read from the clock:
+# a machine that is held up, and this process with it, is no hang.
+LIMIT = 120
+LOOK = 0.004  # seconds between two looks
 
 
 def grid_source(folder: Path, trajectories: int = 24) -> list[str]:
@@ -60,12 +66,20 @@ class ConversionProcess:
 
     def wait_for_shards(self, more: int) -> None:
         """Until so many more are recorded than now, or the process has ended."""
-        until, before = time.monotonic() + LIMIT, len(self.published())
-        while self.process.poll() is None and len(self.published()) < before + more:
-            if time.monotonic() > until:
-                self.signal(signal.SIGABRT, group=True)
-                raise AssertionError(f"the conversion does not move on: {self.errors}")
-            time.sleep(0.002)
+        enough = len(self.published()) + more
+        self._wait(lambda: len(self.published()) >= enough)
+
+    def wait_for_work(self) -> None:
+        """Until it writes its first shard, or the process has ended."""
+        asides = self.out / ".conversion" / "writing" / str(self.process.pid)
+        self._wait(asides.exists)
+
+    def _wait(self, reached: Callable[[], bool]) -> None:
+        for _ in range(int(LIMIT / LOOK)):
+            if self.process.poll() is not None or reached():
+                return
+            time.sleep(LOOK)
+        self._hangs()
 
     def signal(self, number: int, *, group: bool = False) -> int:
         """Send it; returns the exit status."""
@@ -78,8 +92,17 @@ class ConversionProcess:
 
     def end(self) -> int:
         """The exit status; a hang is an error."""
-        self.output, self.errors = self.process.communicate(timeout=LIMIT)
-        return self.process.returncode
+        for _ in range(LIMIT):
+            with suppress(subprocess.TimeoutExpired):
+                self.output, self.errors = self.process.communicate(timeout=1)
+                return self.process.returncode
+        self._hangs()
+
+    def _hangs(self) -> NoReturn:
+        """End it, with the stacks of every thread."""
+        os.killpg(self.process.pid, signal.SIGABRT)
+        _, errors = self.process.communicate()
+        raise AssertionError(f"the conversion does not move on: {errors}")
 
     def members(self) -> list[int]:
         """Processes of its group that are alive."""

@@ -133,6 +133,16 @@ def test_a_cast_that_overflows(tmp_path):
     assert "70000" in line
 
 
+def test_a_dataset_that_is_complete_already(tmp_path, groups):
+    command = ("make_shards.py", groups, "--out", tmp_path / "d")
+    assert "already" not in ok(*command)
+    before = (tmp_path / "d" / MANIFEST).stat().st_mtime_ns
+    again = ok(*command)
+    assert again.strip().count("\n") == 0, again
+    assert f"{tmp_path / 'd'}: is complete already" in again
+    assert (tmp_path / "d" / MANIFEST).stat().st_mtime_ns == before
+
+
 def test_an_output_folder_in_use(tmp_path, groups):
     write_grid(tmp_path / "d")
     before = (tmp_path / "d" / MANIFEST).read_bytes()

@@ -64,7 +64,7 @@ def convert(
         workers: processes that write shards; 1: this one. The bytes are the same.
         on_error: "skip" leaves out a trajectory that cannot be read, is unlike the others or holds what may not be
             stored; the manifest lists it, and all others go where they would have gone.
-        progress: called with (trajectories done, trajectories in all).
+        progress: called with (trajectories done, trajectories in all), but for a dataset that is complete already.
 
     Raises:
         UpsDataError: the source cannot be read or does not fit, the disk is full, another conversion into the folder is

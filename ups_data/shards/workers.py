@@ -51,10 +51,7 @@ def make_in_workers(
 
     try:
         for _ in range(min(workers, len(shards))):
-            connection, process = _start(job)
-            processes.append(process)
-            of_connection[connection] = process
-            give(connection)
+            give(_start(job, processes, of_connection))
         while busy:
             ready = wait(list(busy))
             for connection in [c for c in busy if c in ready]:
@@ -72,13 +69,16 @@ def make_in_workers(
         for connection in busy:
             if of_connection[connection].is_alive():
                 os.kill(of_connection[connection].pid, END)
+        for connection in of_connection:
+            connection.close()  # whoever waits for a task ends
         for process in processes:
             process.join(END_SECONDS)
             process.kill()  # whatever holds it up
             process.join()
 
 
-def _start(job: Job) -> tuple[Connection, Any]:
+def _start(job: Job, processes: list[Any], of_connection: dict[Connection, Any]) -> Connection:
+    """A worker, entered into both before a signal can end this."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     resource_tracker.ensure_running()  # whoever starts it unblocks the signals
@@ -86,10 +86,12 @@ def _start(job: Job) -> tuple[Connection, Any]:
     try:
         process = context.Process(target=_serve, args=(there, job), daemon=True)
         process.start()
+        processes.append(process)
+        of_connection[here] = process
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    there.close()
-    return here, process
+        there.close()
+    return here
 
 
 def _receive(connection: Connection, shard: PlannedShard) -> tuple[str, Any]:
