@@ -60,6 +60,13 @@ def numbers(kind, dtype, size):
     return plain[kind].astype(dtype)
 
 
+def decoded(stored, out, past=False):
+    """Whether one chunk was decoded into the bytes `out`."""
+    zero = np.zeros(1, np.int64)
+    length = np.array([len(stored)])
+    return module.native.decode_lz4([stored], zero, zero, length, [out], zero, zero, out.nbytes, past) == 1
+
+
 @pytest.mark.parametrize("kind", ["noise", "smooth", "zeros"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "uint8"])
 @pytest.mark.parametrize("size", [1, 3, 1000, 16_384, 70_001, 300_000])
@@ -71,8 +78,10 @@ def test_lz4_decodes_what_blosc_encodes(kind, dtype, size, blocksize):
     for level in (1, 9):
         stored = Blosc("lz4", level, Blosc.SHUFFLE, blocksize).encode(chunk)
         out = np.empty_like(chunk)
-        assert module.native.decode_lz4(stored, out.view(np.uint8))
-        np.testing.assert_array_equal(out, chunk)
+        for past in (False, True):
+            out[:] = 1
+            assert decoded(stored, out.view(np.uint8), past)
+            np.testing.assert_array_equal(out, chunk)
 
 
 def test_other_chunks_are_left_to_blosc():
@@ -80,11 +89,11 @@ def test_other_chunks_are_left_to_blosc():
         pytest.skip("the native module was not built: no C compiler at installation")
     chunk, out = numbers("smooth", "float32", 5000), np.empty(20_000, np.uint8)
     for codec in (Blosc("zstd", 5, Blosc.SHUFFLE), Blosc("lz4", 5, Blosc.BITSHUFFLE)):
-        assert not module.native.decode_lz4(codec.encode(chunk), out)
+        assert not decoded(codec.encode(chunk), out)
     stored = Blosc("lz4", 5, Blosc.SHUFFLE).encode(chunk)
-    assert not module.native.decode_lz4(stored, out[:-4])
-    assert not module.native.decode_lz4(stored[:-1], out)
-    assert not module.native.decode_lz4(b"", out)
+    assert not decoded(stored, out[:-4])
+    assert not decoded(stored[:-1], out)
+    assert not decoded(b"", out)
 
 
 def test_damaged_chunks_touch_no_other_memory():
@@ -102,6 +111,29 @@ def test_damaged_chunks_touch_no_other_memory():
         damaged = bytearray(stored[number % len(stored)])
         for place in rng.integers(8 if number % 2 else 16, len(damaged), 3):
             damaged[place] = rng.integers(256)
-        module.native.decode_lz4(bytes(damaged), around[10_000:30_000])
+        decoded(bytes(damaged), around[10_000:30_000])
         assert (around[:10_000] == 7).all()
         assert (around[30_000:] == 7).all()
+
+
+def test_many_chunks_at_once():
+    """From several buffers into places of several others; the first that is no chunk of lz4 is named."""
+    if module.native is None:
+        pytest.skip("the native module was not built: no C compiler at installation")
+    codec, chunks = Blosc("lz4", 5, Blosc.SHUFFLE), [numbers("smooth", "float32", 1000) + i for i in range(6)]
+    stored = [codec.encode(c) for c in chunks]
+    files = [b"".join(stored[:4]), b"xyz" + b"".join(stored[4:])]
+    lengths = np.array([len(s) for s in stored])
+    offset = np.concatenate([np.cumsum([0, *lengths[:3]]), np.cumsum([3, *lengths[4:5]])])
+    buffer, out, place = np.array([0, 0, 0, 0, 1, 1]), np.array([1, 0, 1, 0, 0, 1]), np.array([0, 0, 1, 1, 2, 2]) * 4000
+    memory = [np.zeros(12_000, np.uint8), np.zeros(12_004, np.uint8)]
+    assert module.native.decode_lz4(files, buffer, offset, lengths, memory, out, place, 4000) == 6
+    for chunk, number, at in zip(chunks, out, place, strict=True):
+        np.testing.assert_array_equal(memory[number][at : at + 4000].view(np.float32), chunk)
+    offset[1] += 1
+    assert module.native.decode_lz4(files, buffer, offset, lengths, memory, out, place, 4000) == 1
+    for wrong in (np.full(6, 9), np.full(6, -1)):
+        with pytest.raises(IndexError, match="chunk 0"):
+            module.native.decode_lz4(files, wrong, offset, lengths, memory, out, place, 4000)
+        with pytest.raises(IndexError, match="chunk 0"):
+            module.native.decode_lz4(files, buffer, offset, lengths, memory, out, place + 12_000 * wrong, 4000)

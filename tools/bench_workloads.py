@@ -50,7 +50,7 @@ class Workload:
 FULL = {
     "grid2d": Workload("grid2d", 32, 21, (128, 128), 4, queries=1638, batch=16, horizon=1, copies=12),
     "grid3d": Workload("grid3d", 8, 12, (64, 64, 64), 4, queries=5243, batch=4, horizon=4, copies=5),
-    "points": Workload("points", 16, 1, (1 << 20,), 7, queries=16384, batch=1, horizon=0, blocks=256),
+    "points": Workload("points", 16, 1, (1 << 20,), 7, queries=16384, batch=1, horizon=0, copies=4, blocks=256),
 }
 SMALL = {
     "grid2d": Workload("grid2d", 4, 6, (32, 32), 4, queries=102, batch=4, horizon=1),

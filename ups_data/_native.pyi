@@ -31,4 +31,23 @@ def fill_bits(keys: NDArray[np.uint64], counter: int, out: NDArray[np.uint64]) -
 def fill_integers(
     keys: NDArray[np.uint64], counter: int, width: int, bound: NDArray[np.uint64], out: NDArray[np.uint64]
 ) -> None: ...
-def decode_lz4(stored: Any, out: NDArray[np.uint8]) -> bool: ...
+def fill_strata(
+    keys: NDArray[np.uint64],
+    counter: int,
+    width: int,
+    begin: NDArray[np.int64],
+    shift: NDArray[np.int64],
+    curve: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> None: ...
+def decode_lz4(
+    buffers: list[Any],
+    buffer: NDArray[np.int64],
+    offset: NDArray[np.int64],
+    length: NDArray[np.int64],
+    outs: list[Any],
+    out: NDArray[np.int64],
+    place: NDArray[np.int64],
+    size: int,
+    past: bool = False,
+) -> int: ...

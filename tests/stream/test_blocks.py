@@ -149,9 +149,9 @@ def cloud(run, points, *, moving):
     return coords, fields(run, STEPS, (points,), 2)
 
 
-def write_clouds(root, *, blocks=8, moving=False, counts=COUNTS, codec="none"):
+def write_clouds(root, *, blocks=8, moving=False, counts=COUNTS, **options):
     truth = [cloud(i, n, moving=moving) for i, n in enumerate(counts)]
-    with ShardWriter(root, blocks=blocks, codec=codec) as writer:
+    with ShardWriter(root, blocks=blocks, **options) as writer:
         for coords, u in truth:
             writer.add({"u": u}, split="train", coords=coords)
     return truth
@@ -217,17 +217,35 @@ def test_every_point_of_clouds_of_different_sizes_needs_padding(tmp_path):
 
 
 def test_drawing_blocks_reads_no_index(tmp_path, small_chunks):
-    """Two draws of blocks read their values, positions and numbers, and nothing of what was not drawn."""
+    """Two draws of blocks read their values, positions and, of the queries, numbers: nothing of what was not drawn."""
     truth = write_clouds(tmp_path / "d", counts=(4096,) * 3, blocks=64)
     drawn = QuerySampling(num_queries=128, mode="blocks")
     source = loader(tmp_path / "d", sampling=drawn, inputs=drawn, input_queries=False, batch_size=1)
     for batch in source:
         check_clouds(batch, truth)
-    point = 2 * 4 + 3 * 4 + 4  # values, position, number
-    of_draw = 128 * point + 2 * 3 * 4  # two blocks of three arrays, and their checksums
-    assert source.stats.read_bytes == len(source) * 2 * of_draw
-    used = len(source) * 2 * 128 * (2 * 4 + 3 * 4)
-    assert source.stats.read_bytes <= 1.25 * used
+    point = 2 * 4 + 3 * 4  # values and position
+    of_inputs, of_queries = 128 * point + 2 * 2 * 4, 128 * (point + 4) + 2 * 3 * 4  # two blocks, with checksums
+    assert source.stats.read_bytes == len(source) * (of_inputs + of_queries)
+    assert source.stats.read_bytes <= 1.15 * len(source) * 2 * 128 * point
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_whole_blocks_pass_by_a_pool_that_is_too_small(tmp_path, small_chunks, codec):
+    """The same batches as through the pool, every chunk drawn decoded once for each draw."""
+    truth = write_clouds(tmp_path / "d", counts=(4096,) * 6, blocks=64, codec=codec, shard_bytes=100_000)
+    drawn = QuerySampling(num_queries=128, mode="blocks")
+    options = {"sampling": drawn, "inputs": drawn, "input_queries": False, "batch_size": 2, "repeats": 4}
+    small, large = (loader(tmp_path / "d", pool_bytes=size, **options) for size in (50_000, 10_000_000))
+    for batch, same in zip(small, large, strict=True):
+        check_clouds(batch, truth)
+        assert torch.equal(batch.inputs.coords, same.inputs.coords)
+        for name in ("coords", "index"):
+            assert torch.equal(getattr(batch.target_queries, name), getattr(same.target_queries, name))
+        for name, values in batch.target_queries.values.items():
+            assert torch.equal(values, same.target_queries.values[name])
+    of_sample = 2 * 2 + 3 * 2  # two blocks: values and positions for the encoder, numbers too of the queries
+    assert small.stats.decoded_chunks == small.stats.samples * of_sample
+    assert large.stats.decoded_chunks < small.stats.decoded_chunks
 
 
 # Several sets

@@ -68,7 +68,7 @@ def test_memory_does_not_grow_with_the_dataset(tmp_path, codec):
     pool, peaks = 2_000_000, []
     for times in (1, 8):
         root = tmp_path / str(times)
-        write_grid(root, grid=(64, 64), steps=(21,) * 6 * times, codec=codec, shard_bytes=2_000_000)
+        write_grid(root, grid=(64, 64), steps=(21,) * 12 * times, codec=codec, shard_bytes=2_000_000)
         done = subprocess.run(
             [sys.executable, "-c", PEAK, str(root), str(pool)], capture_output=True, text=True, check=True
         )

@@ -34,11 +34,7 @@ def collate_block(block: SampleBlock, draws: Draws | None = None) -> QueryBatch:
     recipe = block.recipe
     draws = draw_block(block) if draws is None else draws
     last_input = {name: _last(frames, len(block)) for name, frames in block.inputs.items()}
-    if recipe.inputs is None:
-        inputs = _dense_input(block)
-    else:
-        drawn = _query_set(block, draws[Stream.INPUTS], last_input, block.input_positions)
-        inputs = EncoderInput(drawn.values, drawn.coords, drawn.grid_shape, drawn.mask)
+    inputs = _dense_input(block) if recipe.inputs is None else _sampled_input(block, draws[Stream.INPUTS], last_input)
     sets = {
         Stream.INPUT_QUERIES: (last_input, block.input_positions, inputs),
         Stream.TARGET_QUERIES: (block.targets, block.target_positions, None),
@@ -164,6 +160,19 @@ def _dense_input(block: SampleBlock) -> EncoderInput:
     return EncoderInput(fields=values, coords=coords, grid_shape=block.domains[0].grid_shape, mask=mask)
 
 
+def _sampled_input(block: SampleBlock, draw: Draw, fields: Mapping[str, Frames]) -> EncoderInput:
+    """The points drawn for the encoder; which they are is read only where their coordinates ask for it."""
+    positions = block.input_positions
+    if draw.index is None and positions is not None and not _is_padded(block):
+        lead, memory = (len(block),), block.recipe.memory
+        return EncoderInput(
+            fields={name: _taken(frames, lead, draw, memory) for name, frames in fields.items()},
+            coords=_taken(positions.coords, lead, draw, memory),
+        )
+    drawn = _query_set(block, draw, fields, positions)
+    return EncoderInput(drawn.values, drawn.coords, drawn.grid_shape, drawn.mask)
+
+
 def _coarse_input(block: SampleBlock) -> EncoderInput:
     """Every s-th point of a grid along each axis, as a grid."""
     domain, memory = block.domains[0], block.recipe.memory
@@ -209,7 +218,7 @@ def _query_set(
     if queries == block.domains[0].num_points and draw.index is not None and draw.index.strides[0] == 0:
         return _full_query_set(block, lead, fields, positions, dense)  # every point, in order
     memory = block.recipe.memory
-    index = draw.index if draw.index is not None else _read_index(positions, draw)
+    index = draw.index if draw.index is not None else _read_index(positions, draw, memory)
     if positions is None:
         coords = _taken(_coord_table(block, rows), lead, Draw(index), memory)
     else:
@@ -230,13 +239,15 @@ def _is_padded(block: SampleBlock) -> bool:
     return block.recipe.fewest is None and len({d.num_points for d in block.domains}) > 1
 
 
-def _read_index(positions: Positions | None, draw: Draw) -> np.ndarray:
+def _read_index(positions: Positions | None, draw: Draw, memory: Memory) -> np.ndarray:
     """The numbers of points that were drawn by their places in blocks, `(rows, Q)` int64."""
     if positions is None or positions.index is None:
         raise ValueError("the points of these blocks are not known, and not stored")
-    index = np.empty((*draw.shape, 1), np.int32)
-    positions.index.take_to(index, draw)
-    return index[..., 0].astype(np.int64)
+    stored = memory.tensor((*draw.shape, 1), torch.int32).numpy()
+    positions.index.take_to(stored, draw)
+    index = memory.tensor(draw.shape, torch.int64).numpy()
+    np.copyto(index, stored[..., 0])
+    return index
 
 
 def _full_query_set(

@@ -65,10 +65,14 @@ class Frames(Sequence[np.ndarray]):
                 self.part(i, i + 1).read().take(_slots(stored, everything), row[None, :points])
         self.check_unchanged()
 
+    def stack_to(self, blocks: NDArray[np.int64], out: np.ndarray) -> None:
+        """Copy blocks `blocks[i]` of frame i one after another into `out`, `(n, m P, C)`; all are full."""
+        self.read(blocks).stack(out)
+
     def take_to(self, out: np.ndarray, draw: Draw) -> None:
         """Copy the points drawn, one row of the draw for each frame, into `out`, `(n, Q, C)`."""
         if draw.blocks is not None and draw.whole_blocks:
-            self.read(draw.blocks).stack(out)
+            self.stack_to(draw.blocks, out)
         elif draw.blocks is not None and draw.slots is not None:
             self.read(draw.blocks).take(draw.slots, out)
         else:

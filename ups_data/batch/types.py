@@ -1,7 +1,7 @@
 """`QueryBatch`: what a training step receives."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -106,8 +106,11 @@ class QueryBatch:
     def part(self, start: int, stop: int) -> "QueryBatch":
         """Samples start to stop - 1, as views."""
         size = len(self)
-        part = _map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t)
-        return part if part.valid is None or not bool(part.valid.all()) else part._with(valid=None)
+        return _if_any_fills(_map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t))
+
+    def split(self, sizes: list[int]) -> "list[QueryBatch]":
+        """The same as parts of so many samples each, at a tenth of their cost."""
+        return [_if_any_fills(part) for part in _split(self, sizes, sum(sizes))]
 
     def only(self, valid: Tensor) -> "QueryBatch":
         """The same batch where only some samples count, `(B,)` bool: the others' weights are 0. See `valid`."""
@@ -160,6 +163,30 @@ class QueryBatch:
 
 
 _T = TypeVar("_T")
+
+
+def _if_any_fills(batch: QueryBatch) -> QueryBatch:
+    return batch if batch.valid is None or not bool(batch.valid.all()) else batch._with(valid=None)
+
+
+def _split(value: Any, sizes: list[int], size: int) -> Sequence[Any]:
+    """Structures of dataclasses and dicts, one for each of `sizes`, with the rows of tensors of `size` dealt out."""
+    if isinstance(value, Tensor) and value.shape[0] == size:
+        return value.split(sizes)
+    if isinstance(value, dict):
+        dicts: list[dict[str, Any]] = [{} for _ in sizes]
+        for name, entry in value.items():
+            for part, of_part in zip(dicts, _split(entry, sizes, size), strict=True):
+                part[name] = of_part
+        return dicts
+    if isinstance(value, QueryBatch | EncoderInput | QuerySet):
+        made = [object.__new__(type(value)) for _ in sizes]
+        for field_name, attribute in vars(value).items():
+            # Not by the constructor: that of a frozen dataclass costs more than all views of a batch.
+            for batch, of_part in zip(made, _split(attribute, sizes, size), strict=True):
+                batch.__dict__[field_name] = of_part
+        return made
+    return [value] * len(sizes)
 
 
 def _map_tensors(value: _T, f: Callable[[Tensor], Tensor]) -> _T:

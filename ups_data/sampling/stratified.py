@@ -1,8 +1,11 @@
 """One jittered point in each of Q strata: consecutive segments of the domain's space-filling curve."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_data import native as built
 from ups_data.sampling.domain import Domain
 from ups_data.sampling.draw import Draw
 from ups_data.sampling.random import random_integers
@@ -26,7 +29,27 @@ def draw_stratified(domain: Domain, keys: NDArray[np.uint64], count: int) -> Dra
     Returns:
         index `(B, Q)` in the curve's order, weight None.
     """
+    if built.native is not None and domain.curve.dtype == np.int64:
+        return Draw(_natively(keys, count, domain.curve))
     return Draw(domain.curve.take(jittered(keys, count, domain.num_points), mode="clip"))
+
+
+def _natively(keys: NDArray[np.uint64], count: int, curve: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same in one pass over the memory."""
+    total = len(curve)
+    begin, width, even = _borders(count, total)
+    shift = np.zeros(1, np.int64) if even else random_integers(keys, 1, total)[:, 0]
+    index = np.empty((len(keys), count), np.int64)
+    keys, curve = np.ascontiguousarray(keys), np.ascontiguousarray(curve)
+    built.native.fill_strata(keys, 0 if even else 1, width, begin, np.ascontiguousarray(shift), curve, index)
+    return index
+
+
+@lru_cache(maxsize=64)
+def _borders(count: int, total: int) -> tuple[NDArray[np.int64], int, bool]:
+    """Where the segments begin and end, bits of the longest, and whether all are as long."""
+    begin = np.arange(count + 1, dtype=np.int64) * total // count
+    return begin, int(np.diff(begin).max()).bit_length(), total % count == 0
 
 
 def jittered(keys: NDArray[np.uint64], count: int, total: int) -> NDArray[np.int64]:

@@ -4,11 +4,15 @@ A stored chunk is its little-endian bytes, compressed by blosc unless the codec 
 what precedes. The zarr metadata says the same in zarr's words, so that any zarr v3 implementation reads the array.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import crc32c
 import numpy as np
 from numcodecs.blosc import Blosc
+from numpy.typing import NDArray
 from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -42,18 +46,68 @@ def checksum(body: bytes | memoryview) -> bytes:
     return crc32c.crc32c(body).to_bytes(4, "little")
 
 
-def decode(codec: str, body: memoryview, out: np.ndarray) -> None:
-    """Decompress a stored chunk (without its checksum) straight into `out`, a C-contiguous array of its size.
+@dataclass(frozen=True)
+class Stored:
+    """Where stored chunks lie, without their checksums: `(n,)` each, chunk i in the `length[i]` bytes from byte
+    `offset[i]` of `buffers[buffer[i]]` on."""
 
-    Raises:
-        ValueError, RuntimeError: it is of another size, or damaged.
+    buffers: list[Any]
+    buffer: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.buffer)
+
+    def part(self, which: NDArray[np.bool_]) -> "Stored":
+        return Stored(self.buffers, self.buffer[which], self.offset[which], self.length[which])
+
+    def body(self, number: int) -> memoryview:
+        start = self.offset[number]
+        return memoryview(self.buffers[self.buffer[number]])[start : start + self.length[number]]
+
+
+def joined(parts: Sequence[Stored]) -> Stored:
+    """The chunks of one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    first = np.cumsum([0, *(len(p.buffers) for p in parts[:-1])])
+    return Stored(
+        buffers=[buffer for p in parts for buffer in p.buffers],
+        buffer=np.concatenate([p.buffer + f for p, f in zip(parts, first, strict=True)]),
+        offset=np.concatenate([p.offset for p in parts]),
+        length=np.concatenate([p.length for p in parts]),
+    )
+
+
+def decode(
+    codec: str,
+    stored: Stored,
+    outs: list[np.ndarray],
+    out: NDArray[np.int64],
+    place: NDArray[np.int64],
+    size: int,
+    *,
+    past: bool = False,
+) -> None:
+    """Decompress chunks straight to where they are wanted: chunk i into the `size` bytes from byte `place[i]` of
+    `outs[out[i]]` on, bytes that are `(n,)` uint8.
+
+    Args:
+        past: they are not read again soon.
     """
-    if codec == "none":
-        out.reshape(-1).view(np.uint8)[...] = np.frombuffer(body, np.uint8)
-        return
-    if codec == "lz4" and built.native is not None and built.native.decode_lz4(body, out.reshape(-1).view(np.uint8)):
-        return
-    _blosc(codec).decode(body, out)
+    done = 0
+    while done < len(stored):
+        if codec == "lz4" and built.native is not None:
+            left = (a[done:] for a in (stored.buffer, stored.offset, stored.length))
+            done += built.native.decode_lz4(stored.buffers, *left, outs, out[done:], place[done:], size, past)
+        if done < len(stored) and codec == "none":
+            memory = outs[out[done]]
+            memory[place[done] : place[done] + size] = np.frombuffer(stored.body(done), np.uint8)
+            done += 1
+        elif done < len(stored):  # another codec, or a chunk that lz4 left as it is
+            _blosc(codec).decode(stored.body(done), outs[out[done]][place[done] : place[done] + size])
+            done += 1
 
 
 def decoded_bytes(body: memoryview) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from ups_data import limits
 from ups_data import native as built
@@ -46,6 +47,7 @@ class StoredArray(Protocol):
         shape: `(rows, *grid, C)` for whole frames, `(rows, blocks * P, C)` in blocks.
         chunk_shape: `(chunk_rows, *grid, C)`, or `(chunk_rows, P, C)`.
         chunk_rows: rows of a chunk.
+        chunk_bytes: of a decoded chunk.
         blocks: blocks of a row, 1 for whole frames.
         block_points: P, slots of a block; all points of a whole frame.
         mapped: chunks are views of a map, so that keeping them costs nothing.
@@ -59,6 +61,7 @@ class StoredArray(Protocol):
     dtype: np.dtype
     chunk_shape: tuple[int, ...]
     chunk_rows: int
+    chunk_bytes: int
     blocks: int
     block_points: int
     mapped: bool
@@ -103,12 +106,12 @@ class DirectArray:
         self.chunk_rows = layout.chunk_shape[0]
         self.blocks, self.block_points = layout.blocks, layout.block_points
         self.mapped = layout.codec == "none" and built.native is not None
-        self._path, self._where, self._codec, self._fill = path, where, layout.codec, layout.fill
+        self._path, self._where, self.codec, self._fill = path, where, layout.codec, layout.fill
         self._seal, self._verify = seal, verify
         self._object_chunks = layout.object_rows * layout.blocks
         rows = self._object_chunks // layout.blocks * self.chunk_rows
         self._one_object = self.shape[0] <= rows
-        self._chunk_bytes = bounded_bytes(layout.chunk_shape, layout.dtype, where)
+        self.chunk_bytes = bounded_bytes(layout.chunk_shape, layout.dtype, where)
         self._objects: dict[int, StoredObject] = {}
         self._views: dict[int, np.ndarray] = {}  # of checked raw chunks
         self._lock = threading.Lock()
@@ -119,25 +122,69 @@ class DirectArray:
         view = self._views.get(number)
         if view is not None and self._verify != "always":
             return view
-        begun = time.perf_counter()
-        body = self._fetch(number)
-        with self._lock:
-            self.fetch_seconds += time.perf_counter() - begun
-            self.read_bytes += 0 if body is None else len(body) + codecs.CHECKSUM_BYTES
-        if body is not None and self.mapped:
-            view = self._views[number] = np.frombuffer(body, self.dtype).reshape(self.chunk_shape)
+        numbers, zero = np.array([number]), np.zeros(1, np.int64)
+        if self.mapped:
+            buffers, _, offset = self.locate(numbers)
+            size = self.chunk_bytes // self.dtype.itemsize
+            view = np.frombuffer(buffers[-1], self.dtype, size, offset[0]).reshape(self.chunk_shape)
+            self._views[number] = view
             return view
         if out is None:
             out = np.empty(self.chunk_shape, self.dtype)
-        if body is None:
-            out[...] = self._fill
-        else:
-            self._decode(number, body, out)
+        stored = self.stored(numbers)
+        try:
+            self.decode(stored, [out], zero, zero)
+        except (ValueError, RuntimeError):  # the object was changed after this chunk was checked, or nobody checked
+            self.check_unchanged(self.rows_of(numbers))
+            raise self._damaged(number, "the stored bytes are damaged") from None
+        self.check_unchanged(self.rows_of(numbers))
         return out
+
+    def decode(
+        self,
+        stored: codecs.Stored,
+        outs: list[np.ndarray],
+        out: NDArray[np.int64],
+        place: NDArray[np.int64],
+        *,
+        past: bool = False,
+    ) -> None:
+        """Decode chunks of this array, or of others with as large ones, in one call: number i into `outs[out[i]]`,
+        contiguous, from byte `place[i]` on. `check_unchanged` comes after it.
+
+        Args:
+            past: they are not read again soon.
+
+        Raises:
+            ValueError, RuntimeError: a chunk is damaged.
+        """
+        memory = [o.reshape(-1).view(np.uint8) for o in outs]
+        there = stored.length >= 0
+        if not there.all():
+            for number in np.flatnonzero(~there).tolist():
+                absent = memory[out[number]][place[number] : place[number] + self.chunk_bytes]
+                absent.view(self.dtype)[...] = self._fill
+            stored, out, place = stored.part(there), out[there], place[there]
+        codecs.decode(self.codec, stored, memory, out, place, self.chunk_bytes, past=past)
 
     def locate(self, numbers: np.ndarray) -> tuple[list[Any], np.ndarray, np.ndarray]:
         """Where chunks of a mapped array lie: `(n,)` numbers → buffers, `(n,)` the number of the buffer of each chunk,
-        `(n,)` its offset there in bytes. Python works chunk by chunk only on those that were not checked yet.
+        `(n,)` its offset there in bytes.
+
+        Raises:
+            UpsDataError: as `chunk`.
+        """
+        stored = self.stored(numbers)
+        buffers, buffer, offset = stored.buffers, stored.buffer, stored.offset
+        if offset.min(initial=0) < 0:
+            there = offset < 0
+            buffer[there], offset[there] = len(buffers), 0
+            buffers.append(np.full(self.chunk_shape, self._fill, self.dtype))
+        return buffers, buffer, offset
+
+    def stored(self, numbers: np.ndarray) -> codecs.Stored:
+        """Where chunks are stored, checked; those that are absent have offset and length -1. Python works chunk by
+        chunk only on those that were not checked yet, or where files are not mapped.
 
         Raises:
             UpsDataError: as `chunk`.
@@ -145,26 +192,32 @@ class DirectArray:
         begun = time.perf_counter()
         objects = None if self._one_object else numbers // self._object_chunks
         buffers: list[Any] = []
-        buffer, offset = np.zeros((2, len(numbers)), np.int64)
-        absent = 0
+        buffer, offset, length = np.zeros((3, len(numbers)), np.int64)
         for number in [0] if objects is None else set(objects.tolist()):
-            here = slice(None) if objects is None else objects == number
+            here = np.arange(len(numbers)) if objects is None else np.flatnonzero(objects == number)
             places = numbers[here] - number * self._object_chunks
             opened = self._object(number)
+            offset[here], length[here] = opened.offsets[places], opened.lengths[places] - codecs.CHECKSUM_BYTES
+            if opened.data is None:
+                bodies = [self._fetch(int(n)) or b"" for n in numbers[here]]
+                buffer[here], offset[here] = len(buffers) + np.arange(len(here)), np.minimum(offset[here], 0)
+                buffers += bodies
+                continue
             if not opened.checked[places].all():
                 for place in places[~opened.checked[places]].tolist():
                     self._fetch(place + number * self._object_chunks)
-            buffer[here], offset[here] = len(buffers), opened.offsets[places]
+            buffer[here] = len(buffers)
             buffers.append(opened.data)
-        if offset.min(initial=0) < 0:
-            there = offset < 0
-            buffer[there], offset[there] = len(buffers), 0
-            buffers.append(np.full(self.chunk_shape, self._fill, self.dtype))
-            absent = int(there.sum())
+        there = offset >= 0
+        length[~there] = -1
         with self._lock:
             self.fetch_seconds += time.perf_counter() - begun
-            self.read_bytes += (len(numbers) - absent) * (self._chunk_bytes + codecs.CHECKSUM_BYTES)
-        return buffers, buffer, offset
+            self.read_bytes += int(length.sum(where=there)) + codecs.CHECKSUM_BYTES * int(there.sum())
+        return codecs.Stored(buffers, buffer, offset, length)
+
+    def rows_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The first row of each of those chunks."""
+        return numbers // self.blocks * self.chunk_rows
 
     def check_unchanged(self, rows: np.ndarray) -> None:
         """To be called after chunks of those rows were used where `locate` found them.
@@ -193,21 +246,12 @@ class DirectArray:
             return stored[: -codecs.CHECKSUM_BYTES]
         return opened.bytes(offset, end)
 
-    def _decode(self, number: int, body: memoryview, out: np.ndarray) -> None:
-        opened, row = self._object(number // self._object_chunks), number // self.blocks * self.chunk_rows
-        try:
-            codecs.decode(self._codec, body, out)
-        except (ValueError, RuntimeError):  # the object was changed after this chunk was checked, or nobody checked
-            self.check_unchanged(np.array([row]))
-            raise self._damaged(number, "the stored bytes are damaged") from None
-        opened.check_unchanged(place_of(self, number))
-
     def _check(self, number: int, opened: StoredObject, body: memoryview, stored: memoryview) -> None:
         wrong, intact = "the stored bytes are damaged", codecs.checksum(body) == stored
         if intact and opened.crcs is not None and int(opened.crcs[number % self._object_chunks]) != _number(stored):
             wrong, intact = "the stored bytes are not those that were written there", False
         if intact:
-            intact = (len(body) if self._codec == "none" else codecs.decoded_bytes(body)) == self._chunk_bytes
+            intact = (len(body) if self.codec == "none" else codecs.decoded_bytes(body)) == self.chunk_bytes
         if not intact:
             raise self._damaged(number, wrong)
 
@@ -224,7 +268,7 @@ class DirectArray:
                 sealed = self._seal.object(number, self._object_chunks, path, self._where)
             opened = StoredObject(path, self._object_chunks, where=self._where, sealed=sealed)
             lengths = opened.lengths[opened.offsets >= 0]
-            if self._codec == "none" and (lengths != self._chunk_bytes + codecs.CHECKSUM_BYTES).any():
+            if self.codec == "none" and (lengths != self.chunk_bytes + codecs.CHECKSUM_BYTES).any():
                 raise UpsDataError(f"{self._where}: the index of {path} is damaged; copy or make the shard again")
             opened.checked[:] = self._verify == "never"
             self._objects[number] = opened
@@ -267,7 +311,7 @@ class ZarrArray:
         self.chunk_shape = chunk_shape if whole else (chunk_shape[0], *self.shape[1:])
         self.chunk_rows = self.chunk_shape[0]
         self.blocks, self.block_points = blocks_of(self.shape, self.chunk_shape)
-        self._chunk_bytes = bounded_bytes(self.chunk_shape, self.dtype, where)
+        self.chunk_bytes = bounded_bytes(self.chunk_shape, self.dtype, where)
         self.read_bytes = 0
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
@@ -286,7 +330,7 @@ class ZarrArray:
             ) from e
         out[stop - start :] = self._array.fill_value
         # What zarr fetched is not to be had: decoded bytes stand for it.
-        self.read_bytes += (stop - start) * self._chunk_bytes // self.chunk_rows
+        self.read_bytes += (stop - start) * self.chunk_bytes // self.chunk_rows
         return out
 
     def _check(self, start: int, stop: int, first_slot: int, end_slot: int) -> None:

@@ -17,7 +17,7 @@ import torch
 from ups_data.batch.samples import TORCH_DTYPES
 
 NUMPY_DTYPES: dict[torch.dtype, Any] = {**{of_torch: dtype for dtype, of_torch in TORCH_DTYPES.items()}}
-NUMPY_DTYPES[torch.int32] = np.dtype(np.int32)  # numbers of points, in the pool only
+NUMPY_DTYPES |= {torch.int32: np.dtype(np.int32), torch.int64: np.dtype(np.int64)}  # numbers of points
 
 # Below this, malloc reuses memory by itself.
 SMALL = 64 * 1024
@@ -78,7 +78,3 @@ class Buffers:
             if asked < before:
                 self._free.pop(size, None)
                 self._asked.pop(size, None)
-
-    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """The same as a numpy array."""
-        return self.tensor(shape, getattr(torch, dtype.name)).numpy()

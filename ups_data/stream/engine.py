@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -179,8 +178,7 @@ class Engine:
         if len(made) > 1:
             names = [str(reader.set_name) for reader in self._readers]
             large = replace(large, set_name=names[0], others=dict(zip(names[1:], made[1:], strict=True)))
-        ends = np.cumsum([0, *map(len, batches)]).tolist()
-        slices = deque(large.part(*place) for place in pairwise(ends)) if len(batches) > 1 else deque([large])
+        slices = deque(large.split([len(b) for b in batches]) if len(batches) > 1 else [large])
         reading = pool.seconds_of_thread() - reading
         self._stats.add(draw_seconds=drawn - begun, assemble_seconds=max(0.0, time.perf_counter() - drawn - reading))
         return slices

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ups_data.batch import Frames, Pieces, Stored
 from ups_data.shards.reader import DirectArray, StoredArray
-from ups_data.stream.pool import Pool
+from ups_data.stream.pool import Located, Pool
 
 
 class StoredFrames(Frames):
@@ -45,18 +45,22 @@ class StoredFrames(Frames):
 
     def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
         if blocks is None and len(self._arrays) == 1 and len(self.stored) == 1 and self.stored[0] is None:
-            return self._pieces(*self._locate(self._arrays[0], self._row[:, None], 0))
+            (located,) = self._locate([(self._arrays[0], self._row[:, None], 0)])
+            return self._pieces(*located)
         if blocks is None:
             blocks = self._every_block()
         buffers: list[Any] = []
         buffer, offset = np.full((2, *blocks.shape), -1, np.int64)
+        places, wanted = [], []
         for number, array in enumerate(self._arrays):
             here = (self._array == number)[:, None] & (blocks >= 0)
             row = np.broadcast_to(self._row[:, None], blocks.shape)[here]
             if len(row):
-                found, which, offset[here] = self._locate(array, row, blocks[here])
-                buffer[here] = which + len(buffers)
-                buffers += found
+                places.append(here)
+                wanted.append((array, row, blocks[here]))
+        for here, (found, which, where) in zip(places, self._locate(wanted), strict=True):
+            buffer[here], offset[here] = which + len(buffers), where
+            buffers += found
         return self._pieces(buffers, buffer, offset)
 
     def check_unchanged(self) -> None:
@@ -64,16 +68,35 @@ class StoredFrames(Frames):
             if isinstance(array, DirectArray) and array.mapped:
                 array.check_unchanged(self._row if len(self._arrays) == 1 else self._row[self._array == number])
 
+    def stack_to(self, blocks: NDArray[np.int64], out: np.ndarray) -> None:
+        if not self._pool.passes_by(self._arrays):
+            super().stack_to(blocks, out)
+            return
+        # Few blocks of many are drawn, so hardly one twice before the pool would have dropped it.
+        array_of, row = (np.repeat(a, blocks.shape[1]) for a in (self._array, self._row))
+        places, wanted = [], []
+        for number, array in enumerate(self._arrays):
+            here = np.flatnonzero(array_of == number)
+            if len(here):
+                places.append(here)
+                wanted.append((array, row[here] * array.blocks + blocks.ravel()[here]))
+        self._pool.decode_into(wanted, np.concatenate(places), out)
+
     def _locate(
-        self, array: StoredArray, row: NDArray[np.int64], block: NDArray[np.int64] | int
-    ) -> tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]:
-        """Buffers that hold those blocks of those rows, the buffer of each, and its offset there in bytes."""
-        chunk_row: NDArray[np.int64] = row // array.chunk_rows if array.chunk_rows > 1 else row
-        buffers, buffer, offset = self._pool.locate(array, np.ravel(chunk_row * array.blocks + block))
-        offset = offset.reshape(row.shape)
-        if array.chunk_rows > 1:
-            offset = offset + row % array.chunk_rows * (self._piece_points * self.channels * self.dtype.itemsize)
-        return buffers, buffer.reshape(row.shape), offset
+        self, wanted: Sequence[tuple[StoredArray, NDArray[np.int64], NDArray[np.int64] | int]]
+    ) -> list[Located]:
+        """Of each array buffers that hold those blocks of those rows, the buffer of each, its offset there in bytes."""
+        numbers = [
+            (array, np.ravel((row // array.chunk_rows if array.chunk_rows > 1 else row) * array.blocks + block))
+            for array, row, block in wanted
+        ]
+        found = []
+        for (array, row, _), (buffers, buffer, offset) in zip(wanted, self._pool.locate(numbers), strict=True):
+            offset = offset.reshape(row.shape)
+            if array.chunk_rows > 1:
+                offset = offset + row % array.chunk_rows * (self._piece_points * self.channels * self.dtype.itemsize)
+            found.append((buffers, buffer.reshape(row.shape), offset))
+        return found
 
     def _pieces(self, buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64]) -> Pieces:
         return Pieces(buffers, buffer, offset, self._piece_points, self.channels, self.dtype)

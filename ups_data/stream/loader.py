@@ -263,8 +263,9 @@ class QueryLoader:
                 self._source.check_process()
                 begun = time.perf_counter()
                 batch = next(batches)
-                waited = time.perf_counter() - begun
-                self._handed_out += LoaderStats(batches=1, samples=batch.num_valid, wait_seconds=waited)
+                self._handed_out.wait_seconds += time.perf_counter() - begun
+                self._handed_out.batches += 1
+                self._handed_out.samples += batch.num_valid
                 self._progress = (epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0)
                 yield batch
             after = epoch + 1, 0

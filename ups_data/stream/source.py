@@ -30,7 +30,7 @@ from ups_data.stream.stats import LoaderStats, StatsInMaking
 
 BLOCK_SAMPLES = 64
 BLOCK_POINTS = 128 * 1024
-BLOCK_BYTES = 16 * 1024**2
+BLOCK_BYTES = 24 * 1024**2
 
 
 @dataclass(eq=False)
@@ -153,7 +153,7 @@ class SampleSource:
     def open(self, memory: Buffers) -> list[SampleReader]:
         """Readers whose batches take their memory from `memory`."""
         shards = [Shard(self.root, self.manifest, s, self.verify) for s in self.manifest.split(self.split).shards]
-        pool = Pool(self.pool_bytes)
+        pool = Pool(self.pool_bytes, fits=self.decoded_bytes <= self.pool_bytes)
         return [
             SampleReader(
                 self.manifest,
@@ -183,6 +183,13 @@ class SampleSource:
             )
             for selection in self.selections
         ]
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Of all frames of the split's fields that are read."""
+        names = {name for s in self.selections for name in (*s.input_fields, *s.target_fields)}
+        rows = sum(shard.rows for shard in self.manifest.split(self.split).shards)
+        return rows * sum(self.manifest.frame_bytes(self.manifest.field(name)) for name in names)
 
     def plan(self, epoch: int) -> EpochPlan:
         """This rank's batches of one epoch.
