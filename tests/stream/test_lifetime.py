@@ -13,6 +13,7 @@ import pytest
 from tests.datasets import write_grid
 from ups_data import QueryDataset, QueryLoader, QuerySampling, UpsDataError
 from ups_data.schema import Manifest
+from ups_data.stream.pool import Pool
 from ups_data.stream.source import BLOCK_BYTES
 
 SAMPLING = QuerySampling(ratio=0.1, mode="stratified")
@@ -129,3 +130,15 @@ def test_a_fork_of_the_users_own_is_noticed(tmp_path, kind):
     assert "forked" in ours.recv()
     child.join(20)
     assert child.exitcode == 0
+
+
+def test_no_thread_waits_for_a_chunk_that_another_gave_up(tmp_path, monkeypatch):
+    """What fails outside of any chunk, as memory does, is an error in every thread that wanted the chunk, at once."""
+    write_grid(tmp_path / "d", codec="lz4")
+
+    def fails(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(Pool, "_memory", fails)
+    with pytest.raises(MemoryError, match="no room"):
+        list(loader(tmp_path / "d", threads=2, timeout=20))

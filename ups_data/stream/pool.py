@@ -60,7 +60,11 @@ class Pool:
             begun = time.perf_counter()
             asked = [(wanted[place][0], *np.unique(wanted[place][1], return_inverse=True)) for place in here]
             chunks, missing = self._claim([(array, numbers.tolist()) for array, numbers, _ in asked])
-            self._decode(missing)
+            try:
+                self._decode(missing)
+            except BaseException as e:  # not of a chunk: nobody may wait for what is not decoded any more
+                self._give_up(missing, e)
+                raise
             for place, of_array, (_, _, buffer) in zip(here, chunks, asked, strict=True):
                 found[place] = [chunk.result(self._lock) for chunk in of_array], buffer, np.zeros_like(buffer)
             self._mine.seconds = self.seconds_of_thread() + time.perf_counter() - begun
@@ -158,6 +162,15 @@ class Pool:
             if kind is None or not self._decoded_at_once(alike):
                 for array, number, chunk in alike:
                     self._decode_one(array, number, chunk)
+
+    def _give_up(self, missing: list[_Missing], error: BaseException) -> None:
+        with self._lock:
+            for array, number, chunk in missing:
+                if chunk.array is None and chunk.error is None:
+                    chunk.error = error
+                    if self._chunks.pop((array, number), None) is not None:
+                        self._bytes -= array.chunk_bytes
+                    chunk.finish()
 
     def _decode_one(self, array: StoredArray, number: int, chunk: "_Chunk") -> None:
         begun, fetched = time.perf_counter(), array.fetch_seconds
