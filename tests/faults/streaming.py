@@ -23,11 +23,13 @@ import numpy as np
 import torch
 
 from tests.datasets import fields, write_grid
+from tests.faults.stall import Watch
 from ups_data import QueryBatch, QueryLoader, QuerySampling, ShardWriter
 from ups_data.stream.mixture import QueryMixture
 
 REPORT_EVERY = 300  # seconds
 STATE_EVERY = 23  # batches: no divisor of an epoch's
+LAPS = 12  # at least
 FOLLOWED = 3  # batches that a loader made afresh from a state is followed for
 
 
@@ -208,13 +210,15 @@ def tree(root: int) -> list[int]:
 
 def main(root: Path, minutes: float) -> list[Held]:
     """Laps of one epoch of each loader until the time is over; what was held after each."""
+    watch = Watch()
     write(root)
     streams = scenarios(root)
     begun = time.monotonic()
     laps: list[Held] = []
-    while (now := time.monotonic() - begun) < 60 * minutes or len(laps) < 20:
+    while (now := time.monotonic() - begun) < 60 * minutes or len(laps) < LAPS:
         for stream in streams:
             stream.stream_epoch()
+            watch.alive()
         laps.append(held(begun))
         if now // REPORT_EVERY < laps[-1].seconds // REPORT_EVERY:
             print(report(laps, streams), flush=True)
