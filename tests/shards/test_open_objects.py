@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -78,6 +79,25 @@ def test_a_pipeline_s_samples_neither(root, change):
         change(path)
     with pytest.raises(UpsDataError, match=SAYS):
         query_collate(waiting)
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4"])
+def test_a_worker_process_s_object_is_cut(tmp_path, monkeypatch, codec):
+    """An error in the training process, soon: no worker that a signal ends, none that is waited for."""
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 960)
+    write_grid(tmp_path / "d", codec=codec, steps=(200, 200))
+    loader = QueryLoader(
+        tmp_path / "d", split="train", batch_size=4, sampling=QuerySampling(ratio=0.2), num_workers=1, prefetch=1
+    )
+    batches = iter(loader)
+    next(batches)
+    for path in objects(tmp_path / "d"):
+        os.truncate(path, path.stat().st_size // 2)
+    begun = time.monotonic()
+    with pytest.raises(UpsDataError, match=SAYS) as error:
+        list(batches)
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - begun < 10
 
 
 def test_both_ways_read_the_same(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from ups_data.schema import Manifest
 from ups_data.shards import layout
 from ups_data.shards.convert import convert
 from ups_data.shards.reader import open_array
+from ups_data.shards.seal import SEAL
 from ups_data.shards.shard import Shard
 from ups_data.sources import FORMATS, open_source
 
@@ -80,9 +81,12 @@ def test_what_float32_holds_exactly_is_widened(tmp_path, dtype):
     assert np.array_equal(stored(tmp_path / "d", "train", "u"), u.astype(np.float32))
 
 
+@pytest.mark.filterwarnings("error")
 def test_xarray_shows_every_array_as_itself(tmp_path):
+    """Without a warning, whatever other file is beside the arrays."""
     runs = write_grid(tmp_path / "d")
     shard = tmp_path / "d/train/shard-000000.zarr"
+    assert (shard / SEAL).exists()
     fields = xarray.open_zarr(shard, group="fields", consolidated=False)
     assert fields.u.dims == ("row", "y", "x", "u_channel")
     assert np.array_equal(fields.u.values, np.concatenate(runs))
@@ -129,4 +133,6 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         write_grid(tmp_path / name, codec="zstd", shard_bytes=20_000)
     one, two = (Manifest.load(tmp_path / n) for n in ("a", "b"))
     assert one == two
+    for shard in one.splits["train"].shards:
+        assert (tmp_path / "a" / shard.path / SEAL).read_bytes() == (tmp_path / "b" / shard.path / SEAL).read_bytes()
     assert len({s.digest for s in one.splits["train"].shards}) == len(one.splits["train"].shards) > 1

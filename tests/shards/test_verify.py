@@ -159,7 +159,8 @@ def test_bad_use(tmp_path):
 def test_the_tool(tmp_path):
     def tool(*arguments):
         command = [sys.executable, str(TOOL), str(tmp_path / "d"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "200"})
+        environment = {"COLUMNS": "200", "PYTHONPATH": str(TOOL.parents[1])}
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
 
     write_grid(tmp_path / "d")
     flip(tmp_path / "d/train/shard-000000.zarr/fields/u/c/0/0/0/0", 100)

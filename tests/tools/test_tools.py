@@ -21,9 +21,8 @@ CONFIGS = TOOLS.parent / "configs"
 
 def tool(name, *arguments):
     command = [sys.executable, str(TOOLS / name), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env={"COLUMNS": "200", "PATH": "", "OMP_NUM_THREADS": "1"}
-    )
+    environment = {"COLUMNS": "200", "PATH": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOOLS.parent)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def ok(name, *arguments):
