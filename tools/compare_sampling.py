@@ -2,7 +2,7 @@
 
 `compare_sampling.py configs/compare_burgers.yaml data.root=DIR --modes uniform,stratified,importance:error --ratios
 0.3,0.1 --also "stratified cosine:1.0:0.2" --seeds 0,1,2 --out DIR`. Dense training is always among them. The same
-command goes on where it was interrupted, run by run.
+command goes on where it was interrupted, run by run; without times.json it only measures the times again.
 """
 
 from pathlib import Path
@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ups_data.errors import UpsDataError
-from ups_data.training.comparison import compare, configs_of, variants
+from ups_data.training.comparison import compare, configs_of, times_of, variants
 from ups_data.training.comparison_table import HEADER, markdown, rows
+from ups_data.training.comparison_times import Times
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -38,13 +39,16 @@ def main(
         str, typer.Option(help="Lengths of further dense runs: what dense training reaches when time is short.")
     ] = "",
     seeds: Annotated[str, typer.Option(help="Of model, order and points.")] = "0,1,2",
-    out: Annotated[Path, typer.Option(help="Receives table.md, curves.png and every run.")] = Path("runs/comparison"),
+    out: Annotated[Path, typer.Option(help="Receives table.md, curves.png, times.json and every run.")] = Path(
+        "runs/comparison"
+    ),
+    rounds: Annotated[int, typer.Option(min=1, help="Steps of each way that are timed, in turn, after all runs.")] = 25,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once; they share the machine's cores.")] = 1,
 ) -> None:
     console = Console()
     chosen = variants(parts(modes), parts(ratios), parts(also), whole(dense_epochs, "--dense-epochs"))
     configs = configs_of(config, overrides or [], chosen, whole(seeds, "--seeds"), out)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(""))
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
         task = bar.add_task(f"{len(configs)} runs", total=None, running="")
         records = compare(
@@ -52,15 +56,22 @@ def main(
             jobs=jobs,
             progress=lambda done, total, running: bar.update(task, completed=done, total=total, running=running),
         )
-    found = rows(records)
+        task = bar.add_task("steps timed", total=None, running="")
+        times = times_of(
+            configs,
+            out / "times.json",
+            rounds=rounds,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    found = rows(records, times)
     (out / "table.md").write_text(markdown(found))
-    draw(records, out / "curves.png")
+    draw(records, times, out / "curves.png")
     table = Table(title=f"{config.name}, {records[0]['epochs'][0]['steps']} steps an epoch")
     for number, name in enumerate(HEADER):
         table.add_column(name, no_wrap=number < 2)
     for row in found:
         table.add_row(*row.cells())
-    Console(width=max(console.width, 130)).print(table, f"{out}: table.md, curves.png, runs")
+    Console(width=max(console.width, 130)).print(table, f"{out}: table.md, curves.png, times.json, runs")
 
 
 def parts(text: str) -> list[str]:
@@ -76,10 +87,10 @@ def whole(text: str, option: str) -> list[int]:
         raise UpsDataError(f"{option} {text!r}: give whole numbers, such as 1,2") from None
 
 
-def draw(records: list[dict], path: Path) -> None:
+def draw(records: list[dict], times: Times, path: Path) -> None:
     from ups_data.training.comparison_plot import plot_comparison
 
-    plot_comparison(records, path)
+    plot_comparison(records, times, path)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments(root: Path, out: Path) -> list[str]:
     settings = ["data.batch_size=1", "model.dim=16", "model.tokens=4", "training.epochs=2", "training.device=cpu"]
     keys = [f"data.root={root}", "training.checkpoint_every=10", *settings]
-    options = ["--modes", "blocks", "--ratios", "0.25", "--seeds", "0", "--out", str(out)]
+    options = ["--modes", "blocks", "--ratios", "0.25", "--seeds", "0", "--rounds", "2", "--out", str(out)]
     return [str(CONFIGS / "compare_diffusion_reaction.yaml"), *keys, *options]
 
 
@@ -94,8 +94,9 @@ def test_it_goes_on_where_it_was_interrupted(root: Path, tmp_path: Path, sent: s
     printed = again.communicate(timeout=LIMIT)[0]
     assert again.returncode == 0, printed
     assert "2 runs" in printed
-    assert "200/200 steps" in printed
+    assert "200/200" in printed
     assert "blocks 0.25" in printed
+    assert set(json.loads((out / "times.json").read_text())) == {"dense", "blocks 0.25"}
     assert (out / "runs" / RUNS[0] / "run.json").read_bytes() == first
     record = json.loads((out / "runs" / RUNS[1] / "run.json").read_text())
     assert [e["steps"] for e in record["epochs"]] == [50, 50]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tests.training.conftest import travelling_waves
 from ups_data import ShardWriter, UpsDataError
-from ups_data.training.comparison import RUN, Variant, compare, configs_of, step_seconds, train_and_record, variants
+from ups_data.training.comparison import RUN, Variant, compare, configs_of, times_of, train_and_record, variants
 from ups_data.training.comparison_plot import plot_comparison
 from ups_data.training.comparison_table import HEADER, markdown, rows
 
@@ -151,37 +151,55 @@ def test_without_validation_there_is_nothing_to_compare(config: Path, tmp_path: 
         configs_of(config, [f"data.root={tmp_path / 'd'}"], variants([], []), [0], tmp_path / "out")
 
 
-def record(name: str, seed: int, queries: list[int], errors: list[float], step: list[float]) -> dict[str, Any]:
+def record(name: str, seed: int, queries: list[int], errors: list[float]) -> dict[str, Any]:
     """Ten steps an epoch, batches of two."""
-    epochs = [
-        {"queries": q, "steps": 10, "valid_nrmse": e, "step_seconds_median": s}
-        for q, e, s in zip(queries, errors, step, strict=True)
-    ]
+    epochs = [{"queries": q, "steps": 10, "valid_nrmse": e} for q, e in zip(queries, errors, strict=True)]
     sizes = {"batch_bytes": 2000.0, "read_bytes": 1000.0, "peak_memory_mb": 100.0 + seed}
     config = {"data": {"batch_size": 2}}
     return {"name": name, "seed": seed, "nrmse": errors[-1], "epochs": epochs, "config": config, **sizes}
 
 
 RECORDS = [
-    record("dense", 0, [100, 100], [0.5, 0.2], [0.8, 0.4]),
-    record("dense", 1, [100, 100], [0.7, 0.4], [0.4, 0.9]),
-    record("dense, 1 epoch", 0, [100], [0.45], [0.4]),
-    record("uniform 0.1", 0, [10, 10], [0.6, 0.3], [0.1, 0.3]),
-    record("uniform 0.1", 1, [10, 10], [0.6, 0.4], [0.2, 0.2]),
-    record("blocks 0.5", 0, [50, 50], [0.4, 0.3], [0.3, 0.3]),
-    record("uniform step:1:0.1", 0, [100, 10], [0.5, 0.3], [0.4, 0.1]),
+    record("dense", 0, [100, 100], [0.5, 0.2]),
+    record("dense", 1, [100, 100], [0.7, 0.4]),
+    record("dense, 1 epoch", 0, [100], [0.45]),
+    record("uniform 0.1", 0, [10, 10], [0.6, 0.3]),
+    record("uniform 0.1", 1, [10, 10], [0.6, 0.4]),
+    record("blocks 0.5", 0, [50, 50], [0.4, 0.3]),
+    record("uniform step:1:0.1", 0, [100, 10], [0.5, 0.3]),
 ]
 
 
-def test_a_step_costs_what_it_costs_undisturbed() -> None:
-    found = step_seconds(RECORDS)
-    assert found["dense", 100] == 0.4
-    assert found["uniform 0.1", 10] == 0.1
-    assert (found["uniform step:1:0.1", 100], found["uniform step:1:0.1", 10]) == (0.4, 0.1)
+TIMES = {
+    "dense": {100: 0.4},
+    "dense, 1 epoch": {100: 0.4},
+    "uniform 0.1": {10: 0.1},
+    "blocks 0.5": {50: 0.3},
+    "uniform step:1:0.1": {100: 0.4, 10: 0.1},
+}
+
+
+def test_times_are_measured_once(root: Path, config: Path, tmp_path: Path) -> None:
+    """For every way and number of queries, and again where one is missing."""
+    chosen = [Variant("uniform", "1"), Variant("importance:error", "cosine:1.0:0.25")]
+    configs = configs_of(config, [f"data.root={root}"], chosen, [0, 1], tmp_path)
+    said: list[tuple[int, int]] = []
+    found = times_of(configs, tmp_path / "times.json", rounds=4, progress=lambda *now: said.append(now))
+    assert {name: list(of) for name, of in found.items()} == {
+        "dense": [256],
+        "importance:error cosine:1.0:0.25": [256, 64],
+    }
+    assert all(0 < seconds < 5 for of in found.values() for seconds in of.values())
+    assert said[-1] == (4, 4)
+    said.clear()
+    assert times_of(configs, tmp_path / "times.json", rounds=4, progress=lambda *now: said.append(now)) == found
+    assert not said
+    more = configs | configs_of(config, [f"data.root={root}"], [Variant("blocks", "0.5")], [0], tmp_path)
+    assert set(times_of(more, tmp_path / "times.json", rounds=1)) == {*found, "blocks 0.5"}
 
 
 def test_the_rows_by_hand() -> None:
-    found = {row.name: row for row in rows(RECORDS)}
+    found = {row.name: row for row in rows(RECORDS, TIMES)}
     uniform, dense = found["uniform 0.1"], found["dense"]
     assert (uniform.nrmse, uniform.of_dense) == (pytest.approx(0.35), pytest.approx(0.35 / 0.3))
     assert uniform.spread == pytest.approx(0.1 / 2**0.5)
@@ -204,7 +222,7 @@ def test_the_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (drawn.append(self), save(self, *a, **k)))
-    plot_comparison(RECORDS, tmp_path / "curves.png")
+    plot_comparison(RECORDS, TIMES, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size < 150_000
     panels = np.array(drawn[0].axes).reshape(3, 3)
     assert [row[0].get_title(loc="left") for row in panels] == ["ratio 0.1", "ratio 0.5", "ratio step 1 0.1"]

@@ -5,9 +5,8 @@ was interrupted continues from its checkpoint.
 """
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 from ups_data.training.checkpoint import VERSION, check_continues
 from ups_data.training.comparison_runs import Task, run_tasks
+from ups_data.training.comparison_times import Times, step_times
 from ups_data.training.config import TrainConfig, load_config
 from ups_data.training.loaders import train_loader, valid_loader
 from ups_data.training.metrics import METRICS
@@ -204,27 +204,36 @@ def sample_bytes(config: TrainConfig) -> tuple[float, float]:
     return in_batches / samples, loader.stats.read_bytes / samples
 
 
-def step_seconds(records: Iterable[dict[str, Any]]) -> dict[tuple[str, int], float]:
-    """(name, queries) → seconds of a step: the least of the medians of the epochs with so many queries, whatever the
-    seed. Other work on the machine lengthens some epochs; the least disturbed one says what a step costs."""
-    found: dict[tuple[str, int], float] = {}
-    for record in records:
-        for epoch in record["epochs"]:
-            key = record["name"], epoch["queries"]
-            found[key] = min(found.get(key, math.inf), epoch["step_seconds_median"])
+def times_of(
+    configs: dict[tuple[Variant, int], TrainConfig],
+    file: Path,
+    *,
+    rounds: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Times:
+    """`step_times` of every variant: from the file, or measured and written there where the file lacks one."""
+    first = {variant.name: config for (variant, _), config in reversed(configs.items())}
+    found: Times = {}
+    if file.exists():
+        read = json.loads(file.read_text())
+        found = {name: {int(queries): s for queries, s in of.items()} for name, of in read.items()}
+    if not set(first) <= set(found):
+        found = step_times(dict(reversed(first.items())), rounds, progress)
+        with replacing(file) as out:
+            out.write(json.dumps(found, indent=1).encode())
     return found
 
 
-def curve(record: dict[str, Any], of_step: dict[tuple[str, int], float]) -> Iterator[tuple[int, float, int, float]]:
+def curve(record: dict[str, Any], times: Times) -> Iterator[tuple[int, float, int, float]]:
     """(steps, seconds of training, points seen, nRMSE) at every validation of a run.
 
     Args:
-        of_step: see `step_seconds`; the seconds are those of as many undisturbed steps.
+        times: see `times_of`; the seconds are those of as many such steps.
     """
     steps, seconds, points = 0, 0.0, 0
     for epoch in record["epochs"]:
         steps += epoch["steps"]
-        seconds += epoch["steps"] * of_step[record["name"], epoch["queries"]]
+        seconds += epoch["steps"] * times[record["name"]][epoch["queries"]]
         points += epoch["steps"] * epoch["queries"] * record["config"]["data"]["batch_size"]
         if epoch["valid_nrmse"] is not None:
             yield steps, seconds, points, epoch["valid_nrmse"]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from ups_data.training.comparison import DENSE, curve, step_seconds
+from ups_data.training.comparison import DENSE, curve
+from ups_data.training.comparison_times import Times
 
 HEADER = (
     "points",
@@ -32,7 +33,7 @@ class Row:
         dense_by_then: the best of dense training by the time that this run ended: at the first validation from then on,
             so that it is given rather more time than less, and of the shorter dense runs too, whose learning rate had
             fallen by then.
-        step_ms: of an undisturbed step, see `step_seconds`; of a schedule the mean over epochs.
+        step_ms: see `step_times`; of a schedule the mean over epochs.
         peak_memory_mb: of the process, libraries included; None where no run knows it.
     """
 
@@ -62,12 +63,12 @@ class Row:
         )
 
 
-def rows(records: Sequence[dict[str, Any]]) -> list[Row]:
+def rows(records: Sequence[dict[str, Any]], times: Times) -> list[Row]:
     """A row for each way of choosing points, in the order of the records."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_name.setdefault(record["name"], []).append(record)
-    curves = curves_of(records)
+    curves = curves_of(records, times)
     dense = mean(r["nrmse"] for r in by_name[DENSE])
     found = []
     for name, runs in by_name.items():
@@ -91,12 +92,11 @@ def rows(records: Sequence[dict[str, Any]]) -> list[Row]:
     return found
 
 
-def curves_of(records: Sequence[dict[str, Any]]) -> dict[str, list[Curve]]:
+def curves_of(records: Sequence[dict[str, Any]], times: Times) -> dict[str, list[Curve]]:
     """name → the `curve` of every seed."""
-    seconds = step_seconds(records)
     found: dict[str, list[Curve]] = {}
     for record in records:
-        found.setdefault(record["name"], []).append(list(curve(record, seconds)))
+        found.setdefault(record["name"], []).append(list(curve(record, times)))
     return found
 
 

@@ -1,0 +1,92 @@
+"""What a training step takes with points chosen in each of several ways.
+
+Other work on the machine lengthens the steps of some runs and not those of others. So each way takes a step in turn,
+round by round, and what disturbs disturbs all alike.
+"""
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import torch
+
+from ups_data.batch import QueryBatch
+from ups_data.sampling import Domain
+from ups_data.training.config import TrainConfig
+from ups_data.training.loaders import train_loader
+from ups_data.training.model import build_model
+from ups_data.training.optimiser import Optimiser
+from ups_data.training.step import batch_losses
+
+WARM_UP = 2  # rounds that do not count
+Times = dict[str, dict[int, float]]
+
+
+def step_times(
+    configs: dict[str, TrainConfig], rounds: int, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Times:
+    """Median seconds of a step, its batch included: name → queries → seconds.
+
+    Args:
+        configs: one for each way; the points of an epoch are looked at for every number of queries that it has.
+        rounds: steps of each.
+        progress: called with (rounds done, of all).
+    """
+    steps = {
+        (name, queries): _steps(config, epoch)
+        for name, config in configs.items()
+        for queries, epoch in _epochs_by_queries(config).items()
+    }
+    seconds: dict[tuple[str, int], list[float]] = {key: [] for key in steps}
+    gc.collect()
+    for number in range(WARM_UP + rounds):
+        for key, step in steps.items():
+            begun = time.perf_counter()
+            next(step)
+            if number >= WARM_UP:
+                seconds[key].append(time.perf_counter() - begun)
+        progress(max(0, number + 1 - WARM_UP), rounds)
+    found: Times = {}
+    for (name, queries), taken in seconds.items():
+        found.setdefault(name, {})[queries] = median(taken)
+    return found
+
+
+def _epochs_by_queries(config: TrainConfig) -> dict[int, int]:
+    """Number of queries → the first epoch that ends with it."""
+    loader = train_loader(config)
+    grid = loader.manifest.grid
+    assert grid is not None  # the reference model takes no other
+    domain, sampling = Domain(math.prod(grid.shape), grid.shape), config.to_sampling()
+    found: dict[int, int] = {}
+    for epoch in range(config.training.epochs):
+        found.setdefault(sampling.num_drawn(domain, epoch + 1 - 1 / len(loader)), epoch)
+    return found
+
+
+def _steps(config: TrainConfig, epoch: int) -> Iterator[None]:
+    """Training steps without end, on the batches of one epoch."""
+    loader, weights = train_loader(config), config.loss_weights()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(0)
+    model = build_model(config.data.root, loader.manifest, config.data, config.model).to(device)
+    optimiser = Optimiser(model, config.training, len(loader), device)
+    feeds_back = config.to_sampling().metric == "error"
+
+    def step(batch: QueryBatch) -> None:
+        errors: list[torch.Tensor] = []
+        with optimiser.autocast():
+            total, _ = batch_losses(model, batch, weights=weights, on_errors=errors.append if feeds_back else None)
+        for found in errors:
+            loader.feedback(batch, found)
+        total.item()
+        optimiser.step(total)
+
+    while True:
+        batches = loader.to(device)
+        batches.set_epoch(epoch)
+        for batch in batches:
+            step(batch)
+            yield
