@@ -1,5 +1,6 @@
 """Kill -9 at random moments of a conversion: the same command goes on and ends with an undisturbed run's bytes."""
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,9 @@ from ups_data.shards.verify import verify_dataset
 SOURCES = {"grid": grid_source, "clouds": cloud_source}
 
 
-def kill_and_go_on(make: Callable[[Path], list[str]], tmp_path: Path, workers: int, kills: int) -> str:
+def kill_and_go_on(make: Callable[..., list[str]], tmp_path: Path, workers: int, kills: int, **size: int) -> str:
     rng = np.random.default_rng(kills + workers)
-    arguments = make(tmp_path / "raw")
+    arguments = make(tmp_path / "raw", **size)
     whole = ConversionProcess(arguments, tmp_path / "whole")
     assert whole.end() == 0, whole.errors
     expected = digests(tmp_path / "whole")
@@ -29,17 +30,16 @@ def kill_and_go_on(make: Callable[[Path], list[str]], tmp_path: Path, workers: i
         before: dict[str, int] = {}
         while done < kills:
             run = ConversionProcess(arguments, out, "--workers", str(workers))
-            if rng.random() < 0.2:  # while it starts
+            if done and rng.random() < 0.2:  # while it starts
                 time.sleep(rng.uniform(0, 2))
             else:
                 run.wait_for_work()
-                run.wait_for_shards(int(rng.integers(0, 3)))
+                run.wait_for_shards(int(rng.integers(0 if done else 1, 3)))
                 time.sleep(rng.exponential(0.05))
             if run.process.poll() is not None:
                 assert run.end() == 0, run.errors
                 break
-            run.kill()
-            done += 1
+            done += run.kill() == -signal.SIGKILL
             if (out / MANIFEST).exists():  # records are of no account any more
                 break
             after = run.published()
@@ -56,6 +56,7 @@ def kill_and_go_on(make: Callable[[Path], list[str]], tmp_path: Path, workers: i
         run = ConversionProcess(arguments, out, "--workers", str(workers))
         assert run.end() == 0, run.errors
         assert digests(out) == expected
+        assert {name: (out / name).stat().st_ino for name in before} == before
     assert not verify_dataset(tmp_path / "whole")
     return (
         f"{done} kill -9 in {rounds} conversions of {shards} shards, {workers} worker(s): {redone} shards redone, at "
@@ -64,11 +65,11 @@ def kill_and_go_on(make: Callable[[Path], list[str]], tmp_path: Path, workers: i
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    print("\n" + kill_and_go_on(grid_source, tmp_path, workers=2, kills=3))
+    print("\n" + kill_and_go_on(grid_source, tmp_path, workers=2, kills=2, trajectories=10))
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("source", SOURCES)
 def test_killed_many_times(tmp_path: Path, source: str, workers: int) -> None:
-    print(f"\n{source}: " + kill_and_go_on(SOURCES[source], tmp_path, workers, kills=7))
+    print(f"\n{source}: " + kill_and_go_on(SOURCES[source], tmp_path, workers, kills=6))

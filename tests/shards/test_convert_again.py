@@ -10,9 +10,10 @@ import pytest
 
 from tests.faults.conversion_process import ConversionProcess, digests, grid_source
 from ups_data import ShardWriter, UpsDataError
-from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema import Manifest
 from ups_data.shards.convert import convert
-from ups_data.shards.work_folder import FOLDER
+from ups_data.shards.verify import verify_dataset
+from ups_data.shards.work_folder import FOLDER, WorkFolder
 
 SHARD = 3 * 16 * 16 * 4 * 2  # two of the trajectories
 
@@ -30,6 +31,20 @@ def write_runs(folder: Path, count: int = 8, bad: tuple[int, ...] = ()) -> Path:
             u[0, 2, 15, 15] = np.nan
         np.savez(folder / f"run_{i}.npz", u=u)
     return folder
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """Eight trajectories."""
+    return write_runs(tmp_path_factory.mktemp("source") / "raw")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(source, tmp_path_factory) -> dict[str, str]:
+    """Every file of its dataset."""
+    out = tmp_path_factory.mktemp("whole") / "d"
+    convert(source, out, shard_bytes=SHARD)
+    return digests(out)
 
 
 def end_after(trajectories: int):
@@ -50,9 +65,7 @@ def one_line(error: pytest.ExceptionInfo) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_it_goes_on_and_ends_with_the_same_bytes(tmp_path):
-    source = write_runs(tmp_path / "raw")
-    convert(source, tmp_path / "whole", shard_bytes=SHARD)
+def test_it_goes_on_and_ends_with_the_same_bytes(tmp_path, source, undisturbed):
     begin(source, tmp_path / "d")
     finished = {p: p.stat().st_ino for p in (tmp_path / "d").glob("*/*.zarr")}
     assert len(finished) == 2
@@ -63,12 +76,11 @@ def test_it_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert told[0] == 4
     assert told[-1] == 8
     assert {p: p.stat().st_ino for p in finished} == finished
-    assert digests(tmp_path / "d") == digests(tmp_path / "whole")
+    assert digests(tmp_path / "d") == undisturbed
 
 
-def test_the_bytes_are_those_of_the_writer(tmp_path):
+def test_the_bytes_are_those_of_the_writer(tmp_path, source):
     """Shards are closed where `ShardWriter` closes them, and statistics agree to the last bit."""
-    source = write_runs(tmp_path / "raw")
     convert(source, tmp_path / "d", shard_bytes=SHARD, split={"train": 1.0})
     with ShardWriter(tmp_path / "w", shard_bytes=SHARD, source=Manifest.load(tmp_path / "d").source) as writer:
         for i in range(8):
@@ -77,15 +89,13 @@ def test_the_bytes_are_those_of_the_writer(tmp_path):
     assert digests(tmp_path / "w") == digests(tmp_path / "d")
 
 
-def test_a_shard_without_a_record_or_of_another_size_is_made_again(tmp_path):
-    source = write_runs(tmp_path / "raw")
-    convert(source, tmp_path / "whole", shard_bytes=SHARD)
+def test_a_shard_without_a_record_or_of_another_size_is_made_again(tmp_path, source, undisturbed):
     begin(source, tmp_path / "d")
     (tmp_path / "d" / FOLDER / "train-shard-000000.json").unlink()
     chunk = tmp_path / "d" / "train" / "shard-000001.zarr" / "fields" / "u" / "c" / "0" / "0" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-1])
     convert(source, tmp_path / "d", shard_bytes=SHARD)
-    assert digests(tmp_path / "d") == digests(tmp_path / "whole")
+    assert digests(tmp_path / "d") == undisturbed
 
 
 def test_a_changed_source_is_refused(tmp_path):
@@ -102,21 +112,23 @@ def test_a_changed_source_is_refused(tmp_path):
     assert len(list((tmp_path / "d").glob("*/*.zarr"))) == 2
 
 
-@pytest.mark.parametrize("option", [{"codec": "lz4"}, {"seed": 1}, {"blocks": 4}, {"split": {"train": 1.0}}])
-def test_a_changed_option_is_refused(tmp_path, option):
-    source = write_runs(tmp_path / "raw")
-    begin(source, tmp_path / "d")
-    (name,) = option
-    with pytest.raises(UpsDataError, match=f"the option {name} was .*, it is ") as error:
-        convert(source, tmp_path / "d", **{"shard_bytes": SHARD, **option})
-    one_line(error)
+def test_a_changed_option_is_refused(tmp_path, source):
+    begin(source, tmp_path / "d", trajectories=3)
+    for name, value in {"codec": "lz4", "seed": 1, "blocks": 4, "split": {"train": 1.0}}.items():
+        with pytest.raises(UpsDataError, match=f"the option {name} was .*, it is ") as error:
+            convert(source, tmp_path / "d", **{"shard_bytes": SHARD, name: value})
+        one_line(error)
+    assert list((tmp_path / "d").glob("*/*.zarr"))
 
 
-def test_a_complete_dataset(tmp_path):
-    source = write_runs(tmp_path / "raw")
+def test_a_complete_dataset(tmp_path, source):
+    """Also one that was killed in its last step, with the folder of records still there."""
     manifest = convert(source, tmp_path / "d")
     before = digests(tmp_path / "d")
     assert convert(source, tmp_path / "d") == manifest
+    (tmp_path / "d" / FOLDER).mkdir()
+    assert convert(source, tmp_path / "d") == manifest
+    assert digests(tmp_path / "d") == before
     with pytest.raises(UpsDataError, match="already holds a dataset"):
         convert(source, tmp_path / "d", codec="lz4")
     assert digests(tmp_path / "d") == before
@@ -125,17 +137,23 @@ def test_a_complete_dataset(tmp_path):
         convert(source, tmp_path / "d")
 
 
-def test_killed_in_its_last_step(tmp_path):
-    source = write_runs(tmp_path / "raw")
-    convert(source, tmp_path / "d")
-    before = digests(tmp_path / "d")
-    (tmp_path / "d" / FOLDER).mkdir()
-    convert(source, tmp_path / "d")
-    assert digests(tmp_path / "d") == before
+def test_stopped_as_the_first_shard_is_recorded(tmp_path, source, monkeypatch):
+    publish = WorkFolder.publish
+
+    def stopped(self: WorkFolder, *given: object) -> None:
+        publish(self, *given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(WorkFolder, "publish", stopped)
+        convert(source, tmp_path / "d", shard_bytes=SHARD)
+    assert len(list((tmp_path / "d").glob("*/*.zarr"))) == 1
+    told: list[int] = []
+    convert(source, tmp_path / "d", shard_bytes=SHARD, progress=lambda done, total: told.append(done))
+    assert told[0] == 2
 
 
-def test_the_second_of_two_is_refused(tmp_path):
-    source = write_runs(tmp_path / "raw")
+def test_the_second_of_two_is_refused(tmp_path, source):
 
     def progress(done: int, total: int) -> None:
         with pytest.raises(UpsDataError, match="another conversion into this folder is under way"):
@@ -216,13 +234,13 @@ def limit_files() -> None:
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.faults)])
 def test_a_full_disk_and_ctrl_c_end_in_one_line(tmp_path, workers):
     arguments = [grid_source(tmp_path / "raw", trajectories=12)[0], "--split", "train=1", "--workers", str(workers)]
-    run = ConversionProcess(arguments, tmp_path / "full", preexec=limit_files)
+    out = tmp_path / "d"
+    run = ConversionProcess(arguments, out, preexec=limit_files)
     assert run.end() == 2
     assert run.errors.count("\n") == 1, run.errors
     assert "File too large" in run.errors
     assert "run the same command again" in run.errors
-    assert not (tmp_path / "full" / MANIFEST).exists()
-    out = tmp_path / "stopped"
+    assert not out.exists()  # not one shard was finished
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         run = ConversionProcess(arguments, out)
         run.wait_for_shards(1)
@@ -230,7 +248,7 @@ def test_a_full_disk_and_ctrl_c_end_in_one_line(tmp_path, workers):
         assert run.errors.strip() == f"{out}: stopped; the same command goes on from the shards that are finished"
         assert not run.members()
         assert {p.name for p in out.iterdir()} == {FOLDER, "train"}
-    for folder in ("full", "stopped"):
-        run = ConversionProcess(arguments, tmp_path / folder)
-        assert run.end() == 0, run.errors
-    assert digests(tmp_path / "full") == digests(out)
+    run = ConversionProcess(arguments, out)
+    assert run.end() == 0, run.errors
+    assert not verify_dataset(out)
+    assert Manifest.load(out).splits["train"].num_trajectories == 12
