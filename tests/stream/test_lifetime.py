@@ -14,7 +14,7 @@ from tests.datasets import write_grid
 from ups_data import QueryDataset, QueryLoader, QuerySampling, UpsDataError
 from ups_data.schema import Manifest
 from ups_data.stream.pool import Pool
-from ups_data.stream.source import BLOCK_BYTES
+from ups_data.stream.source import BLOCKS_OF_POOL
 
 SAMPLING = QuerySampling(ratio=0.1, mode="stratified")
 
@@ -66,7 +66,7 @@ print(before, peak)
 @pytest.mark.parametrize("codec", ["none", "lz4"])
 def test_memory_does_not_grow_with_the_dataset(tmp_path, codec):
     """Peak memory over 1× and 8× the data differs by less than 10 %, and stays within the pool and the batches."""
-    pool, peaks = 2_000_000, []
+    pool, peaks = 8_000_000, []
     for times in (1, 8):
         root = tmp_path / str(times)
         write_grid(root, grid=(64, 64), steps=(21,) * 12 * times, codec=codec, shard_bytes=2_000_000)
@@ -76,10 +76,8 @@ def test_memory_does_not_grow_with_the_dataset(tmp_path, codec):
         before, peak = map(int, done.stdout.split())
         peaks.append(peak)
         print(f"{codec}, {times}×: {before / 1e6:.1f} MB before, {peak / 1e6:.1f} MB at most")
-        batch = 4 * 64 * 64 * 2 * 4 * 1.5
-        in_flight = 4 * 16 * batch  # blocks of 16 batches: two at work, one ready, one being handed out
-        decoding = 2 * BLOCK_BYTES  # chunks that the blocks at work look at
-        assert peak - before < pool + in_flight + decoding + 8_000_000  # modules that are imported late
+        blocks = 4 * pool / BLOCKS_OF_POOL  # two at work, one ready, one being handed out
+        assert peak - before < pool + blocks + 8_000_000  # modules that are imported late
     assert abs(peaks[1] - peaks[0]) < 0.1 * peaks[0]
 
 

@@ -30,7 +30,8 @@ from ups_data.stream.stats import LoaderStats, StatsInMaking
 
 BLOCK_SAMPLES = 64
 BLOCK_POINTS = 128 * 1024
-BLOCK_BYTES = 24 * 1024**2
+BLOCK_BYTES = 64 * 1024**2
+BLOCKS_OF_POOL = 8  # a block is at most this part of the pool: those at work together take about half of it
 
 
 @dataclass(eq=False)
@@ -228,7 +229,8 @@ class SampleSource:
             return 0  # each batch has a ratio of its own
         drawn = sum(s.points_drawn(epoch, self.query_sets) for s in self.selections if not s.only_blocks(epoch))
         size = sum(s.sample_bytes(self.manifest, epoch, self.query_sets, self.input_steps) for s in self.selections)
-        return min(BLOCK_SAMPLES, BLOCK_POINTS // max(1, drawn), BLOCK_BYTES // size)
+        room = min(BLOCK_BYTES, self.pool_bytes // BLOCKS_OF_POOL)
+        return min(BLOCK_SAMPLES, BLOCK_POINTS // max(1, drawn), room // size)
 
     @property
     def by_step(self) -> bool:
