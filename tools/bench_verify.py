@@ -2,6 +2,7 @@
 a loader of many shards hands out its first batch. Everything is made in a temporary folder."""
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ups_data import QueryLoader, QuerySampling, ShardWriter
+from ups_data.schema import Manifest
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -102,13 +104,20 @@ def write_frames(root: Path, sizes: Sizes, codec: str) -> None:
                 writer.add({"u": frames})
 
 
-def write_many(root: Path, shards: int, written: Callable[[], object]) -> None:
-    """Shards of one trajectory: four frames of 8 × 8."""
-    frames = np.random.default_rng(0).standard_normal((4, 8, 8, 1)).astype(np.float32)
-    with ShardWriter(root, shard_bytes=1) as writer:
-        for number in range(shards):
-            writer.add({"u": frames}, params={"nu": float(number)})
-            written()
+def write_many(root: Path, shards: int, copied: Callable[[], object]) -> None:
+    """Copies of a shard of one trajectory: four frames of 8 × 8."""
+    with ShardWriter(root) as writer:
+        writer.add({"u": np.random.default_rng(0).standard_normal((4, 8, 8, 1)).astype(np.float32)})
+    manifest = Manifest.load(root)
+    split = manifest.split("train")
+    (first,) = split.shards
+    specs = [first.model_copy(update={"path": f"train/shard-{number:06d}.zarr"}) for number in range(shards)]
+    for spec in specs:
+        if spec.path != first.path:
+            shutil.copytree(root / first.path, root / spec.path)
+        copied()
+    split = split.model_copy(update={"shards": specs})
+    manifest.model_copy(update={"splits": {"train": split}}).save(root)
 
 
 def measure(root: Path, sizes: Sizes, rounds: int, threads: int | None, done: Callable[[], object]) -> dict[str, Rates]:

@@ -49,7 +49,7 @@ def intact(checker: Checker, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.mark.parametrize(
     ("name", "seeds"),
-    [*((name, 1) for name in SHORT), *(pytest.param(name, 5, marks=pytest.mark.faults) for name in KINDS)],
+    [*((name, 1) for name in SHORT), *(pytest.param(name, 2, marks=pytest.mark.faults) for name in KINDS)],
 )
 def test_damage_is_skipped(checker: Checker, intact: dict[str, Any], name: str, seeds: int) -> None:
     wrong = []
