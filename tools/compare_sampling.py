@@ -2,7 +2,7 @@
 
 `compare_sampling.py configs/compare_burgers.yaml data.root=DIR --modes uniform,stratified,importance:error --ratios
 0.3,0.1 --also "stratified cosine:1.0:0.2" --seeds 0,1,2 --out DIR`. Dense training is always among them. The same
-command goes on where it was interrupted, run by run; without times.json it only measures the times again.
+command goes on where it was interrupted, run by run; without costs.json it only measures what steps take again.
 """
 
 from pathlib import Path
@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ups_data.errors import UpsDataError
-from ups_data.training.comparison import compare, configs_of, times_of, variants
+from ups_data.training.comparison import compare, configs_of, costs_of, variants
 from ups_data.training.comparison_table import HEADER, markdown, rows
-from ups_data.training.comparison_times import Times
+from ups_data.training.comparison_times import Costs
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -39,7 +39,7 @@ def main(
         str, typer.Option(help="Lengths of further dense runs: what dense training reaches when time is short.")
     ] = "",
     seeds: Annotated[str, typer.Option(help="Of model, order and points.")] = "0,1,2",
-    out: Annotated[Path, typer.Option(help="Receives table.md, curves.png, times.json and every run.")] = Path(
+    out: Annotated[Path, typer.Option(help="Receives table.md, curves.png, costs.json and every run.")] = Path(
         "runs/comparison"
     ),
     rounds: Annotated[int, typer.Option(min=1, help="Steps of each way that are timed, in turn, after all runs.")] = 25,
@@ -57,21 +57,21 @@ def main(
             progress=lambda done, total, running: bar.update(task, completed=done, total=total, running=running),
         )
         task = bar.add_task("steps timed", total=None, running="")
-        times = times_of(
+        costs = costs_of(
             configs,
-            out / "times.json",
+            out / "costs.json",
             rounds=rounds,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    found = rows(records, times)
+    found = rows(records, costs)
     (out / "table.md").write_text(markdown(found))
-    draw(records, times, out / "curves.png")
+    draw(records, costs, out / "curves.png")
     table = Table(title=f"{config.name}, {records[0]['epochs'][0]['steps']} steps an epoch")
     for number, name in enumerate(HEADER):
         table.add_column(name, no_wrap=number < 2)
     for row in found:
         table.add_row(*row.cells())
-    Console(width=max(console.width, 130)).print(table, f"{out}: table.md, curves.png, times.json, runs")
+    Console(width=max(console.width, 130)).print(table, f"{out}: table.md, curves.png, costs.json, runs")
 
 
 def parts(text: str) -> list[str]:
@@ -87,10 +87,10 @@ def whole(text: str, option: str) -> list[int]:
         raise UpsDataError(f"{option} {text!r}: give whole numbers, such as 1,2") from None
 
 
-def draw(records: list[dict], times: Times, path: Path) -> None:
+def draw(records: list[dict], costs: Costs, path: Path) -> None:
     from ups_data.training.comparison_plot import plot_comparison
 
-    plot_comparison(records, times, path)
+    plot_comparison(records, costs, path)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_it_goes_on_where_it_was_interrupted(root: Path, tmp_path: Path, sent: s
     assert "2 runs" in printed
     assert "200/200" in printed
     assert "blocks 0.25" in printed
-    assert set(json.loads((out / "times.json").read_text())) == {"dense", "blocks 0.25"}
+    assert set(json.loads((out / "costs.json").read_text())) == {"dense", "blocks 0.25"}
     assert (out / "runs" / RUNS[0] / "run.json").read_bytes() == first
     record = json.loads((out / "runs" / RUNS[1] / "run.json").read_text())
     assert [e["steps"] for e in record["epochs"]] == [50, 50]

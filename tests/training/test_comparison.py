@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from tests.training.conftest import travelling_waves
 from ups_data import ShardWriter, UpsDataError
-from ups_data.training.comparison import RUN, Variant, compare, configs_of, times_of, train_and_record, variants
+from ups_data.training.comparison import RUN, Variant, compare, configs_of, costs_of, train_and_record, variants
 from ups_data.training.comparison_plot import plot_comparison
 from ups_data.training.comparison_table import HEADER, markdown, rows
+from ups_data.training.comparison_times import StepCost
 
 CONFIG = """
 data: {batch_size: 4, threads: 0}
@@ -97,7 +98,6 @@ def test_what_ended_is_not_run_again(root: Path, config: Path, tmp_path: Path) -
     assert queries["importance:error cosine:1.0:0.25"] == [256, 64]
     for record in records:
         assert record["nrmse"] == record["epochs"][-1]["valid_nrmse"] < 2
-        assert record["peak_memory_mb"] > 50
     batch = {name: r["batch_bytes"] for name, r in by_name.items()}
     read = {name: r["read_bytes"] for name, r in by_name.items()}
     # Weights come with importance only; queries on the whole grid share their coordinates.
@@ -116,13 +116,9 @@ def test_what_ended_is_not_run_again(root: Path, config: Path, tmp_path: Path) -
     with pytest.raises(UpsDataError, match="made with training.lr=0.005, the configuration has 0.001"):
         compare(other)
 
-    # Killed between its last checkpoint and its record: it is recorded, the memory that nobody saw is not.
+    # Killed between its last checkpoint and its record: only that is written.
     (Path(configs[chosen[0], 0].out) / RUN).unlink()
-    again = compare(configs)[0]
-    assert again["peak_memory_mb"] is None
-    assert {k: v for k, v in again.items() if k != "peak_memory_mb"} == {
-        k: v for k, v in records[0].items() if k != "peak_memory_mb"
-    }
+    assert compare(configs) == records
 
 
 def test_a_run_that_is_stopped_leaves_no_record(root: Path, config: Path, tmp_path: Path) -> None:
@@ -154,7 +150,7 @@ def test_without_validation_there_is_nothing_to_compare(config: Path, tmp_path: 
 def record(name: str, seed: int, queries: list[int], errors: list[float]) -> dict[str, Any]:
     """Ten steps an epoch, batches of two."""
     epochs = [{"queries": q, "steps": 10, "valid_nrmse": e} for q, e in zip(queries, errors, strict=True)]
-    sizes = {"batch_bytes": 2000.0, "read_bytes": 1000.0, "peak_memory_mb": 100.0 + seed}
+    sizes = {"batch_bytes": 2000.0, "read_bytes": 1000.0}
     config = {"data": {"batch_size": 2}}
     return {"name": name, "seed": seed, "nrmse": errors[-1], "epochs": epochs, "config": config, **sizes}
 
@@ -170,42 +166,42 @@ RECORDS = [
 ]
 
 
-TIMES = {
-    "dense": {100: 0.4},
-    "dense, 1 epoch": {100: 0.4},
-    "uniform 0.1": {10: 0.1},
-    "blocks 0.5": {50: 0.3},
-    "uniform step:1:0.1": {100: 0.4, 10: 0.1},
+COSTS = {
+    "dense": {100: StepCost(0.4, 4e6)},
+    "dense, 1 epoch": {100: StepCost(0.4, 4e6)},
+    "uniform 0.1": {10: StepCost(0.1, 1e6)},
+    "blocks 0.5": {50: StepCost(0.3, 3e6)},
+    "uniform step:1:0.1": {100: StepCost(0.4, 4e6), 10: StepCost(0.1, 1e6)},
 }
 
 
-def test_times_are_measured_once(root: Path, config: Path, tmp_path: Path) -> None:
+def test_costs_are_measured_once(root: Path, config: Path, tmp_path: Path) -> None:
     """For every way and number of queries, and again where one is missing."""
     chosen = [Variant("uniform", "1"), Variant("importance:error", "cosine:1.0:0.25")]
     configs = configs_of(config, [f"data.root={root}"], chosen, [0, 1], tmp_path)
     said: list[tuple[int, int]] = []
-    found = times_of(configs, tmp_path / "times.json", rounds=4, progress=lambda *now: said.append(now))
+    found = costs_of(configs, tmp_path / "costs.json", rounds=4, progress=lambda *now: said.append(now))
     assert {name: list(of) for name, of in found.items()} == {
         "dense": [256],
         "importance:error cosine:1.0:0.25": [256, 64],
     }
-    assert all(0 < seconds < 5 for of in found.values() for seconds in of.values())
+    assert all(0 < cost.seconds < 5 and 0 <= cost.bytes < 1e9 for of in found.values() for cost in of.values())
     assert said[-1] == (4, 4)
     said.clear()
-    assert times_of(configs, tmp_path / "times.json", rounds=4, progress=lambda *now: said.append(now)) == found
+    assert costs_of(configs, tmp_path / "costs.json", rounds=4, progress=lambda *now: said.append(now)) == found
     assert not said
     more = configs | configs_of(config, [f"data.root={root}"], [Variant("blocks", "0.5")], [0], tmp_path)
-    assert set(times_of(more, tmp_path / "times.json", rounds=1)) == {*found, "blocks 0.5"}
+    assert set(costs_of(more, tmp_path / "costs.json", rounds=1)) == {*found, "blocks 0.5"}
 
 
 def test_the_rows_by_hand() -> None:
-    found = {row.name: row for row in rows(RECORDS, TIMES)}
+    found = {row.name: row for row in rows(RECORDS, COSTS)}
     uniform, dense = found["uniform 0.1"], found["dense"]
     assert (uniform.nrmse, uniform.of_dense) == (pytest.approx(0.35), pytest.approx(0.35 / 0.3))
     assert uniform.spread == pytest.approx(0.1 / 2**0.5)
     assert uniform.step_ms == pytest.approx(100)
     assert uniform.points == 2 * 10 * 2 * 10
-    assert uniform.peak_memory_mb == pytest.approx(100.5)
+    assert (uniform.memory_mb, found["uniform step:1:0.1"].memory_mb) == (pytest.approx(1), pytest.approx(4))
     # 20 steps of 0.1 s: the full dense run is first looked at after 4 s, at 0.6; the short one then has 0.45.
     assert uniform.dense_by_then == pytest.approx(0.45)
     # 20 steps of 0.3 s: dense training is looked at again after 8 s.
@@ -222,7 +218,7 @@ def test_the_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (drawn.append(self), save(self, *a, **k)))
-    plot_comparison(RECORDS, TIMES, tmp_path / "curves.png")
+    plot_comparison(RECORDS, COSTS, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size < 150_000
     panels = np.array(drawn[0].axes).reshape(3, 3)
     assert [row[0].get_title(loc="left") for row in panels] == ["ratio 0.1", "ratio 0.5", "ratio step 1 0.1"]

@@ -17,11 +17,10 @@ from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 from ups_data.training.checkpoint import VERSION, check_continues
 from ups_data.training.comparison_runs import Task, run_tasks
-from ups_data.training.comparison_times import Times, step_times
+from ups_data.training.comparison_times import Costs, StepCost, step_costs
 from ups_data.training.config import TrainConfig, load_config
 from ups_data.training.loaders import train_loader, valid_loader
 from ups_data.training.metrics import METRICS
-from ups_data.training.peak import PeakMemory
 
 RUNS, RUN = "runs", "run.json"
 DENSE = "dense"
@@ -160,7 +159,7 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int,
     """One run, from its configuration's values; once it has ended, what it gave goes into `run.json`.
 
     That is: `name`, `seed`, `config`; `epochs` as in `history.json`; `nrmse`, `untrained_nrmse`, `persistence_nrmse`;
-    `batch_bytes` and `read_bytes` of a sample; `peak_memory_mb` while training, None where only the record was missing.
+    `batch_bytes` and `read_bytes` of a sample.
 
     Args:
         threads: of torch.
@@ -172,8 +171,7 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int,
 
     config = TrainConfig.model_validate(values)
     torch.set_num_threads(threads)
-    peak = PeakMemory()
-    result = train(config, console=Console(quiet=True), on_step=peak.after_step, stop=stop)
+    result = train(config, console=Console(quiet=True), stop=stop)
     if not result.finished:
         return
     batch_bytes, read_bytes = sample_bytes(config)
@@ -187,7 +185,6 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int,
         "persistence_nrmse": result.persistence_nrmse,
         "batch_bytes": batch_bytes,
         "read_bytes": read_bytes,
-        "peak_memory_mb": peak.megabytes or None,
     }
     with replacing(Path(config.out) / RUN) as file:
         file.write(json.dumps(record, indent=1).encode())
@@ -204,36 +201,36 @@ def sample_bytes(config: TrainConfig) -> tuple[float, float]:
     return in_batches / samples, loader.stats.read_bytes / samples
 
 
-def times_of(
+def costs_of(
     configs: dict[tuple[Variant, int], TrainConfig],
     file: Path,
     *,
     rounds: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Times:
-    """`step_times` of every variant: from the file, or measured and written there where the file lacks one."""
+) -> Costs:
+    """`step_costs` of every variant: from the file, or measured and written there where the file lacks one."""
     first = {variant.name: config for (variant, _), config in reversed(configs.items())}
-    found: Times = {}
+    found: Costs = {}
     if file.exists():
         read = json.loads(file.read_text())
-        found = {name: {int(queries): s for queries, s in of.items()} for name, of in read.items()}
+        found = {name: {int(q): StepCost(*cost) for q, cost in of.items()} for name, of in read.items()}
     if not set(first) <= set(found):
-        found = step_times(dict(reversed(first.items())), rounds, progress)
+        found = step_costs(dict(reversed(first.items())), rounds, progress)
         with replacing(file) as out:
             out.write(json.dumps(found, indent=1).encode())
     return found
 
 
-def curve(record: dict[str, Any], times: Times) -> Iterator[tuple[int, float, int, float]]:
+def curve(record: dict[str, Any], costs: Costs) -> Iterator[tuple[int, float, int, float]]:
     """(steps, seconds of training, points seen, nRMSE) at every validation of a run.
 
     Args:
-        times: see `times_of`; the seconds are those of as many such steps.
+        costs: see `costs_of`; the seconds are those of as many such steps.
     """
     steps, seconds, points = 0, 0.0, 0
     for epoch in record["epochs"]:
         steps += epoch["steps"]
-        seconds += epoch["steps"] * times[record["name"]][epoch["queries"]]
+        seconds += epoch["steps"] * costs[record["name"]][epoch["queries"]].seconds
         points += epoch["steps"] * epoch["queries"] * record["config"]["data"]["batch_size"]
         if epoch["valid_nrmse"] is not None:
             yield steps, seconds, points, epoch["valid_nrmse"]

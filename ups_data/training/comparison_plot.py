@@ -14,15 +14,15 @@ from PIL import Image
 
 from ups_data.training.comparison import DENSE
 from ups_data.training.comparison_table import Curve, curves_of
-from ups_data.training.comparison_times import Times
+from ups_data.training.comparison_times import Costs
 
 AXES = ("steps", "seconds of training", "target points seen")
 COLOURS = 64  # enough for lines and bands, and a quarter of the bytes
 
 
-def plot_comparison(records: Sequence[dict[str, Any]], times: Times, out: str | Path) -> None:
+def plot_comparison(records: Sequence[dict[str, Any]], costs: Costs, out: str | Path) -> None:
     """A PNG: a row of panels for each ratio, dense training in all of them; bands span the seeds."""
-    curves = curves_of(records, times)
+    curves = curves_of(records, costs)
     sampled = [name.rsplit(" ", 1) for name in curves if not name.startswith(DENSE)]
     modes = list(dict.fromkeys(mode for mode, _ in sampled))
     ratios = list(dict.fromkeys(ratio for _, ratio in sampled)) or [""]

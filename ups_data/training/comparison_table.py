@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ups_data.training.comparison import DENSE, curve
-from ups_data.training.comparison_times import Times
+from ups_data.training.comparison_times import Costs
 
 HEADER = (
     "points",
@@ -17,7 +17,7 @@ HEADER = (
     "points seen, M",
     "batch, KB a sample",
     "read, KB a sample",
-    "peak MB",
+    "memory of a step, MB",
 )
 
 # (steps, seconds, points seen, nRMSE) at each validation
@@ -33,8 +33,8 @@ class Row:
         dense_by_then: the best of dense training by the time that this run ended: at the first validation from then on,
             so that it is given rather more time than less, and of the shorter dense runs too, whose learning rate had
             fallen by then.
-        step_ms: see `step_times`; of a schedule the mean over epochs.
-        peak_memory_mb: of the process, libraries included; None where no run knows it.
+        step_ms: see `step_costs`; of a schedule the mean over epochs.
+        memory_mb: of the step that takes most.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Row:
     points: float
     batch_bytes: float
     read_bytes: float
-    peak_memory_mb: float | None
+    memory_mb: float
 
     def cells(self) -> tuple[str, ...]:
         """As in `HEADER`."""
@@ -59,21 +59,20 @@ class Row:
             f"{self.points / 1e6:.2f}",
             f"{self.batch_bytes / 1e3:.1f}",
             f"{self.read_bytes / 1e3:.1f}",
-            "" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f}",
+            f"{self.memory_mb:.0f}",
         )
 
 
-def rows(records: Sequence[dict[str, Any]], times: Times) -> list[Row]:
+def rows(records: Sequence[dict[str, Any]], costs: Costs) -> list[Row]:
     """A row for each way of choosing points, in the order of the records."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_name.setdefault(record["name"], []).append(record)
-    curves = curves_of(records, times)
+    curves = curves_of(records, costs)
     dense = mean(r["nrmse"] for r in by_name[DENSE])
     found = []
     for name, runs in by_name.items():
         errors = [r["nrmse"] for r in runs]
-        peaks = [r["peak_memory_mb"] for r in runs if r["peak_memory_mb"] is not None]
         steps, seconds, points, _ = curves[name][0][-1]
         found.append(
             Row(
@@ -86,17 +85,17 @@ def rows(records: Sequence[dict[str, Any]], times: Times) -> list[Row]:
                 points=points,
                 batch_bytes=mean(r["batch_bytes"] for r in runs),
                 read_bytes=mean(r["read_bytes"] for r in runs),
-                peak_memory_mb=mean(peaks) if peaks else None,
+                memory_mb=max(cost.bytes for cost in costs[name].values()) / 1e6,
             )
         )
     return found
 
 
-def curves_of(records: Sequence[dict[str, Any]], times: Times) -> dict[str, list[Curve]]:
+def curves_of(records: Sequence[dict[str, Any]], costs: Costs) -> dict[str, list[Curve]]:
     """name → the `curve` of every seed."""
     found: dict[str, list[Curve]] = {}
     for record in records:
-        found.setdefault(record["name"], []).append(list(curve(record, times)))
+        found.setdefault(record["name"], []).append(list(curve(record, costs)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a training step takes with points chosen in each of several ways.
+"""What a training step takes, in time and memory, with points chosen in each of several ways.
 
 Other work on the machine lengthens the steps of some runs and not those of others. So each way takes a step in turn,
 round by round, and what disturbs disturbs all alike.
@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
@@ -18,16 +19,26 @@ from ups_data.training.config import TrainConfig
 from ups_data.training.loaders import train_loader
 from ups_data.training.model import build_model
 from ups_data.training.optimiser import Optimiser
+from ups_data.training.peak import forget_peak, peak_bytes, resident_bytes
 from ups_data.training.step import batch_losses
 
-WARM_UP = 2  # rounds that do not count
-Times = dict[str, dict[int, float]]
+WARM_UP = 2  # rounds whose times do not count; memory is that of the last of them
 
 
-def step_times(
+class StepCost(NamedTuple):
+    """`seconds`, the median, its batch included; `bytes`, the most memory above what lay there before it."""
+
+    seconds: float
+    bytes: float
+
+
+Costs = dict[str, dict[int, StepCost]]
+
+
+def step_costs(
     configs: dict[str, TrainConfig], rounds: int, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Times:
-    """Median seconds of a step, its batch included: name → queries → seconds.
+) -> Costs:
+    """What a step takes: name → queries → cost.
 
     Args:
         configs: one for each way; the points of an epoch are looked at for every number of queries that it has.
@@ -40,17 +51,24 @@ def step_times(
         for queries, epoch in _epochs_by_queries(config).items()
     }
     seconds: dict[tuple[str, int], list[float]] = {key: [] for key in steps}
+    memory: dict[tuple[str, int], float] = {}
     gc.collect()
     for number in range(WARM_UP + rounds):
         for key, step in steps.items():
+            if number + 1 == WARM_UP:
+                forget_peak()
+                before = resident_bytes()
+                next(step)
+                memory[key] = peak_bytes() - before
+                continue
             begun = time.perf_counter()
             next(step)
             if number >= WARM_UP:
                 seconds[key].append(time.perf_counter() - begun)
         progress(max(0, number + 1 - WARM_UP), rounds)
-    found: Times = {}
+    found: Costs = {}
     for (name, queries), taken in seconds.items():
-        found.setdefault(name, {})[queries] = median(taken)
+        found.setdefault(name, {})[queries] = StepCost(median(taken), memory[name, queries])
     return found
 
 

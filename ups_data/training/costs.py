@@ -17,7 +17,7 @@ from ups_data.training.decoder import AnyPointDecoder
 from ups_data.training.encoder import GridEncoder
 from ups_data.training.losses import inverse_decoding_loss, inverse_encoding_loss
 from ups_data.training.model import UpsModel, token_lattice
-from ups_data.training.peak import forget_peak, peak_bytes
+from ups_data.training.peak import forget_peak, peak_bytes, resident_bytes
 from ups_data.training.step import batch_losses, query_errors
 
 
@@ -65,7 +65,7 @@ def memory_of(setting: Setting, ratio: float) -> float:
     step, _ = inverse_losses(setting, ratio)
     inverse_losses(Setting(grid=(16, 16), tokens=4, device=setting.device), 1.0)[0]()  # libraries come in at first use
     forget_peak()
-    before = peak_bytes()
+    before = resident_bytes()
     step()
     return peak_bytes() - before
 

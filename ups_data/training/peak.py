@@ -1,48 +1,36 @@
-"""The most memory that training steps take."""
+"""The most memory that something takes: of tensors on a CUDA device, of the process on a CPU. Linux only."""
 
+import ctypes
 from pathlib import Path
 
 import torch
 
-from ups_data.training.result import StepRecord
-
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-class PeakMemory:
-    """Asked after every step, it leaves validation and the first step of each epoch out.
-
-    On a CUDA device it is the memory that tensors take; on a CPU the resident memory of the process, which has its code
-    and maps in it, so that differences between runs say more than the number itself.
-
-    Attributes:
-        megabytes: the most so far.
-    """
-
-    def __init__(self) -> None:
-        self.megabytes = 0.0
-
-    def after_step(self, record: StepRecord) -> None:
-        """For `train(on_step=…)`."""
-        if record.step == 0:
-            forget_peak()
-        else:
-            self.megabytes = max(self.megabytes, peak_bytes() / 1e6)
-
-
 def forget_peak() -> None:
-    """Look at the peak from now on. Linux only: elsewhere the peak is that of the whole process."""
+    """Look at the peak from now on; what the allocator keeps of freed memory goes back to the system."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif CLEAR.exists():
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        if trim is not None:
+            trim(0)
         CLEAR.write_text("5")  # see proc(5): resets the peak resident set size
 
 
 def peak_bytes() -> float:
-    """The most since then: of tensors on a CUDA device, else of resident memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+    """The most since then; NaN where nobody counts."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _status("VmHWM")
+
+
+def resident_bytes() -> float:
+    """What is taken now."""
+    return torch.cuda.memory_allocated() if torch.cuda.is_available() else _status("VmRSS")
+
+
+def _status(name: str) -> float:
     if not STATUS.exists():
         return float("nan")
-    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    return 1024 * int(line.split()[1])
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(name))
+    return 1024.0 * int(line.split()[1])
