@@ -24,11 +24,17 @@ class Shape:
     steps: list[list[int]]
 
     def manifest(self):
-        axes = [AxisSpec(name="x", physical=[0.0], normalised=[0.0])]
+        points = max(1, self.frame // 20_000)
+        axes = [AxisSpec(name="x", physical=list(range(points)), normalised=[0.0] * points)]
         one = FieldStatistics(count=1, mean=[0.0], std=[1.0], rms=[1.0], min=[0.0], max=[1.0])
         fields = [
             FieldSpec(
-                name=name, channels=self.frame, dtype="float32", source_dtype="float32", static=static, chunk_rows=rows
+                name=name,
+                channels=self.frame // points,
+                dtype="float32",
+                source_dtype="float32",
+                static=static,
+                chunk_rows=rows,
             )
             for name, static, rows in (("u", False, self.chunk_rows), ("k", True, 1))[: 1 + self.static]
         ]

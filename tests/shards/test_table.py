@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from tests.datasets import reseal, write_grid
-from ups_data import UpsDataError
+from ups_data import ShardWriter, UpsDataError
 from ups_data.schema import Manifest
 from ups_data.shards import table
 from ups_data.shards.shard import Shard
@@ -68,3 +68,12 @@ def test_metadata_that_say_something_else_are_zarr_s_to_judge(tmp_path, folder):
     reseal(tmp_path)
     with pytest.raises(UpsDataError, match="trajectories/time: "):
         _ = opened(tmp_path).time
+
+
+def test_tables_of_zeros_are_stored(tmp_path):
+    """zarr leaves a chunk of nothing but the fill value out: a static run at time 0, say."""
+    with ShardWriter(tmp_path) as writer:
+        writer.add({"u": np.ones((1, 4, 4, 1), np.float32)}, params={"nu": 0.0})
+    shard = opened(tmp_path)
+    assert (shard.time == [0.0]).all()
+    assert (shard.params == [[0.0]]).all()

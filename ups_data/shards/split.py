@@ -203,7 +203,13 @@ class OpenShard:
         for name, counts in self._counts.items():
             columns[f"{_folder(name)}/count"] = (np.asarray(counts), ("geometry",))
         for path, (data, dims) in columns.items():
-            group.create_array(path, data=data, compressors=codecs.zarr_compressors("none", 8), dimension_names=dims)
+            group.create_array(
+                path,
+                data=data,
+                compressors=codecs.zarr_compressors("none", 8),
+                dimension_names=dims,
+                config={"write_empty_chunks": True},  # a table of zeros is there too, or its loss would not be noticed
+            )
 
     def abort(self) -> None:
         """Remove what was written."""
