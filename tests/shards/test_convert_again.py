@@ -233,7 +233,7 @@ def limit_files() -> None:
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.faults)])
 def test_a_full_disk_and_ctrl_c_end_in_one_line(tmp_path, workers):
-    arguments = [grid_source(tmp_path / "raw", trajectories=12)[0], "--split", "train=1", "--workers", str(workers)]
+    arguments = [grid_source(tmp_path / "raw", trajectories=160)[0], "--split", "train=1", "--workers", str(workers)]
     out = tmp_path / "d"
     run = ConversionProcess(arguments, out, preexec=limit_files)
     assert run.end() == 2
@@ -251,4 +251,4 @@ def test_a_full_disk_and_ctrl_c_end_in_one_line(tmp_path, workers):
     run = ConversionProcess(arguments, out)
     assert run.end() == 0, run.errors
     assert not verify_dataset(out)
-    assert Manifest.load(out).splits["train"].num_trajectories == 12
+    assert Manifest.load(out).splits["train"].num_trajectories == 160
