@@ -62,9 +62,7 @@ def test_nothing_unpickles():
             assert called not in wrong, f"{path}: {called}"
 
 
-@pytest.mark.parametrize(
-    "what", ["", "fields/u/c/0/0/0/0", "fields/u/zarr.json", SEAL, "trajectories/time"]
-)
+@pytest.mark.parametrize("what", ["", "fields/u/c/0/0/0/0", "fields/u/zarr.json", SEAL, "trajectories/time"])
 def test_links_may_not_leave_the_dataset(root, tmp_path, what):
     path = root / "train/shard-000000.zarr" / what
     shutil.move(path, tmp_path / "elsewhere")

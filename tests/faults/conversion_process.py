@@ -87,6 +87,23 @@ class ConversionProcess:
             os.killpg(self.process.pid, number) if group else os.kill(self.process.pid, number)
         return self.end()
 
+    def signal_at_work(self, number: int, shards: int) -> int | None:
+        """Send it to the group while there is work left of a conversion of so many shards; returns the exit status.
+
+        The group stands still while this looks, so that the end cannot come first. None: it had come.
+        """
+        self.wait_for_shards(1)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        at_work = self.process.poll() is None and len(self.published()) < shards - 1
+        with suppress(ProcessLookupError):
+            if at_work:
+                os.killpg(self.process.pid, number)
+            os.killpg(self.process.pid, signal.SIGCONT)
+        status = self.end()
+        return status if at_work else None
+
     def kill(self) -> int:
         return self.signal(signal.SIGKILL)
 

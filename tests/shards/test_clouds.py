@@ -1,6 +1,5 @@
 """Points without a lattice: any number of them in a trajectory, moving or not, in one set or in several."""
 
-
 import numpy as np
 import pytest
 import xarray

@@ -1,13 +1,18 @@
-"""Tasks of a conversion in processes of their own. They only write aside: this process publishes."""
+"""Tasks of a conversion in processes of their own. They only write aside: this process publishes.
 
-import multiprocessing
+They are started by `subprocess`: `multiprocessing` would start its resource tracker beside them, which outlives this
+process for a moment.
+"""
+
 import os
 import signal
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +26,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # By which it ends its workers.
 END = signal.SIGUSR1
 END_SECONDS = 5.0
+# What a worker runs. Its arguments: the descriptors of its connection, and of a pipe that ends as this process does.
+WORKER = """
+import sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+sys.path[:] = connection.recv()
+from ups_data.shards.workers import serve
+serve(connection, int(sys.argv[2]))
+"""
 
 
 def make_in_workers(
@@ -38,20 +52,21 @@ def make_in_workers(
         UpsDataError, OSError: as `ShardMaker.make`; or a worker was killed.
     """
     waiting = list(reversed(shards))
-    processes: list[Any] = []
-    of_connection: dict[Connection, Any] = {}
+    of_connection: dict[Connection, subprocess.Popen[bytes]] = {}
     busy: dict[Connection, PlannedShard] = {}
 
     def give(connection: Connection) -> None:
         if waiting:
             busy[connection] = waiting.pop()
-            connection.send((busy[connection], aside(busy[connection])))
+            with suppress(ConnectionError):  # its end is noticed where its answer is waited for
+                connection.send((busy[connection], aside(busy[connection])))
         else:
             connection.close()
 
+    alive, ours = os.pipe()
     try:
         for _ in range(min(workers, len(shards))):
-            give(_start(job, processes, of_connection))
+            give(_start(job, alive, of_connection))
         while busy:
             ready = wait(list(busy))
             for connection in [c for c in busy if c in ready]:
@@ -66,31 +81,53 @@ def make_in_workers(
                     del busy[connection]
                     give(connection)
     finally:
-        for connection in busy:
-            if of_connection[connection].is_alive():
-                os.kill(of_connection[connection].pid, END)
-        for connection in of_connection:
-            connection.close()  # whoever waits for a task ends
-        for process in processes:
-            process.join(END_SECONDS)
-            process.kill()  # whatever holds it up
-            process.join()
+        with signals_deferred():
+            for connection in busy:
+                if of_connection[connection].poll() is None:
+                    of_connection[connection].send_signal(END)
+            for connection in of_connection:
+                connection.close()  # whoever waits for a task ends
+            for process in of_connection.values():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(END_SECONDS)
+                process.kill()  # whatever holds it up
+                process.wait()
+            os.close(alive)
+            os.close(ours)
 
 
-def _start(job: Job, processes: list[Any], of_connection: dict[Connection, Any]) -> Connection:
-    """A worker, entered into both before a signal can end this."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    resource_tracker.ensure_running()  # whoever starts it unblocks the signals
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (*SIGNALS, END))  # the worker inherits this
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """What SIGINT and SIGTERM do here, they do at the end. Blocking them is not enough: another thread may take them,
+    and this one acts on them then."""
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {n: h for n in SIGNALS if (h := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
     try:
-        process = context.Process(target=_serve, args=(there, job), daemon=True)
-        process.start()
-        processes.append(process)
-        of_connection[here] = process
+        for number in before:
+            signal.signal(number, lambda number, frame: came.append(number))
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        there.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _start(job: Job, alive: int, of_connection: dict[Connection, subprocess.Popen[bytes]]) -> Connection:
+    """A worker, entered before a signal can end this."""
+    here, there = Pipe()
+    command = [sys.executable, "-P", "-c", WORKER, str(there.fileno()), str(alive)]
+    with there, signals_deferred():
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (*SIGNALS, END))  # the worker inherits this
+        try:
+            of_connection[here] = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(there.fileno(), alive))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    with suppress(ConnectionError):
+        here.send(sys.path)
+        here.send(job)
     return here
 
 
@@ -104,12 +141,14 @@ def _receive(connection: Connection, shard: PlannedShard) -> tuple[str, Any]:
         ) from None
 
 
-def _serve(connection: Connection, job: Job) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def serve(connection: Connection, alive: int) -> None:
+    """What a worker does: `WORKER` calls it."""
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
     signal.signal(END, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (END,))
     maker = None
     try:
+        job: Job = connection.recv()
         while True:
             shard, aside = connection.recv()
             try:
@@ -129,8 +168,6 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise SystemExit(1)  # whatever libraries have to clean up, they do
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
+def _end_with_parent(alive: int) -> None:
+    os.read(alive, 1)
     os._exit(1)
