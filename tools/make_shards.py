@@ -1,5 +1,6 @@
 """Converts raw simulations into a dataset of zarr v3 shards. Run again after a kill or an error, it goes on."""
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ def main(
         raise UpsDataError("--out is missing: name the folder of the dataset")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trajectories"))
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as under nohup
+        signal.signal(signal.SIGINT, _stop)
     with stopping(out), Progress(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("converting", total=None, visible=False)
         manifest = convert(
@@ -100,6 +103,7 @@ def main(
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    logging.getLogger("asyncio").disabled = True  # it would tell of what zarr's thread was at
     raise KeyboardInterrupt(number)
 
 
@@ -110,8 +114,7 @@ def stopping(out: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         print(f"{out}: stopped; the same command goes on from the shards that are finished", file=sys.stderr)
-        number = stop.args[0] if stop.args else signal.SIGINT
-        raise typer.Exit(128 + number) from None
+        raise typer.Exit(128 + stop.args[0]) from None
 
 
 def show_left_out(manifest: Manifest) -> None:

@@ -245,10 +245,17 @@ def test_a_full_disk_ends_in_one_line(tmp_path, workers):
     assert not run.members()
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.faults), 2])
-def test_ctrl_c_and_sigterm_end_in_one_line(tmp_path, workers):
+STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(
+    ("workers", "stops"),
+    [(2, STOPS[:1]), *(pytest.param(n, STOPS, marks=pytest.mark.faults) for n in (1, 2))],
+    ids=["short", "one", "two"],
+)
+def test_ctrl_c_and_sigterm_end_in_one_line(tmp_path, workers, stops):
     """Of the command and of all its processes."""
-    shards = 12
+    shards = 2 + 10 * len(stops)
     arguments = [
         *grid_source(tmp_path / "raw", trajectories=3 * shards),
         "--split",
@@ -257,7 +264,7 @@ def test_ctrl_c_and_sigterm_end_in_one_line(tmp_path, workers):
         str(workers),
     ]
     out = tmp_path / "d"
-    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    for number, status in stops:
         for _ in range(5):
             run = ConversionProcess(arguments, out)
             ended = run.signal_at_work(number, shards)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ups_data.errors import UpsDataError
@@ -23,9 +22,6 @@ from ups_data.shards.shard_task import Job, Made, ShardMaker
 
 # These reach every process of a terminal's or a scheduler's group; only this process is to act on them.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# By which it ends its workers.
-END = signal.SIGUSR1
-END_SECONDS = 5.0
 # What a worker runs. Its arguments: the descriptors of its connection, and of a pipe that ends as this process does.
 WORKER = """
 import sys
@@ -82,16 +78,11 @@ def make_in_workers(
                     give(connection)
     finally:
         with signals_deferred():
-            for connection in busy:
-                if of_connection[connection].poll() is None:
-                    of_connection[connection].send_signal(END)
-            for connection in of_connection:
-                connection.close()  # whoever waits for a task ends
             for process in of_connection.values():
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(END_SECONDS)
-                process.kill()  # whatever holds it up
+                process.kill()  # what it was writing is aside: whoever takes the shards removes it
                 process.wait()
+            for connection in of_connection:
+                connection.close()
             os.close(alive)
             os.close(ours)
 
@@ -120,7 +111,7 @@ def _start(job: Job, alive: int, of_connection: dict[Connection, subprocess.Pope
     here, there = Pipe()
     command = [sys.executable, "-P", "-c", WORKER, str(there.fileno()), str(alive)]
     with there, signals_deferred():
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (*SIGNALS, END))  # the worker inherits this
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the worker inherits this
         try:
             of_connection[here] = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(there.fileno(), alive))
         finally:
@@ -144,8 +135,6 @@ def _receive(connection: Connection, shard: PlannedShard) -> tuple[str, Any]:
 def serve(connection: Connection, alive: int) -> None:
     """What a worker does: `WORKER` calls it."""
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
-    signal.signal(END, _end)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (END,))
     maker = None
     try:
         job: Job = connection.recv()
@@ -162,10 +151,6 @@ def serve(connection: Connection, alive: int) -> None:
                 connection.send(("made", made))
     except (EOFError, ConnectionError):  # there is no more to do
         pass
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(1)  # whatever libraries have to clean up, they do
 
 
 def _end_with_parent(alive: int) -> None:
