@@ -1,9 +1,12 @@
+from inspect import signature
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from ups_data import QuerySampling, UpsDataError
-from ups_data.training.config import TrainConfig, known_keys, load_config
+from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data.training.config import DataConfig, TrainConfig, known_keys, load_config
+from ups_data.training.loaders import train_loader, valid_loader
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("train_*.yaml"))
 
@@ -137,6 +140,10 @@ def test_query_keys_mean_what_the_design_says(path: Path, overrides: list[str], 
         ("training.loss_weights.prediction=-1", "give a number from 0"),
         ("training.loss_weights.rollout=1", "needs data.horizon of 2 or more"),
         ("training.epochs", "is not key=value"),
+        ("data.timeout=0", "data.timeout is 0"),
+        ("data.verify=sometimes", "data.verify is 'sometimes'"),
+        ("data.on_damage=ignore", "data.on_damage is 'ignore': Input should be 'raise' or 'skip'"),
+        ("data.max_damaged=-1", "data.max_damaged is -1"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_with_file_and_key(path: Path, override: str, message: str) -> None:
@@ -171,3 +178,18 @@ def test_the_design_s_keys_exist() -> None:
         "importance_metric",
         "importance_window",
     }
+
+
+def test_the_loader_s_guards_reach_it(waves: Path) -> None:
+    config = TrainConfig.model_validate(
+        {"data": {"root": str(waves), "timeout": None, "verify": "always", "on_damage": "skip", "max_damaged": 3}}
+    )
+    with patch("ups_data.training.loaders.QueryLoader", wraps=QueryLoader) as made:
+        valid_loader(config, train_loader(config))
+    assert len(made.call_args_list) == 2
+    for call in made.call_args_list:
+        given = [call.kwargs[name] for name in ("timeout", "verify", "on_damage", "max_damaged")]
+        assert given == [None, "always", "skip", 3]
+    ours = signature(QueryLoader).parameters
+    for name in ("timeout", "verify", "on_damage", "max_damaged"):
+        assert DataConfig.model_fields[name].default == ours[name].default

@@ -12,7 +12,8 @@ from ups_data.training.config import TrainConfig
 
 CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
 VERSION = 3
-# Keys in which a run that continues may differ from the run that it continues: none of them changes a loss.
+# Keys in which a run that continues may differ from the run that it continues: none of them changes a loss of intact
+# samples.
 FREE_KEYS = {
     "out",
     "training.resume",
@@ -21,6 +22,10 @@ FREE_KEYS = {
     "data.root",
     "data.num_workers",
     "data.threads",
+    "data.timeout",
+    "data.verify",
+    "data.on_damage",
+    "data.max_damaged",
 }
 
 

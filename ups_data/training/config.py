@@ -12,6 +12,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ups_data.errors import UpsDataError
 from ups_data.sampling import QuerySampling
+from ups_data.stream.loader import DEFAULT_TIMEOUT
 from ups_data.training.bundle import check_term
 
 Count = Annotated[int, Field(ge=1)]
@@ -32,6 +33,10 @@ class DataConfig(_Section):
         input_steps, horizon, dt_stride: frames that the encoder sees, target frames (0: the input frame itself), and
             frames from one to the next.
         num_workers, threads: worker processes, or threads of this one (null: as the loader chooses).
+        timeout: seconds that a batch may be waited for; null: for ever.
+        verify: stored chunks are checked at their `first` use, `always` or `never`.
+        on_damage, max_damaged: `skip` leaves damaged samples out, at most so many of a split and rank, and the run
+            tells how many; `raise` ends with an error.
         seed: of order and points.
     """
 
@@ -46,6 +51,10 @@ class DataConfig(_Section):
     dt_stride: Count = 1
     num_workers: Natural = 0
     threads: Natural | None = None
+    timeout: Positive | None = DEFAULT_TIMEOUT
+    verify: Literal["first", "always", "never"] = "first"
+    on_damage: Literal["raise", "skip"] = "raise"
+    max_damaged: Natural = 64
     seed: int = 0
 
 

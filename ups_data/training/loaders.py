@@ -44,5 +44,9 @@ def _loader(config: TrainConfig, split: str, sampling: QuerySampling, **options:
         dt_stride=data.dt_stride,
         seed=data.seed,
         threads=data.threads,
+        timeout=data.timeout,
+        verify=data.verify,
+        on_damage=data.on_damage,
+        max_damaged=data.max_damaged,
         **options,
     )

@@ -103,7 +103,19 @@ class Trainer:
                     self._train()
                 except _Stopped:
                     self.console.print(f"stopped in epoch {self.epoch + 1} after {self.tally.steps} steps")
+        self._tell_of_damage()
         return self.result
+
+    def _tell_of_damage(self) -> None:
+        of_epochs = sum(entry.get("damaged_samples", 0) for entry in self.result.epochs)
+        trained = of_epochs + self.tally.damaged_samples
+        validated = 0 if self.valid is None else self.valid.stats.damaged_samples
+        if trained or validated:
+            self.console.print(
+                f"damaged samples were left out, {trained} times in training and {validated} times in validation: "
+                "tools/verify_shards.py lists the shards",
+                soft_wrap=True,
+            )
 
     def _last_checkpoint(self) -> dict[str, Any] | None:
         path = self.out / CHECKPOINT
@@ -166,6 +178,7 @@ class Trainer:
             queries = batch.target_queries.coords.shape[-2]
             record = StepRecord(self.epoch, self.tally.steps, queries, loss, arrived - ready, done - arrived)
             self.tally.add(record, lr)
+            self.tally.damaged_samples += len(batch) - batch.num_valid  # nothing else fills a batch of this split
             self.metrics.write(epoch=record.epoch, step=record.step, queries=queries, lr=lr, loss=loss)
             progress.update(bar, completed=before + self.tally.steps, info=f"loss {loss['total']:.4f}")
             if self.on_step is not None:

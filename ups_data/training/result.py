@@ -65,6 +65,7 @@ class EpochTally:
         queries: of the last step.
         loss: sums over the steps.
         step_seconds: of every step.
+        damaged_samples: left out, on this rank.
     """
 
     steps: int = 0
@@ -75,6 +76,7 @@ class EpochTally:
     data_seconds: float = 0.0
     compute_seconds: float = 0.0
     step_seconds: list[float] = field(default_factory=list)
+    damaged_samples: int = 0
 
     def add(self, record: StepRecord, lr: float) -> None:
         if self.steps == 0:
@@ -102,4 +104,5 @@ class EpochTally:
             "data_seconds": self.data_seconds,
             "compute_seconds": self.compute_seconds,
             "step_seconds_median": median(self.step_seconds),
+            "damaged_samples": self.damaged_samples,
         }
