@@ -66,10 +66,10 @@ cdef extern from *:
 
     /* Points are gathered from memory that is in no cache: ask for each this many points ahead. Neighbours are copied
        at once. */
-    #define UPS_AHEAD 32
+    #define UPS_AHEAD 64
     #define UPS_TAKE(SIZE) \
         for (; q < count; ++q) { \
-            if (q + UPS_AHEAD < count) UPS_PREFETCH(frame + index[q + UPS_AHEAD] * SIZE); \
+            if (q + UPS_AHEAD < count) UPS_PREFETCH_FAR(frame + index[q + UPS_AHEAD] * SIZE); \
             if (q + 1 < count && index[q + 1] == index[q] + 1) { \
                 Py_ssize_t first = q; \
                 while (q + 1 < count && index[q + 1] == index[q] + 1) ++q; \
