@@ -5,7 +5,10 @@ import pytest
 from numcodecs.blosc import Blosc
 
 from ups_data import native as module
+from ups_data.blocks import BlockSizes, grid_blocks
 from ups_data.hashing import hash_key
+from ups_data.sampling import Domain
+from ups_data.sampling.blocks import draw_blocks
 from ups_data.sampling.random import random_bits, random_integers
 
 KEYS = hash_key(7, np.arange(5))
@@ -43,6 +46,32 @@ def test_integers(both, bound):
 
 def test_keys_that_are_a_part_of_an_array(both):
     np.testing.assert_array_equal(*both(random_bits, KEYS[::2], 9))
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("shape", "blocks"), [((64,), 64), ((48, 32), 16), ((12, 12, 12), 27), ((30,), 1)])
+def test_draws_of_full_blocks(both, shape, blocks, known):
+    dealt = grid_blocks(shape, blocks, seed=3)
+    domain = Domain(dealt.num_points, blocks=dealt if known else BlockSizes(dealt.counts, dealt.block_points))
+    keys = hash_key(9, np.arange(300))
+    for count in {1, dealt.block_points - 1, dealt.block_points, 3 * dealt.block_points + 1, 4 * dealt.block_points}:
+        if not 1 <= count < dealt.num_points:
+            continue
+        natively, plainly = both(draw_blocks, domain, keys, count)
+        for name in ("index", "blocks", "slots"):
+            np.testing.assert_array_equal(getattr(natively, name), getattr(plainly, name))
+        assert natively.whole_blocks == plainly.whole_blocks
+        assert len(np.unique(natively.blocks)) > blocks // 2
+
+
+def test_blocks_that_do_not_fit_are_refused():
+    if module.native is None:
+        pytest.skip("the native module was not built: no C compiler at installation")
+    blocks, index = np.empty((5, 2), np.int64), np.empty((5, 12), np.int64)
+    held = np.zeros((9, 8), np.int32)
+    for total, of, drawn in ((3, held, index), (9, held[:8], index), (9, held, index[:, :8]), (9, held, index[:4])):
+        with pytest.raises(ValueError, match="draws of"):
+            module.native.fill_blocks(KEYS, 8, of, total, blocks, None, np.ascontiguousarray(drawn))
 
 
 def test_numbers_that_do_not_fit_are_refused():

@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 def stack(
     buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64], size: int, out: NDArray[np.uint8]
 ) -> None: ...
+def stack_widened(
+    buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64], count: int, out: NDArray[np.int64]
+) -> None: ...
 def take(
     buffers: list[Any],
     buffer: NDArray[np.int64],
@@ -39,6 +42,15 @@ def fill_strata(
     shift: NDArray[np.int64],
     curve: NDArray[np.int64],
     out: NDArray[np.int64],
+) -> None: ...
+def fill_blocks(
+    keys: NDArray[np.uint64],
+    points: int,
+    held: NDArray[np.int32] | None,
+    total: int,
+    blocks: NDArray[np.int64],
+    slots: NDArray[np.int64] | None,
+    index: NDArray[np.int64] | None,
 ) -> None: ...
 def decode_lz4(
     buffers: list[Any],

@@ -45,6 +45,25 @@ cdef extern from *:
     #endif
         memcpy(out, in, size);
     }
+    /* The same of int32 numbers that become int64. */
+    static void ups_widen(int64_t *out, const char *in, Py_ssize_t count)
+    {
+        Py_ssize_t i = 0;
+    #if defined(__SSE2__)
+        if (!((size_t)out & 15))
+            for (; i + 4 <= count; i += 4) {
+                UPS_PREFETCH(in + 4 * i + 512);
+                __m128i a = _mm_loadu_si128((const __m128i *)(in + 4 * i)), sign = _mm_srai_epi32(a, 31);
+                _mm_stream_si128((__m128i *)(out + i), _mm_unpacklo_epi32(a, sign));
+                _mm_stream_si128((__m128i *)(out + i + 2), _mm_unpackhi_epi32(a, sign));
+            }
+    #endif
+        for (; i < count; ++i) {
+            int32_t number;
+            memcpy(&number, in + 4 * i, 4);
+            out[i] = number;
+        }
+    }
     /* Before another thread reads what was copied so. */
     static void ups_settle(void)
     {
@@ -125,6 +144,7 @@ cdef extern from *:
     }
     """
     void ups_copy_past(char *out, const char *run, size_t size) nogil
+    void ups_widen(int64_t *out, const char *run, Py_ssize_t count) nogil
     void ups_settle() nogil
     void ups_take(const char *frame, const int64_t *index, Py_ssize_t count, Py_ssize_t size, char *out) nogil
     Py_ssize_t ups_within(const int64_t *index, Py_ssize_t done, Py_ssize_t count, int64_t low, int64_t high) nogil
@@ -192,6 +212,31 @@ def stack(list buffers not None, const int64_t[::1] buffer not None, const int64
         ups_settle()
     if run == NULL:
         raise IndexError(f"run {i} of {size} bytes is not in its buffer")
+
+
+def stack_widened(list buffers not None, const int64_t[::1] buffer not None, const int64_t[::1] offset not None,
+                  Py_ssize_t count, int64_t[::1] out not None):
+    """The same of runs of `count` int32 numbers that become int64.
+
+    Raises:
+        ValueError, IndexError: as `stack`.
+    """
+    cdef _Views views = _Views(buffers)
+    cdef Py_ssize_t i = 0, runs = buffer.shape[0]
+    cdef const char *run = NULL
+    if offset.shape[0] != runs or runs * count != out.shape[0]:
+        raise ValueError(f"{runs} runs of {count} numbers, {offset.shape[0]} offsets, room for {out.shape[0]}")
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        for i in range(runs):
+            run = views.at(buffer[i], offset[i], 4 * count)
+            if run == NULL:
+                break
+            ups_widen(<int64_t *> &out[i * count], run, count)
+        ups_settle()
+    if run == NULL:
+        raise IndexError(f"run {i} of {count} numbers is not in its buffer")
 
 
 def take(list buffers not None, const int64_t[:, ::1] buffer not None, const int64_t[:, ::1] offset not None,
@@ -377,6 +422,118 @@ def fill_strata(const uint64_t[::1] keys not None, uint64_t counter, int width, 
         with nogil:
             for i in range(keys.shape[0]):
                 ups_strata(keys[i], counter, count, width, &begin[0], shift[i * step], total, &curve[0], &out[i, 0])
+
+
+cdef extern from *:
+    """
+    static inline uint64_t ups_number(uint64_t key, uint64_t counter, int width, uint64_t bound)
+    {
+        return ((ups_mix64(key + (counter + 1) * 0x9E3779B97F4A7C15ULL) >> width) * bound) >> (64 - width);
+    }
+    static int ups_width(uint64_t bound)
+    {
+        int width = 0;
+        for (; bound; bound >>= 1) ++width;
+        return width;
+    }
+
+    /* Blocks of one draw, ascending from the one behind `thin` around the circle of all, `thin` last. */
+    static void ups_choose(uint64_t key, uint64_t total, uint64_t points, Py_ssize_t chosen, int64_t *out)
+    {
+        int64_t thin = ups_number(key, 0, ups_width(total * points), total * points) / points;
+        uint64_t child = ups_mix64(key + 2 * 0x9E3779B97F4A7C15ULL);
+        int width = ups_width(total - 1);
+        Py_ssize_t found = 0;
+        for (uint64_t counter = 0; found < chosen - 1; ++counter) {
+            int64_t value = ups_number(child, counter, width, total - 1);
+            Py_ssize_t at = found;
+            while (at > 0 && out[at - 1] > value) --at;
+            if (at > 0 && out[at - 1] == value) continue;
+            memmove(out + at + 1, out + at, (found - at) * sizeof(int64_t));
+            out[at] = value;
+            ++found;
+        }
+        for (Py_ssize_t j = 0; j < found; ++j) out[j] = (thin + 1 + out[j]) % total;
+        out[found] = thin;
+    }
+
+    /* `kept` of `points` places, ascending: `thinned` of one sequence. */
+    static void ups_thin(uint64_t key, int64_t points, int64_t kept, int64_t *out)
+    {
+        int width = ups_width(points);
+        int64_t shift = ups_number(key, 0, width, points), passed = 0, begin = 0;
+        for (int64_t s = 0; s < kept; ++s) {  /* those that pass the end are the last ones, and come first */
+            int64_t end = (s + 1) * points / kept;
+            passed += (begin + shift + (int64_t)ups_number(key, s + 1, width, end - begin)) >= points;
+            begin = end;
+        }
+        begin = 0;
+        for (int64_t s = 0; s < kept; ++s) {
+            int64_t end = (s + 1) * points / kept, place = begin + shift + ups_number(key, s + 1, width, end - begin);
+            if (place >= points) out[s - (kept - passed)] = place - points;
+            else out[s + passed] = place;
+            begin = end;
+        }
+    }
+    """
+    uint64_t ups_mix64(uint64_t z) nogil
+    void ups_choose(uint64_t key, uint64_t total, uint64_t points, Py_ssize_t chosen, int64_t *out) nogil
+    void ups_thin(uint64_t key, int64_t points, int64_t kept, int64_t *out) nogil
+
+
+def fill_blocks(const uint64_t[::1] keys not None, Py_ssize_t points, const int32_t[:, ::1] held, Py_ssize_t total,
+                int64_t[:, ::1] blocks not None, int64_t[:, ::1] slots, int64_t[:, ::1] index):
+    """Draws of `sampling.blocks` from `total` full blocks of `points` points: the blocks of each, the last one thinned
+    to the count of `slots` and `index`, `(keys, Q)`. Either may be None.
+
+    Args:
+        held: `(total, points)`, the points of each block, for `index`.
+
+    Raises:
+        ValueError: shapes do not fit.
+    """
+    cdef Py_ssize_t i, j, q, rows = keys.shape[0], chosen = blocks.shape[1], count = points * chosen, whole
+    cdef int64_t *place
+    if slots is not None:
+        count = slots.shape[1]
+    elif index is not None:
+        count = index.shape[1]
+    whole = (chosen - 1) * points
+    if (
+        blocks.shape[0] != rows or points < 1 or not 1 <= chosen <= (total + 3) // 4 or chosen > total
+        or not whole < count <= whole + points
+        or (slots is not None and slots.shape[0] != rows)
+        or (index is not None and (held is None or held.shape[0] != total or held.shape[1] != points
+                                   or index.shape[0] != rows or index.shape[1] != count))
+    ):
+        raise ValueError(f"{rows} draws of {count} points from {chosen} of {total} blocks of {points}")
+    if rows == 0:
+        return
+    place = <int64_t *> malloc((count - whole) * sizeof(int64_t))
+    if place == NULL:
+        raise MemoryError
+    with nogil:
+        for i in range(rows):
+            ups_choose(keys[i], total, points, chosen, &blocks[i, 0])
+            if slots is None and index is None:
+                continue
+            if count - whole < points:
+                ups_thin(ups_mix64(keys[i] + 3 * <uint64_t> 0x9E3779B97F4A7C15ULL), points, count - whole, place)
+            else:
+                for q in range(points):
+                    place[q] = q
+            if slots is not None:
+                for q in range(whole):
+                    slots[i, q] = q
+                for q in range(count - whole):
+                    slots[i, whole + q] = whole + place[q]
+            if index is not None:
+                for j in range(chosen - 1):
+                    for q in range(points):
+                        index[i, j * points + q] = held[blocks[i, j], q]
+                for q in range(count - whole):
+                    index[i, whole + q] = held[blocks[i, chosen - 1], place[q]]
+    free(place)
 
 
 cdef extern from *:

@@ -44,6 +44,11 @@ class BlockSizes:
         """N."""
         return int(self.counts.sum())
 
+    @cached_property
+    def full(self) -> bool:
+        """Whether no block has an empty slot."""
+        return bool(self.counts.min() == self.block_points)
+
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
@@ -69,6 +74,11 @@ class Blocks:
     def num_points(self) -> int:
         """N."""
         return int(self.counts.sum())
+
+    @cached_property
+    def full(self) -> bool:
+        """Whether no block has an empty slot."""
+        return bool(self.counts.min() == self.block_points)
 
     @cached_property
     def bursts(self) -> "Bursts":

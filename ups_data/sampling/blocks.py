@@ -3,13 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_data import native as built
 from ups_data.blocks import Blocks, BlockSizes
 from ups_data.errors import UpsDataError
 from ups_data.hashing import absorb
 from ups_data.sampling.domain import Domain
 from ups_data.sampling.draw import Draw
 from ups_data.sampling.random import child_keys, random_integers
-from ups_data.sampling.uniform import distinct_integers
+from ups_data.sampling.uniform import SPARSE, distinct_integers
+
+FEW = 256  # blocks of a draw, whose repeats are found one by one
 
 
 def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
@@ -50,6 +53,10 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
     stored = domain.blocks
     if count == domain.num_points and isinstance(stored, Blocks):
         return _every_block(domain, stored, len(keys))
+    if built.native is not None and stored.full:
+        chosen = -(-count // stored.block_points)
+        if chosen <= FEW and (chosen - 1) * SPARSE <= len(stored) - 1:
+            return _natively(stored, keys, count, chosen)
     numbers = np.flatnonzero(stored.counts)  # blocks without a point are never read
     sizes = stored.counts[numbers]
     chosen, place = _choose(sizes, keys, int(np.searchsorted(np.cumsum(np.sort(sizes)), count)) + 1)
@@ -59,7 +66,7 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
         order = np.argsort(kept == 0, axis=1, kind="stable")
         blocks, kept = np.take_along_axis(blocks, order, 1), np.take_along_axis(kept, order, 1)
     thin_keys = child_keys(keys, 2)
-    if stored.counts.min() == stored.block_points:
+    if stored.full:
         index, slots = _alike(stored, blocks, thin_keys, count)
     else:
         slots = _slots(stored.block_points, stored.counts[blocks], kept, thin_keys, count)
@@ -67,9 +74,7 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
         if isinstance(stored, Blocks):
             held = stored.index.reshape(len(stored), -1)[blocks].reshape(len(keys), -1)
             index = np.take_along_axis(held, slots, 1).astype(np.int64)
-    whole = bool(
-        stored.counts.min() == stored.block_points and kept.all() and count == blocks.shape[1] * stored.block_points
-    )
+    whole = bool(stored.full and kept.all() and count == blocks.shape[1] * stored.block_points)
     return Draw(index, blocks=np.where(kept > 0, blocks, -1), slots=slots, whole_blocks=whole)
 
 
@@ -104,6 +109,20 @@ def thinned(
     place = np.take_along_axis(place, source, 1)
     np.subtract(place, n, out=place, where=place >= n)
     return place
+
+
+def _natively(stored: Blocks | BlockSizes, keys: NDArray[np.uint64], count: int, chosen: int) -> Draw:
+    """The same from full blocks, few of many, in one call."""
+    blocks = np.empty((len(keys), chosen), np.int64)
+    held = stored.index.reshape(len(stored), -1) if isinstance(stored, Blocks) else None
+    index = None if held is None else np.empty((len(keys), count), np.int64)
+    whole = count == chosen * stored.block_points
+    slots = None if whole else np.empty((len(keys), count), np.int64)
+    keys = np.ascontiguousarray(keys)
+    built.native.fill_blocks(keys, stored.block_points, held, len(stored), blocks, slots, index)
+    if slots is None:
+        slots = np.broadcast_to(np.arange(count, dtype=np.int64), (len(keys), count))
+    return Draw(index, blocks=blocks, slots=slots, whole_blocks=whole)
 
 
 def _every_block(domain: Domain, stored: Blocks, samples: int) -> Draw:
