@@ -74,6 +74,22 @@ def test_restore_with_empty_slots(channels, pieces, points):
     np.testing.assert_array_equal(out[:, index[index >= 0]], truth[:, index >= 0])
 
 
+@pytest.mark.parametrize("points", [1, 5, 4000, 70_000])
+def test_stacked_numbers_are_widened(points):
+    truth = RNG.integers(-(2**31), 2**31, (3, points), dtype=np.int32)
+    frames = pieces_of([row[:, None] for row in truth])
+    for first in (0, 1):  # aligned, and not
+        out = np.zeros(3 * points + first, np.int64)[first:].reshape(3, points)
+        frames.stack_widened(out)
+        np.testing.assert_array_equal(out, truth)
+
+
+def test_pieces_that_are_left_out_are_zeros():
+    stored, truth = scattered(2, 3, 4, 2, "float32")
+    stored.buffer[1, 2] = stored.offset[1, 2] = -1
+    np.testing.assert_array_equal(stored.array(1), np.concatenate([truth[1, :8], np.zeros((4, 2))]))
+
+
 def test_array_is_a_view_of_one_piece():
     frame = RNG.standard_normal((6, 2)).astype("float32")
     stored = pieces_of([frame])

@@ -220,7 +220,7 @@ def _query_set(
     memory = block.recipe.memory
     index = draw.index if draw.index is not None else _read_index(positions, draw, memory)
     if positions is None:
-        coords = _taken(_coord_table(block, rows), lead, Draw(index), memory)
+        coords = _grid_coords(block, draw, lead, index)
     else:
         coords = _taken(positions.coords, lead, draw, memory)
     weight = torch.ones(()) if draw.weight is None else torch.from_numpy(draw.weight).view(*lead, queries)
@@ -243,10 +243,8 @@ def _read_index(positions: Positions | None, draw: Draw, memory: Memory) -> np.n
     """The numbers of points that were drawn by their places in blocks, `(rows, Q)` int64."""
     if positions is None or positions.index is None:
         raise ValueError("the points of these blocks are not known, and not stored")
-    stored = memory.tensor((*draw.shape, 1), torch.int32).numpy()
-    positions.index.take_to(stored, draw)
     index = memory.tensor(draw.shape, torch.int64).numpy()
-    np.copyto(index, stored[..., 0])
+    positions.index.take_numbers_to(index, draw)
     return index
 
 
@@ -298,9 +296,15 @@ def _taken(frames: Frames, lead: tuple[int, ...], draw: Draw, memory: Memory) ->
     return tensor
 
 
-def _coord_table(block: SampleBlock, frames: int) -> Frames:
-    """The coordinates that all frames of a grid share."""
-    return RepeatedFrame(np.asarray(block.domains[0].coords, np.float32), frames)
+def _grid_coords(block: SampleBlock, draw: Draw, lead: tuple[int, ...], index: np.ndarray) -> Tensor:
+    """The coordinates of points drawn from a grid, `(*lead, Q, d)`: of blocks from a table in their order, whose parts
+    are long runs."""
+    domain, memory, frames = block.domains[0], block.recipe.memory, len(index)
+    if draw.blocks is not None and domain.blocks is not None:
+        return _taken(
+            RepeatedFrame(domain.coords_in_blocks, frames, domain.blocks.block_points), lead, draw, memory
+        )
+    return _taken(RepeatedFrame(np.asarray(domain.coords, np.float32), frames), lead, Draw(index), memory)
 
 
 def _dense_coords(block: SampleBlock, positions: Positions | None) -> Tensor:

@@ -79,6 +79,20 @@ class Frames(Sequence[np.ndarray]):
             self.read().take(self._slots(draw.points), out)
         self.check_unchanged()
 
+    def stack_numbers_to(self, blocks: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+        """The same of frames of one int32 number for each point, into `out`, `(n, m P)` int64."""
+        self.read(blocks).stack_widened(out)
+
+    def take_numbers_to(self, out: NDArray[np.int64], draw: Draw) -> None:
+        """Copy the numbers of the points drawn, of frames of one int32 number for each point, into `out`, `(n, Q)`."""
+        if draw.blocks is not None and draw.whole_blocks:
+            self.stack_numbers_to(draw.blocks, out)
+            self.check_unchanged()
+        else:
+            numbers = np.empty((*out.shape, 1), np.int32)
+            self.take_to(numbers, draw)
+            np.copyto(out, numbers[..., 0])
+
     def check_unchanged(self) -> None:
         """Called after frames were copied from where they lie. Raises UpsDataError where files changed meanwhile."""
 
@@ -124,10 +138,14 @@ class ArrayFrames(Frames):
 
 
 class RepeatedFrame(Frames):
-    """One array `(N, C)` in memory as every one of n frames."""
+    """One array `(N, C)` in memory as every one of n frames.
 
-    def __init__(self, array: np.ndarray, count: int) -> None:
-        self._array, self._count = np.ascontiguousarray(array), count
+    Args:
+        block_points: P, where the array is blocks of P slots, one after another.
+    """
+
+    def __init__(self, array: np.ndarray, count: int, block_points: int | None = None) -> None:
+        self._array, self._count, self._block_points = np.ascontiguousarray(array), count, block_points
         self.channels, self.dtype = array.shape[-1], array.dtype
         self.stored = (None,)
 
@@ -135,14 +153,17 @@ class RepeatedFrame(Frames):
         return self._count
 
     def part(self, start: int, stop: int, step: int = 1) -> "RepeatedFrame":
-        return RepeatedFrame(self._array, len(range(start, stop, step)))
+        return RepeatedFrame(self._array, len(range(start, stop, step)), self._block_points)
 
     def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
-        if blocks is not None:
-            raise ValueError("arrays in memory have no stored blocks")
-        pieces = pieces_of([self._array])
-        pieces.buffer, pieces.offset = np.zeros((2, self._count, 1), np.int64)
-        return pieces
+        points = self._block_points
+        if blocks is None:
+            points, blocks = len(self._array), np.zeros((self._count, 1), np.int64)
+        elif points is None:
+            raise ValueError("this array in memory has no blocks")
+        there = np.minimum(blocks, 0)  # -1: left out
+        offset = np.maximum(blocks, 0) * (points * self.channels * self.dtype.itemsize)
+        return Pieces([self._array], there, offset, points, self.channels, self.dtype)
 
 
 class JoinedFrames(Frames):

@@ -23,7 +23,7 @@ class Pieces:
 
     Attributes:
         buffers: contiguous arrays, kept alive by this.
-        buffer, offset: `(n, m)` int64.
+        buffer, offset: `(n, m)` int64; a piece that is left out has buffer -1.
         piece_points: P.
         channels, dtype: of a point.
     """
@@ -43,9 +43,11 @@ class Pieces:
         return self.channels * self.dtype.itemsize
 
     def array(self, frame: int) -> np.ndarray:
-        """The points of one frame, piece after piece, `(m P, C)`; a view where there is one piece."""
+        """The points of one frame, piece after piece, `(m P, C)`; a view where there is one piece. Zeros for pieces
+        that were left out."""
+        size = self.piece_points * self.channels
         pieces = [
-            np.frombuffer(self.buffers[b], self.dtype, self.piece_points * self.channels, o)
+            np.frombuffer(self.buffers[b], self.dtype, size, o) if b >= 0 else np.zeros(size, self.dtype)
             for b, o in zip(self.buffer[frame].tolist(), self.offset[frame].tolist(), strict=True)
         ]
         return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)).reshape(-1, self.channels)
@@ -58,6 +60,15 @@ class Pieces:
             return
         for i, row in enumerate(out):
             np.copyto(row, self.array(i))
+
+    def stack_widened(self, out: NDArray[np.int64]) -> None:
+        """Copy whole frames of one int32 number for each point into `out`, `(n, m P)` int64, contiguous."""
+        if built.native is not None:
+            points = self.piece_points
+            built.native.stack_widened(self.buffers, self.buffer.ravel(), self.offset.ravel(), points, out.reshape(-1))
+            return
+        for i, row in enumerate(out):
+            np.copyto(row, self.array(i)[:, 0])
 
     def take(self, index: NDArray[np.int64], out: np.ndarray) -> None:
         """Copy points `index[i]` of frame i, counted through its pieces, into `out[i]`; `out` is `(n, Q, C)`.

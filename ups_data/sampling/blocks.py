@@ -54,9 +54,9 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
     if count == domain.num_points and isinstance(stored, Blocks):
         return _every_block(domain, stored, len(keys))
     if built.native is not None and stored.full:
-        chosen = -(-count // stored.block_points)
-        if chosen <= FEW and (chosen - 1) * SPARSE <= len(stored) - 1:
-            return _natively(stored, keys, count, chosen)
+        least = -(-count // stored.block_points)
+        if least <= FEW and (least - 1) * SPARSE <= len(stored) - 1:
+            return _natively(stored, keys, count, least)
     numbers = np.flatnonzero(stored.counts)  # blocks without a point are never read
     sizes = stored.counts[numbers]
     chosen, place = _choose(sizes, keys, int(np.searchsorted(np.cumsum(np.sort(sizes)), count)) + 1)

@@ -53,6 +53,16 @@ class Domain:
             raise UpsDataError(f"domain has {self.num_points} points, its blocks hold {self.blocks.num_points}")
 
     @functools.cached_property
+    def coords_in_blocks(self) -> NDArray[np.float32]:
+        """`(B * P, d)`, the coordinates of the points in the slots of the blocks; zeros where a slot is empty."""
+        if self.coords is None or not isinstance(self.blocks, Blocks):
+            raise ValueError("this domain has no coordinates, or no blocks whose points are known")
+        index = self.blocks.index
+        coords = np.asarray(self.coords, np.float32)[index]
+        coords[index < 0] = 0
+        return coords
+
+    @functools.cached_property
     def curve(self) -> NDArray[np.int64]:
         """`(N,)` int64, read-only: point numbers in the order of a Hilbert curve, so that a run of consecutive entries
         is a compact patch.

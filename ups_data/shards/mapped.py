@@ -23,6 +23,7 @@ class StoredObject:
         offsets, lengths: `(chunks,)` int64, of each stored chunk in bytes; -1 where it is absent.
         crcs: `(chunks,)` of the chunks as the seal has them; None: not known.
         checked: `(chunks,)` bool, whether this process has compared the chunk with its checksum.
+        all_checked: whether it is known to have compared all of them.
 
     Args:
         sealed: the file's size and the checksums `(chunks + 1,)` of its chunks and its index; None: not known.
@@ -63,7 +64,7 @@ class StoredObject:
         self.offsets: NDArray[np.int64] = table[:, 0].astype(np.int64)  # ABSENT is -1 as a signed number
         self.lengths: NDArray[np.int64] = table[:, 1].astype(np.int64)
         self.crcs = None if sealed is None else sealed[1][:-1]
-        self.checked = np.zeros(chunks, bool)
+        self.checked, self.all_checked = np.zeros(chunks, bool), False
 
     def bytes(self, start: int, end: int) -> memoryview:
         """Those bytes of the file; zeros, or fewer of them, where it was cut."""

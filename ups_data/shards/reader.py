@@ -190,29 +190,40 @@ class DirectArray:
             UpsDataError: as `chunk`.
         """
         begun = time.perf_counter()
-        objects = None if self._one_object else numbers // self._object_chunks
-        buffers: list[Any] = []
-        buffer, offset, length = np.zeros((3, len(numbers)), np.int64)
-        for number in [0] if objects is None else set(objects.tolist()):
-            here = np.arange(len(numbers)) if objects is None else np.flatnonzero(objects == number)
-            places = numbers[here] - number * self._object_chunks
-            opened = self._object(number)
-            offset[here], length[here] = opened.offsets[places], opened.lengths[places] - codecs.CHECKSUM_BYTES
-            if opened.data is None:
-                bodies = [self._fetch(int(n)) or b"" for n in numbers[here]]
-                buffer[here], offset[here] = len(buffers) + np.arange(len(here)), np.minimum(offset[here], 0)
-                buffers += bodies
-                continue
-            if not opened.checked[places].all():
-                for place in places[~opened.checked[places]].tolist():
-                    self._fetch(place + number * self._object_chunks)
-            buffer[here] = len(buffers)
-            buffers.append(opened.data)
-        there = offset >= 0
-        length[~there] = -1
+        found = self._stored_in(0, numbers) if self._one_object else self._stored_in_several(numbers)
+        there = found.length >= 0
         with self._lock:
             self.fetch_seconds += time.perf_counter() - begun
-            self.read_bytes += int(length.sum(where=there)) + codecs.CHECKSUM_BYTES * int(there.sum())
+            self.read_bytes += int(found.length.sum(where=there)) + codecs.CHECKSUM_BYTES * int(there.sum())
+        return found
+
+    def _stored_in(self, number: int, numbers: NDArray[np.int64]) -> codecs.Stored:
+        """The same of chunks that all lie in one object."""
+        opened, places = self._object(number), numbers - number * self._object_chunks
+        offset, length = opened.offsets[places], opened.lengths[places] - codecs.CHECKSUM_BYTES
+        if opened.data is None:
+            bodies: list[Any] = [self._fetch(n) or b"" for n in numbers.tolist()]
+            start = np.minimum(offset, 0)
+        else:
+            if not opened.all_checked:
+                unchecked = places[~opened.checked[places]].tolist()
+                for place in unchecked:
+                    self._fetch(place + number * self._object_chunks)
+                opened.all_checked = not unchecked and bool(opened.checked.all())
+            bodies, start = [opened.data], offset
+        length[offset < 0] = -1
+        buffer = np.arange(len(numbers)) if opened.data is None else np.zeros(len(numbers), np.int64)
+        return codecs.Stored(bodies, buffer, start, length)
+
+    def _stored_in_several(self, numbers: NDArray[np.int64]) -> codecs.Stored:
+        objects = numbers // self._object_chunks
+        buffers: list[Any] = []
+        buffer, offset, length = np.empty((3, len(numbers)), np.int64)
+        for number in set(objects.tolist()):
+            here = np.flatnonzero(objects == number)
+            found = self._stored_in(number, numbers[here])
+            buffer[here], offset[here], length[here] = found.buffer + len(buffers), found.offset, found.length
+            buffers += found.buffers
         return codecs.Stored(buffers, buffer, offset, length)
 
     def rows_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:

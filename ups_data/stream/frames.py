@@ -69,10 +69,22 @@ class StoredFrames(Frames):
                 array.check_unchanged(self._row if len(self._arrays) == 1 else self._row[self._array == number])
 
     def stack_to(self, blocks: NDArray[np.int64], out: np.ndarray) -> None:
-        if not self._pool.passes_by(self._arrays):
+        if self._pool.passes_by(self._arrays):
+            self._decode_to(blocks, out, past=True)
+        else:
             super().stack_to(blocks, out)
-            return
-        # Few blocks of many are drawn, so hardly one twice before the pool would have dropped it.
+
+    def stack_numbers_to(self, blocks: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+        if self._pool.passes_by(self._arrays):
+            numbers = np.empty(out.shape, self.dtype)
+            self._decode_to(blocks, numbers, past=False)
+            np.copyto(out, numbers)
+        else:
+            super().stack_numbers_to(blocks, out)
+
+    def _decode_to(self, blocks: NDArray[np.int64], out: np.ndarray, *, past: bool) -> None:
+        """Decode those blocks one after another into `out`, by the pool: few of many are drawn, so hardly one twice
+        before the pool would have dropped it."""
         array_of, row = (np.repeat(a, blocks.shape[1]) for a in (self._array, self._row))
         places, wanted = [], []
         for number, array in enumerate(self._arrays):
@@ -80,7 +92,7 @@ class StoredFrames(Frames):
             if len(here):
                 places.append(here)
                 wanted.append((array, row[here] * array.blocks + blocks.ravel()[here]))
-        self._pool.decode_into(wanted, np.concatenate(places), out)
+        self._pool.decode_into(wanted, np.concatenate(places), out, past=past)
 
     def _locate(
         self, wanted: Sequence[tuple[StoredArray, NDArray[np.int64], NDArray[np.int64] | int]]

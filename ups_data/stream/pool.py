@@ -78,10 +78,18 @@ class Pool:
         )
 
     def decode_into(
-        self, wanted: Sequence[tuple[Any, NDArray[np.int64]]], places: NDArray[np.int64], out: np.ndarray
+        self,
+        wanted: Sequence[tuple[Any, NDArray[np.int64]]],
+        places: NDArray[np.int64],
+        out: np.ndarray,
+        *,
+        past: bool,
     ) -> None:
         """Decode chunks of arrays like one another, one array after another, to `places` in `out`, contiguous, counted
         in chunks.
+
+        Args:
+            past: what is in `out` is not read again soon.
 
         Raises:
             UpsDataError: as `locate`.
@@ -90,7 +98,7 @@ class Pool:
         stored = codecs.joined([array.stored(numbers) for array, numbers in wanted])
         array, fetched = wanted[0][0], time.perf_counter()
         try:
-            array.decode(stored, [out], np.zeros(len(places), np.int64), places * array.chunk_bytes, past=True)
+            array.decode(stored, [out], np.zeros(len(places), np.int64), places * array.chunk_bytes, past=past)
         except (ValueError, RuntimeError):
             for array, numbers in wanted:
                 for number in numbers.tolist():
