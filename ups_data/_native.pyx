@@ -72,6 +72,13 @@ cdef extern from *:
     #endif
     }
 
+    /* Past the caches where it pays. */
+    static void ups_copy_run(char *out, const char *in, size_t size)
+    {
+        if (size < 1024) memcpy(out, in, size);
+        else ups_copy_past(out, in, size);
+    }
+
     /* f(SIZE) with a constant where the size of a point is a usual one. */
     #define UPS_BY_SIZE(f) \
         switch (size) { \
@@ -92,7 +99,7 @@ cdef extern from *:
             if (q + 1 < count && index[q + 1] == index[q] + 1) { \
                 Py_ssize_t first = q; \
                 while (q + 1 < count && index[q + 1] == index[q] + 1) ++q; \
-                memcpy(out + first * SIZE, frame + index[first] * SIZE, (q + 1 - first) * SIZE); \
+                ups_copy_run(out + first * SIZE, frame + index[first] * SIZE, (q + 1 - first) * SIZE); \
             } else { \
                 memcpy(out + q * SIZE, frame + index[q] * SIZE, SIZE); \
             } \
@@ -278,6 +285,7 @@ def take(list buffers not None, const int64_t[:, ::1] buffer not None, const int
                 done = end
             if done < count:
                 break
+        ups_settle()
     if done < count:
         raise IndexError(f"frame {i}: point {index[i, done]} is not among its {pieces} pieces of {points} points")
 
