@@ -96,7 +96,7 @@ class QueryBatch:
 
     def __len__(self) -> int:
         """B, the number of samples."""
-        return len(self.time)
+        return int(self.time.shape[0])
 
     @property
     def num_valid(self) -> int:
@@ -180,11 +180,12 @@ def _split(value: Any, sizes: list[int], size: int) -> Sequence[Any]:
                 part[name] = of_part
         return dicts
     if isinstance(value, QueryBatch | EncoderInput | QuerySet):
+        # Not by the constructor: that of a frozen dataclass costs more than all views of a batch.
         made = [object.__new__(type(value)) for _ in sizes]
+        attributes = [batch.__dict__ for batch in made]
         for field_name, attribute in vars(value).items():
-            # Not by the constructor: that of a frozen dataclass costs more than all views of a batch.
-            for batch, of_part in zip(made, _split(attribute, sizes, size), strict=True):
-                batch.__dict__[field_name] = of_part
+            for of_batch, part in zip(attributes, _split(attribute, sizes, size), strict=True):
+                of_batch[field_name] = part
         return made
     return [value] * len(sizes)
 

@@ -68,11 +68,7 @@ class Engine:
         self._readers, self._plan, self._epoch, self._first = readers, plan, epoch, first
         self._moment, self._valid = moment, valid
         self._threads, self._ahead, self._stats = threads, ahead, stats
-        self._batches, left = 1, len(plan) - first  # of a block
-        if left > 0:
-            # Of a short pass every thread gets its share, in two blocks.
-            share = -(-left // (2 * max(1, threads)))
-            self._batches = max(1, min(block_samples // len(plan[first]), share))
+        self._batches = max(1, block_samples // len(plan[first])) if first < len(plan) else 1  # of a block, at most
         self._hurry = hurry
 
     def __iter__(self) -> Iterator[QueryBatch]:
@@ -118,11 +114,10 @@ class Engine:
 
     def _blocks(self) -> Iterator[tuple[int, list[np.ndarray]]]:
         """The first batch of a block, and the numbers of the samples of each of its batches."""
-        at, size = self._first, 1 if self._hurry else self._batches
-        while at < len(self._plan):
-            end = min(at + size, len(self._plan))
-            yield at, [self._plan[batch] for batch in range(at, end)]
-            at, size = end, min(2 * size, self._batches)
+        at = self._first
+        for size in _sizes(len(self._plan) - at, self._batches, max(1, self._threads), hurry=self._hurry):
+            yield at, [self._plan[batch] for batch in range(at, at + size)]
+            at += size
 
     def _make(self, first: int, batches: list[np.ndarray]) -> deque[QueryBatch]:
         """The batches of a block, batch by batch where a sample of it is damaged and may be left out."""
@@ -186,6 +181,21 @@ class Engine:
 
 class _LateError(UpsDataError):
     """A thread is in a read that may never return."""
+
+
+def _sizes(batches: int, most: int, threads: int, *, hurry: bool) -> Iterator[int]:
+    """The numbers of batches of blocks: as few blocks of at most so many as give all threads as many, two at least.
+
+    In a hurry the first blocks are short, so that the first batch is there soon.
+    """
+    size = 1
+    while hurry and batches > 0 and size < most:
+        yield min(size, batches)
+        batches, size = batches - size, 2 * size
+    count = -(-max(0, batches) // most)
+    count = min(max(2 * threads, -(-count // threads) * threads), max(0, batches))
+    for number in range(count):
+        yield -(-(batches - number) // count)
 
 
 def _handed_out(batches: deque[QueryBatch]) -> Iterator[QueryBatch]:
