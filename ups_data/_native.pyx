@@ -49,8 +49,13 @@ cdef extern from *:
     static void ups_widen(int64_t *out, const char *in, Py_ssize_t count)
     {
         Py_ssize_t i = 0;
+        int32_t number;
+        if (count && (size_t)out & 15) {
+            memcpy(&number, in, 4);
+            out[i++] = number;
+        }
     #if defined(__SSE2__)
-        if (!((size_t)out & 15))
+        if (!((size_t)(out + i) & 15))
             for (; i + 4 <= count; i += 4) {
                 UPS_PREFETCH(in + 4 * i + 512);
                 __m128i a = _mm_loadu_si128((const __m128i *)(in + 4 * i)), sign = _mm_srai_epi32(a, 31);
@@ -59,7 +64,6 @@ cdef extern from *:
             }
     #endif
         for (; i < count; ++i) {
-            int32_t number;
             memcpy(&number, in + 4 * i, 4);
             out[i] = number;
         }
@@ -465,28 +469,27 @@ cdef extern from *:
         out[found] = thin;
     }
 
-    /* `kept` of `points` places, ascending: `thinned` of one sequence. */
-    static void ups_thin(uint64_t key, int64_t points, int64_t kept, int64_t *out)
+    /* `kept` of `points` places, ascending: `thinned` of one sequence. `room` is as large as `out`. */
+    static void ups_thin(uint64_t key, int64_t points, int64_t kept, int64_t *room, int64_t *out)
     {
         int width = ups_width(points);
-        int64_t shift = ups_number(key, 0, width, points), passed = 0, begin = 0;
-        for (int64_t s = 0; s < kept; ++s) {  /* those that pass the end are the last ones, and come first */
-            int64_t end = (s + 1) * points / kept;
-            passed += (begin + shift + (int64_t)ups_number(key, s + 1, width, end - begin)) >= points;
-            begin = end;
-        }
-        begin = 0;
+        int64_t shift = ups_number(key, 0, width, points), before = 0, begin = 0, rest = 0;
         for (int64_t s = 0; s < kept; ++s) {
-            int64_t end = (s + 1) * points / kept, place = begin + shift + ups_number(key, s + 1, width, end - begin);
-            if (place >= points) out[s - (kept - passed)] = place - points;
-            else out[s + passed] = place;
-            begin = end;
+            int64_t length = points / kept;  /* of the stretch from s * points / kept on */
+            rest += points % kept;
+            if (rest >= kept) { rest -= kept; ++length; }
+            room[s] = begin + shift + ups_number(key, s + 1, width, length);
+            before += room[s] < points;
+            begin += length;
         }
+        /* Those that pass the end are the last ones, and come first. */
+        for (int64_t s = before; s < kept; ++s) out[s - before] = room[s] - points;
+        memcpy(out + kept - before, room, before * sizeof(int64_t));
     }
     """
     uint64_t ups_mix64(uint64_t z) nogil
     void ups_choose(uint64_t key, uint64_t total, uint64_t points, Py_ssize_t chosen, int64_t *out) nogil
-    void ups_thin(uint64_t key, int64_t points, int64_t kept, int64_t *out) nogil
+    void ups_thin(uint64_t key, int64_t points, int64_t kept, int64_t *room, int64_t *out) nogil
 
 
 def fill_blocks(const uint64_t[::1] keys not None, Py_ssize_t points, const int32_t[:, ::1] held, Py_ssize_t total,
@@ -517,7 +520,7 @@ def fill_blocks(const uint64_t[::1] keys not None, Py_ssize_t points, const int3
         raise ValueError(f"{rows} draws of {count} points from {chosen} of {total} blocks of {points}")
     if rows == 0:
         return
-    place = <int64_t *> malloc((count - whole) * sizeof(int64_t))
+    place = <int64_t *> malloc(2 * (count - whole) * sizeof(int64_t))
     if place == NULL:
         raise MemoryError
     with nogil:
@@ -526,7 +529,8 @@ def fill_blocks(const uint64_t[::1] keys not None, Py_ssize_t points, const int3
             if slots is None and index is None:
                 continue
             if count - whole < points:
-                ups_thin(ups_mix64(keys[i] + 3 * <uint64_t> 0x9E3779B97F4A7C15ULL), points, count - whole, place)
+                ups_thin(ups_mix64(keys[i] + 3 * <uint64_t> 0x9E3779B97F4A7C15ULL), points, count - whole,
+                         place + (count - whole), place)
             else:
                 for q in range(points):
                     place[q] = q
@@ -537,10 +541,10 @@ def fill_blocks(const uint64_t[::1] keys not None, Py_ssize_t points, const int3
                     slots[i, whole + q] = whole + place[q]
             if index is not None:
                 for j in range(chosen - 1):
-                    for q in range(points):
-                        index[i, j * points + q] = held[blocks[i, j], q]
+                    ups_widen(&index[i, j * points], <const char *> &held[blocks[i, j], 0], points)
                 for q in range(count - whole):
                     index[i, whole + q] = held[blocks[i, chosen - 1], place[q]]
+        ups_settle()
     free(place)
 
 

@@ -301,9 +301,7 @@ def _grid_coords(block: SampleBlock, draw: Draw, lead: tuple[int, ...], index: n
     are long runs."""
     domain, memory, frames = block.domains[0], block.recipe.memory, len(index)
     if draw.blocks is not None and domain.blocks is not None:
-        return _taken(
-            RepeatedFrame(domain.coords_in_blocks, frames, domain.blocks.block_points), lead, draw, memory
-        )
+        return _taken(RepeatedFrame(domain.coords_in_blocks, frames, domain.blocks.block_points), lead, draw, memory)
     return _taken(RepeatedFrame(np.asarray(domain.coords, np.float32), frames), lead, Draw(index), memory)
 
 

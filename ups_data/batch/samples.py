@@ -55,6 +55,11 @@ class Recipe:
             return sampling
         return sampling.with_count(sampling.count(self.fewest, epoch))
 
+    def draws_blocks(self, points: int, moment: float) -> bool:
+        """Whether the queries of a frame of so many points are in a part of its stored blocks."""
+        sampling = self.fixed(self.sampling, moment)
+        return sampling.mode_at(moment) == "blocks" and sampling.count(points, moment) < points
+
     @cached_property
     def lattice_sampling(self) -> QuerySampling:
         """As many points as the other sets, on a lattice."""

@@ -1,14 +1,18 @@
 """Frames in shards: which rows they are, until a batch reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.batch import Frames, Pieces, Stored
+from ups_data.blocks import Blocks
+from ups_data.sampling import Draw
 from ups_data.shards.reader import DirectArray, StoredArray
 from ups_data.stream.pool import Located, Pool
+
+SCRATCH_BYTES = 4 * 1024**2  # of a thread, for what is decoded to be copied at once; at least a frame
 
 
 class StoredFrames(Frames):
@@ -19,6 +23,7 @@ class StoredFrames(Frames):
         array: `(n,)`, the number of each frame's array.
         row: `(n,)`, its row there.
         stored: see `Frames`.
+        alone: whether each is read whole by one sample of an epoch.
     """
 
     def __init__(
@@ -28,7 +33,10 @@ class StoredFrames(Frames):
         array: NDArray[np.int64],
         row: NDArray[np.int64],
         stored: Sequence[Stored],
+        *,
+        alone: bool = False,
     ) -> None:
+        self._alone = alone
         self._pool, self._arrays, self._array, self._row = pool, arrays, array, row
         self.stored = stored
         self.channels = 1 if len(arrays[0].shape) == 2 else arrays[0].shape[-1]
@@ -41,7 +49,7 @@ class StoredFrames(Frames):
     def part(self, start: int, stop: int, step: int = 1) -> "StoredFrames":
         rows = slice(start, stop, step)
         stored = self.stored[rows] if len(self.stored) > 1 else self.stored
-        return StoredFrames(self._pool, self._arrays, self._array[rows], self._row[rows], stored)
+        return StoredFrames(self._pool, self._arrays, self._array[rows], self._row[rows], stored, alone=self._alone)
 
     def read(self, blocks: NDArray[np.int64] | None = None) -> Pieces:
         if blocks is None and len(self._arrays) == 1 and len(self.stored) == 1 and self.stored[0] is None:
@@ -67,6 +75,26 @@ class StoredFrames(Frames):
         for number, array in enumerate(self._arrays):
             if isinstance(array, DirectArray) and array.mapped:
                 array.check_unchanged(self._row if len(self._arrays) == 1 else self._row[self._array == number])
+
+    def copy_to(self, out: np.ndarray) -> None:
+        (stored, *others) = self.stored
+        if not self._alone or others or not isinstance(stored, Blocks) or not self._pool.passes_by(self._arrays):
+            super().copy_to(out)
+            return
+        blocks = np.broadcast_to(np.arange(len(stored)), (len(self), len(stored)))
+        for rows, pieces in self._decoded(blocks):
+            pieces.restore(stored, out[rows])
+
+    def take_to(self, out: np.ndarray, draw: Draw) -> None:
+        blocks, slots = draw.blocks, draw.slots
+        by_block = blocks is not None and slots is not None and not draw.whole_blocks and (blocks >= 0).all()
+        if not by_block or not self._pool.passes_by(self._arrays):
+            super().take_to(out, draw)
+            return
+        assert blocks is not None
+        assert slots is not None
+        for rows, pieces in self._decoded(blocks):
+            pieces.take(slots[rows], out[rows])
 
     def stack_to(self, blocks: NDArray[np.int64], out: np.ndarray) -> None:
         if self._pool.passes_by(self._arrays):
@@ -112,6 +140,18 @@ class StoredFrames(Frames):
 
     def _pieces(self, buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64]) -> Pieces:
         return Pieces(buffers, buffer, offset, self._piece_points, self.channels, self.dtype)
+
+    def _decoded(self, blocks: NDArray[np.int64]) -> Iterator[tuple[slice, Pieces]]:
+        """Those blocks, decoded by the pool, of a few frames at a time: still in the caches when they are copied."""
+        points = blocks.shape[1] * self._piece_points
+        size = points * self.channels * self.dtype.itemsize
+        few = max(1, SCRATCH_BYTES // size)
+        for start in range(0, len(blocks), few):
+            rows = slice(start, min(start + few, len(blocks)))
+            memory = self._pool.scratch((rows.stop - start, points, self.channels), self.dtype)
+            self.part(start, rows.stop)._decode_to(blocks[rows], memory, past=False)
+            offset = np.arange(blocks[rows].size).reshape(-1, blocks.shape[1]) * (size // blocks.shape[1])
+            yield rows, self._pieces([memory], np.zeros_like(offset), offset)
 
     def _every_block(self) -> NDArray[np.int64]:
         """The blocks of each frame, `(n, m)`, -1 behind where a frame has fewer than others."""

@@ -1,5 +1,6 @@
 """The decoded chunks that samples are views of."""
 
+import math
 import sys
 import threading
 import time
@@ -112,6 +113,14 @@ class Pool:
             self.decode_seconds += ended - fetched
             self.decoded_chunks += len(places)
             self.decoded_bytes += len(places) * array.chunk_bytes
+
+    def scratch(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Memory of this thread, until it asks for some again: uninitialised, and not paged in anew every time."""
+        size = math.prod(shape) * dtype.itemsize
+        memory = getattr(self._mine, "scratch", None)
+        if memory is None or memory.nbytes < size:
+            memory = self._mine.scratch = np.empty(size, np.uint8)
+        return memory[:size].view(dtype).reshape(shape)
 
     def seconds_of_thread(self) -> float:
         """What this thread has spent so far on compressed chunks, or on waiting for another thread's."""

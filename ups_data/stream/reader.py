@@ -72,6 +72,10 @@ class SampleReader:
         time, target_time = origin.time(input_rows[:, -1:]), origin.time(target_rows)
         moment = epoch if moment is None else moment
         geometries = self._geometries.of(origin, moment)
+        # A sample's input frame is another one's target, of which few blocks are read: no other sample reads it whole.
+        alone = len(self._before) == 1 and all(
+            self._recipe.draws_blocks(points, moment) for points in {g.domain.num_points for g in geometries}
+        )
         return SampleBlock(
             recipe=self._recipe,
             domains=[g.domain for g in geometries],
@@ -81,7 +85,9 @@ class SampleReader:
             step=steps,
             repetition=chosen % self._recipe.repeats,
             target_steps=steps[:, None] + self._after,
-            inputs={n: self._frames(n, origin, input_rows, geometries, once=True) for n in self._input_fields},
+            inputs={
+                n: self._frames(n, origin, input_rows, geometries, inputs=True, alone=alone) for n in self._input_fields
+            },
             targets={n: self._frames(n, origin, target_rows, geometries) for n in self._target_fields},
             input_positions=self._geometries.positions(origin, input_rows[:, -1:], geometries),
             target_positions=self._geometries.positions(origin, target_rows, geometries),
@@ -107,13 +113,23 @@ class SampleReader:
         return sum(shard.fetch_seconds() for shard in self._shards)
 
     def _frames(
-        self, field: str, origin: Origin, rows: np.ndarray, geometries: list[Geometry], *, once: bool = False
+        self,
+        field: str,
+        origin: Origin,
+        rows: np.ndarray,
+        geometries: list[Geometry],
+        *,
+        inputs: bool = False,
+        alone: bool = False,
     ) -> StoredFrames:
         """Frames at rows (samples, steps), sample by sample; of a static field each sample's only one, for every step
-        or `once`."""
-        if field in self._static:
-            rows = np.repeat(origin.trajectory[:, None], 1 if once else rows.shape[1], axis=1)
+        of the targets or once for its inputs. `alone`: see `StoredFrames`."""
+        static = field in self._static
+        if static:
+            rows = np.repeat(origin.trajectory[:, None], 1 if inputs else rows.shape[1], axis=1)
         steps = rows.shape[1]
         stored = [g.stored for g in geometries for _ in range(steps if len(geometries) > 1 else 1)]
         arrays = [shard.field(field) for shard in origin.shards]
-        return StoredFrames(self.pool, arrays, np.repeat(origin.shard, steps), rows.ravel(), stored)
+        return StoredFrames(
+            self.pool, arrays, np.repeat(origin.shard, steps), rows.ravel(), stored, alone=alone and not static
+        )
