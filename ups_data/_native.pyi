@@ -23,7 +23,7 @@ def restore(
     buffer: NDArray[np.int64],
     offset: NDArray[np.int64],
     points: int,
-    rank: NDArray[np.int32],
+    rank: NDArray[np.int16] | NDArray[np.int32],
     runs: NDArray[np.int64],
     place: NDArray[np.int64],
     length: NDArray[np.int64],

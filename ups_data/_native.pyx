@@ -6,7 +6,7 @@ of copying. Whoever calls these has the same in numpy, for installations without
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -102,12 +102,24 @@ cdef extern from *:
             if (q + UPS_AHEAD < count) UPS_PREFETCH_FAR(frame + index[q + UPS_AHEAD] * SIZE); \
             if (q + 1 < count && index[q + 1] == index[q] + 1) { \
                 Py_ssize_t first = q; \
-                while (q + 1 < count && index[q + 1] == index[q] + 1) ++q; \
+                q = ups_run_end(index, q, count); \
                 ups_copy_run(out + first * SIZE, frame + index[first] * SIZE, (q + 1 - first) * SIZE); \
             } else { \
                 memcpy(out + q * SIZE, frame + index[q] * SIZE, SIZE); \
             } \
         }
+    /* The last of the neighbours from q on. */
+    static Py_ssize_t ups_run_end(const int64_t *index, Py_ssize_t q, Py_ssize_t count)
+    {
+        while (q + 32 < count) {
+            int64_t other = 0;
+            for (int i = 0; i < 32; ++i) other |= (index[q + i + 1] - index[q + i]) ^ 1;
+            if (other) break;
+            q += 32;
+        }
+        while (q + 1 < count && index[q + 1] == index[q] + 1) ++q;
+        return q;
+    }
     static void ups_take(const char *frame, const int64_t *index, Py_ssize_t count, Py_ssize_t size, char *out)
     {
         Py_ssize_t q = 0;
@@ -139,29 +151,39 @@ cdef extern from *:
             for (Py_ssize_t q = 0; q < count; ++q) \
                 if (rank[q] >= 0) memcpy(local + rank[q] * SIZE, in + q * SIZE, SIZE); \
         }
-    static void ups_restore(const char *const *begins, Py_ssize_t pieces, Py_ssize_t points, const int32_t *rank,
-                            const int64_t *runs, const int64_t *place, const int64_t *length, Py_ssize_t size,
-                            char *local, char *out)
-    {
-        Py_ssize_t ahead = UPS_BYTES_AHEAD / (UPS_BURST * size), from = ahead / pieces * UPS_BURST;
-        ahead %= pieces;
-        for (Py_ssize_t p = 0; p < points; p += UPS_BURST, ++runs) {
-            Py_ssize_t count = p + UPS_BURST < points ? UPS_BURST : points - p;
-            UPS_BY_SIZE(UPS_COLLECT)
-            const char *from = local;
-            for (int64_t run = runs[0]; run < runs[1]; from += length[run] * size, ++run)
-                ups_copy_past(out + place[run] * size, from, length[run] * size);
+    #define UPS_RESTORE(NAME, RANK) \
+        static void NAME(const char *const *begins, Py_ssize_t pieces, Py_ssize_t points, const RANK *rank, \
+                         const int64_t *runs, const int64_t *place, const int64_t *length, Py_ssize_t size, \
+                         char *local, char *out) \
+        { \
+            Py_ssize_t ahead = UPS_BYTES_AHEAD / (UPS_BURST * size), from = ahead / pieces * UPS_BURST; \
+            ahead %= pieces; \
+            for (Py_ssize_t p = 0; p < points; p += UPS_BURST, ++runs) { \
+                Py_ssize_t count = p + UPS_BURST < points ? UPS_BURST : points - p; \
+                UPS_BY_SIZE(UPS_COLLECT) \
+                const char *piece = local; \
+                for (int64_t run = runs[0]; run < runs[1]; piece += length[run] * size, ++run) \
+                    ups_copy_past(out + place[run] * size, piece, length[run] * size); \
+            } \
         }
-    }
+    UPS_RESTORE(ups_restore16, int16_t)
+    UPS_RESTORE(ups_restore32, int32_t)
     """
     void ups_copy_past(char *out, const char *run, size_t size) nogil
     void ups_widen(int64_t *out, const char *run, Py_ssize_t count) nogil
     void ups_settle() nogil
     void ups_take(const char *frame, const int64_t *index, Py_ssize_t count, Py_ssize_t size, char *out) nogil
     Py_ssize_t ups_within(const int64_t *index, Py_ssize_t done, Py_ssize_t count, int64_t low, int64_t high) nogil
-    void ups_restore(const char **begins, Py_ssize_t pieces, Py_ssize_t points, const int32_t *rank,
-                     const int64_t *runs, const int64_t *place, const int64_t *length, Py_ssize_t size,
-                     char *local, char *out) nogil
+    void ups_restore16(const char **begins, Py_ssize_t pieces, Py_ssize_t points, const int16_t *rank,
+                       const int64_t *runs, const int64_t *place, const int64_t *length, Py_ssize_t size,
+                       char *local, char *out) nogil
+    void ups_restore32(const char **begins, Py_ssize_t pieces, Py_ssize_t points, const int32_t *rank,
+                       const int64_t *runs, const int64_t *place, const int64_t *length, Py_ssize_t size,
+                       char *local, char *out) nogil
+
+ctypedef fused rank_t:
+    int16_t
+    int32_t
 
 # Batches below this stay in the caches.
 cdef Py_ssize_t CACHED = 1 << 20
@@ -295,7 +317,7 @@ def take(list buffers not None, const int64_t[:, ::1] buffer not None, const int
 
 
 def restore(list buffers not None, const int64_t[:, ::1] buffer not None, const int64_t[:, ::1] offset not None,
-            Py_ssize_t points, const int32_t[:, :, ::1] rank not None, const int64_t[::1] runs not None,
+            Py_ssize_t points, const rank_t[:, :, ::1] rank not None, const int64_t[::1] runs not None,
             const int64_t[::1] place not None, const int64_t[::1] length not None, Py_ssize_t size,
             unsigned char[::1] out not None):
     """Put frames that are stored in pieces into the order of their points.
@@ -335,8 +357,12 @@ def restore(list buffers not None, const int64_t[:, ::1] buffer not None, const 
                 inside = inside and begins[j] != NULL
             if not inside:
                 break
-            ups_restore(begins, pieces, points, &rank[0, 0, 0], &runs[0], &place[0], &length[0], size, local,
-                        <char *> &out[i * total * size])
+            if rank_t is int16_t:
+                ups_restore16(begins, pieces, points, &rank[0, 0, 0], &runs[0], &place[0], &length[0], size, local,
+                              <char *> &out[i * total * size])
+            else:
+                ups_restore32(begins, pieces, points, &rank[0, 0, 0], &runs[0], &place[0], &length[0], size, local,
+                              <char *> &out[i * total * size])
         ups_settle()
     free(begins)
     free(local)

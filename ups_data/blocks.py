@@ -89,8 +89,10 @@ class Blocks:
         place = padded.reshape(len(self), -1, BURST).swapaxes(0, 1).reshape(size // BURST, -1)
         order = np.argsort(place, axis=1, kind="stable")
         empty = np.count_nonzero(place < 0, axis=1)[:, None]
-        rank = np.empty(place.shape, np.int32)
-        np.put_along_axis(rank, order, np.arange(place.shape[1], dtype=np.int32) - empty, axis=1)  # below 0: empty
+        # As small as can be: what is read beside the frames takes their room in the caches.
+        rank = np.empty(place.shape, np.int16 if place.shape[1] < 2**15 else np.int32)
+        rank_of = np.maximum(np.arange(place.shape[1]) - empty, -1)  # below 0: empty
+        np.put_along_axis(rank, order, rank_of.astype(rank.dtype), axis=1)
         ascending = np.take_along_axis(place, order, axis=1)
         before = np.pad(ascending[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
         starts = (ascending >= 0) & ((before < 0) | (ascending - before != 1))
@@ -117,12 +119,12 @@ class Bursts:
     """Frames are put into row-major order a burst at a time: 16 slots of every block, which lie near each other.
 
     Attributes:
-        rank: `(bursts, B, 16)` int32, which in ascending order of the burst's points each slot holds; below 0: none.
+        rank: `(bursts, B, 16)` int16 or int32, which in ascending order of the burst's points each slot holds; below 0: none.
         runs: `(bursts + 1,)` int64, where the runs of each burst begin among all runs.
         place, length: `(runs,)` int64, the first point of each run of consecutive points, and their number.
     """
 
-    rank: NDArray[np.int32]
+    rank: NDArray[np.int16] | NDArray[np.int32]
     runs: NDArray[np.int64]
     place: NDArray[np.int64]
     length: NDArray[np.int64]

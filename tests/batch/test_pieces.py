@@ -59,7 +59,7 @@ def test_stack(points, pieces, channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 6])
-@pytest.mark.parametrize(("pieces", "points"), [(5, 7), (3, 16), (20, 33), (1, 40)])
+@pytest.mark.parametrize(("pieces", "points"), [(5, 7), (3, 16), (20, 33), (1, 40), (2050, 17)])
 def test_restore_with_empty_slots(channels, pieces, points):
     stored, truth = scattered(2, pieces, points, channels, "float32")
     index = np.full((pieces, points), -1, np.int32)
