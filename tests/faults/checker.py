@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data.batch import QueryBatch
 from ups_data.schema import Manifest
 from ups_data.shards.verify import verify_dataset
 
@@ -110,7 +111,7 @@ def _skipped(root: str, ranks: int, rank: int, threads: int) -> tuple[list[dict[
         root,
         split="train",
         batch_size=4 // ranks,
-        sampling=QuerySampling(ratio=0.5),
+        **drawing(root),
         drop_last=False,
         threads=threads,
         rank=rank,
@@ -118,20 +119,30 @@ def _skipped(root: str, ranks: int, rank: int, threads: int) -> tuple[list[dict[
         on_damage="skip",
         max_damaged=30,
     )
-    batches = []
-    for batch in loader:
-        served = {}
-        for row in range(len(batch)):
-            if batch.valid is None or batch.valid[row]:
-                digest = hashlib.sha256()
-                batch.part(row, row + 1).for_each_tensor(lambda t, d=digest: d.update(t.contiguous().numpy().tobytes()))
-                served[f"{int(batch.trajectory[row])}-{int(batch.step[row])}"] = digest.hexdigest()
-            else:
-                assert not batch.target_queries.weight[row].any()
-        batches.append(served)
+    batches = [sample_digests(batch) for batch in loader]
     assert len(batches) == len(loader)
     logging.getLogger("ups_data").removeHandler(handler)
     return batches, loader.stats.damaged_samples, lines
+
+
+def drawing(root: str | Path) -> dict[str, Any]:
+    """Half of the points, of the input too where the dataset has blocks: what is not drawn is not read."""
+    half = QuerySampling(ratio=0.5)
+    blocks = QuerySampling(ratio=0.5, mode="blocks")
+    return {"sampling": half} if Manifest.load(root).blocks == 1 else {"sampling": blocks, "inputs": blocks}
+
+
+def sample_digests(batch: QueryBatch) -> dict[str, str]:
+    """Trajectory and step → digest, of the samples that are not left out; those have no weight."""
+    served = {}
+    for row in range(len(batch)):
+        if batch.valid is None or batch.valid[row]:
+            digest = hashlib.sha256()
+            batch.part(row, row + 1).for_each_tensor(lambda t, d=digest: d.update(t.contiguous().numpy().tobytes()))
+            served[f"{int(batch.trajectory[row])}-{int(batch.step[row])}"] = digest.hexdigest()
+        else:
+            assert not batch.target_queries.weight[row].any()
+    return served
 
 
 ACTS = {f.__name__: f for f in (stream, verify, skip, *WHILE_OPEN)}

@@ -6,6 +6,7 @@ The datasets have three shards of equal shape, two fields of one shape and dtype
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,18 +19,39 @@ INDEX_BYTES = 16 * 4 + 4  # of an object of four chunks
 KINDS: dict[str, Damage] = {}
 
 
-def write_dataset(root: Path, *, codec: str, seed: int = 0, steps: int = 6, object_frames: int = 4) -> None:
-    """12 × 10, fields u and v, static k, parameter nu; six trajectories, two to a shard where they have six frames."""
+def write_dataset(
+    root: Path,
+    *,
+    codec: str,
+    seed: int = 0,
+    steps: int = 6,
+    object_frames: int = 4,
+    blocks: int = 1,
+    cloud: bool = False,
+    shard_bytes: int = 10_000,
+) -> None:
+    """12 × 10 or 120 points, fields u and v, static k, parameter nu; six trajectories, two to a shard where they have
+    six frames. A chunk is a frame, or a block of several."""
     rng = np.random.default_rng(seed)
+    shape = (120,) if cloud else (12, 10)
+    coords = rng.random((120, 2)).astype(np.float32) if cloud else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ups_data.shards.layout.CHUNK_BYTES", 480)  # a frame to a chunk
+        patch.setattr("ups_data.shards.layout.CHUNK_BYTES", 480 // blocks)
         patch.setattr("ups_data.shards.split.OBJECT_BYTES", object_frames * 480)
-        with ShardWriter(root, codec=codec, shard_bytes=10_000) as writer:
+        with ShardWriter(root, codec=codec, shard_bytes=shard_bytes, blocks=blocks) as writer:
             for number in range(6):
-                u, v = rng.standard_normal((2, steps, 12, 10, 1)).astype(np.float32)
-                k = rng.standard_normal((12, 10, 1)).astype(np.float32)
+                u, v = rng.standard_normal((2, steps, *shape, 1)).astype(np.float32)
+                k = rng.standard_normal((*shape, 1)).astype(np.float32)
                 time = 0.5 * np.arange(steps) + seed
-                writer.add({"u": u, "v": v}, static={"k": k}, time=time, params={"nu": 0.1 * number + seed})
+                params = {"nu": 0.1 * number + seed}
+                writer.add({"u": u, "v": v}, coords=coords, static={"k": k}, time=time, params=params)
+
+
+def write_pair(folder: Path, **options: Any) -> Path:
+    """A dataset, and beside it another of the same shape."""
+    write_dataset(folder / "intact", **options)
+    write_dataset(folder / "other", **options, seed=1)
+    return folder / "intact"
 
 
 def kind(function: Damage) -> Damage:

@@ -7,14 +7,13 @@ those of the intact dataset; `verify_dataset` notices it all the same.
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.faults.checker import WHILE_OPEN, Checker
-from tests.faults.damage import KINDS, write_dataset
+from tests.faults.damage import KINDS, write_dataset, write_pair
 
 CODECS = ("none", "lz4")
 SEEN: Counter[str] = Counter()
@@ -44,25 +43,15 @@ OFTEN = {"bit_of_metadata": 6, "bit_of_the_manifest": 10}
 
 
 @pytest.fixture(scope="module")
-def checker() -> Iterator[Checker]:
-    checker = Checker()
-    yield checker
-    checker.close()
-    print(f"\ndamaged datasets: {dict(SEEN)}")
-
-
-@pytest.fixture(scope="module")
 def intact(checker: Checker, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
     """Codec → a dataset, with another of the same shape beside it, and the digest of its batches."""
     found = {}
     for codec in CODECS:
-        folder = tmp_path_factory.mktemp(codec)
-        write_dataset(folder / "intact", codec=codec)
-        write_dataset(folder / "other", codec=codec, seed=1)
-        answer = checker("stream", folder / "intact")
+        root = write_pair(tmp_path_factory.mktemp(codec), codec=codec)
+        answer = checker("stream", root)
         assert answer["ended"] == "done", answer
-        assert checker("verify", folder / "intact")["ended"] == "done"
-        found[codec] = folder / "intact", answer["digest"]
+        assert checker("verify", root)["ended"] == "done"
+        found[codec] = root, answer["digest"]
     return found
 
 

@@ -5,45 +5,39 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.faults.checker import Checker
-from tests.faults.damage import KINDS, objects, shards, write_dataset
+from tests.faults.checker import Checker, drawing, sample_digests
+from tests.faults.damage import KINDS, objects, shards, write_dataset, write_pair
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 
 SAMPLES = 30  # of the datasets, 10 of them in a shard
-CODECS = ("none", "lz4")
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "grid": {"codec": "none"},
+    "grid, lz4": {"codec": "lz4"},
+    "grid in blocks": {"codec": "lz4", "blocks": 4},
+    "points in blocks": {"codec": "none", "blocks": 4, "cloud": True},
+}
 OF_THE_MANIFEST = {name for name in KINDS if "manifest" in name}
 SHORT = ("bit_of_a_chunk", "shard_missing", "object_cut", "table_missing")
 SEEN: Counter[str] = Counter()
 
 
 @pytest.fixture(scope="module")
-def checker() -> Iterator[Checker]:
-    checker = Checker()
-    yield checker
-    checker.close()
-    print(f"\nskipping: {dict(SEEN)}")
-
-
-@pytest.fixture(scope="module")
 def intact(checker: Checker, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, str]]]:
-    """Codec → a dataset, and the digest of each of its samples."""
+    """Layout → a dataset, and the digest of each of its samples."""
     found = {}
-    for codec in CODECS:
-        folder = tmp_path_factory.mktemp(codec)
-        write_dataset(folder / "intact", codec=codec)
-        write_dataset(folder / "other", codec=codec, seed=1)
-        answer = checker("skip", folder / "intact")
+    for layout, options in LAYOUTS.items():
+        root = write_pair(tmp_path_factory.mktemp("of"), **options)
+        answer = checker("skip", root)
         assert answer["ended"] == "done", answer
         told = json.loads(answer["digest"])
         assert (len(told["samples"]), told["left"], told["says"]) == (SAMPLES, 0, [])
-        found[codec] = folder / "intact", told["samples"]
+        found[layout] = root, told["samples"]
     return found
 
 
@@ -53,13 +47,12 @@ def intact(checker: Checker, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 )
 def test_damage_is_skipped(checker: Checker, intact: dict[str, Any], name: str, seeds: int) -> None:
     wrong = []
-    for codec in CODECS:
-        good, expected = intact[codec]
+    for layout, (good, expected) in intact.items():
         for seed in range(seeds):
             root = good.with_name("case")
             shutil.copytree(good, root)
             what = KINDS[name](root, np.random.default_rng(seed))
-            wrong += [f"{what}: {w}" for w in judged(checker("skip", root), expected, name)]
+            wrong += [f"{layout}, {what}: {w}" for w in judged(checker("skip", root), expected, name)]
             shutil.rmtree(root)
     assert not wrong
 
@@ -88,10 +81,10 @@ def judged(answer: dict[str, Any], expected: dict[str, str], name: str) -> list[
 
 
 @pytest.fixture
-def damaged(tmp_path: Path) -> Path:
-    """A bit of one chunk: a frame of the first trajectory."""
+def damaged(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A bit of one chunk: a frame of the first trajectory, or a block of its frames. A parameter is the layout."""
     root = tmp_path / "d"
-    write_dataset(root, codec="lz4")
+    write_dataset(root, **LAYOUTS[getattr(request, "param", "grid, lz4")])
     path = objects(shards(root)[0] / "fields/u")[0]
     data = bytearray(path.read_bytes())
     data[100] ^= 1
@@ -102,6 +95,21 @@ def damaged(tmp_path: Path) -> Path:
 def loader(root: Path, **options: Any) -> QueryLoader:
     given = {"batch_size": 4, "drop_last": False, "sampling": QuerySampling(ratio=0.5), "on_damage": "skip"}
     return QueryLoader(root, split="train", **{**given, **options})
+
+
+@pytest.mark.parametrize("damaged", ["grid in blocks", "points in blocks"], indirect=True)
+def test_two_workers_skip_what_one_thread_skips(damaged: Path) -> None:
+    """Of several blocks: a sample that does not draw the damaged one is served."""
+    found = []
+    for options in ({"threads": 0}, {"num_workers": 2}):
+        source = loader(damaged, **drawing(damaged), **options)
+        epochs = [[sample_digests(batch) for batch in source] for _ in range(3)]
+        served = sum(len(batch) for batches in epochs for batch in batches)
+        assert served + source.stats.damaged_samples == 3 * SAMPLES
+        found.append(epochs)
+    assert found[0] == found[1]
+    left = [SAMPLES - sum(len(batch) for batch in batches) for batches in found[0]]
+    assert 0 < sum(left) < 3 * 5  # the chunk is of all frames, and half of the blocks are drawn
 
 
 def served(source: QueryLoader) -> list[tuple[int, int]]:
