@@ -1,10 +1,17 @@
 """Memory that is used again: of any size, and no more of it than is in use at once."""
 
+import gc
+import os
+import socket
+
+import pytest
 import torch
 
 from tests.datasets import write_grid
 from ups_data import QueryLoader, QuerySampling
+from ups_data.stream import wire
 from ups_data.stream.buffers import SMALL, Buffers
+from ups_data.stream.wire import Channel, Receiver, Sender
 
 
 def waiting(buffers):
@@ -49,3 +56,26 @@ def test_a_loader_whose_ratio_moves_on_with_every_step(tmp_path):
             largest = max(largest, batch.nbytes())
     assert len(sizes) > 100
     assert waiting(loader._source.readers[0]._recipe.memory) < 20 * largest
+
+
+def test_memory_that_cannot_be_mapped_leaves_no_descriptor_open(monkeypatch):
+    ours, theirs = socket.socketpair()
+    sender, receiver = Sender(Channel(ours)), Receiver(Channel(theirs))
+    mapped = wire._mapped
+
+    def fails(fd, size):
+        raise RuntimeError("no memory")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(wire, "_mapped", fails)
+    with pytest.raises(RuntimeError, match="no memory"):
+        sender.send(torch.ones(1000))
+    assert len(os.listdir("/proc/self/fd")) == before
+    monkeypatch.setattr(wire, "_mapped", mapped)
+    sender.send(torch.ones(1000))
+    monkeypatch.setattr(wire, "_mapped", fails)
+    with pytest.raises(RuntimeError, match="no memory"):
+        receiver.receive(1.0)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+    ours.close(), theirs.close()

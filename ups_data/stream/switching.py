@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 SWITCH_SECONDS = 1e-4
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal's handler, or the end of an abandoned pass, may come in between
 _passes = 0
 _before = 0.0
 

@@ -108,13 +108,14 @@ class Sender:
             return
         number, dropped = self._fitting(packed.size)
         fds: tuple[int, ...] = ()
-        if number not in self._memory:
-            size = -(-packed.size // GRAIN) * GRAIN
-            fds = (_unnamed(size),)
-            self._memory[number] = _mapped(fds[0], size)
-        memory = self._memory[number]
-        packed.copy_to(memory)
         try:
+            if number not in self._memory:
+                size = -(-packed.size // GRAIN) * GRAIN
+                fds = (_unnamed(),)
+                os.ftruncate(fds[0], size)
+                self._memory[number] = _mapped(fds[0], size)
+            memory = self._memory[number]
+            packed.copy_to(memory)
             self._channel.send(pickle.dumps((number, len(memory), dropped, packed.body())), fds)
         finally:
             for fd in fds:
@@ -156,8 +157,10 @@ class Receiver:
             return (pickle.loads(packed),)
         if number not in self._memory:
             fd = self._channel.take_fd()
-            self._memory[number] = _mapped(fd, size)
-            os.close(fd)
+            try:
+                self._memory[number] = _mapped(fd, size)
+            finally:
+                os.close(fd)
         lease = self._memory[number].numpy()  # a new object: the message's tensors keep it alive, and nothing else does
         freed, leases = self._freed, self._leases
 
@@ -210,15 +213,12 @@ class _Unpacked(pickle.Unpickler):
         return torch.from_numpy(data.view(as_numpy).reshape(once)).expand(shape)
 
 
-def _unnamed(size: int) -> int:
-    """A descriptor of memory that no folder lists."""
+def _unnamed() -> int:
+    """A descriptor of memory that no folder lists, of no size yet."""
     if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("ups_data", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile(prefix="ups_data-") as file:
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, size)
-    return fd
+        return os.memfd_create("ups_data", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile(prefix="ups_data-") as file:
+        return os.dup(file.fileno())
 
 
 def _mapped(fd: int, size: int) -> Tensor:
