@@ -119,7 +119,8 @@ class Bursts:
     """Frames are put into row-major order a burst at a time: 16 slots of every block, which lie near each other.
 
     Attributes:
-        rank: `(bursts, B, 16)` int16 or int32, which in ascending order of the burst's points each slot holds; below 0: none.
+        rank: `(bursts, B, 16)` int16 or int32, which in ascending order of the burst's points each slot holds; below 0:
+            none.
         runs: `(bursts + 1,)` int64, where the runs of each burst begin among all runs.
         place, length: `(runs,)` int64, the first point of each run of consecutive points, and their number.
     """
