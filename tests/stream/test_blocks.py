@@ -248,6 +248,33 @@ def test_whole_blocks_pass_by_a_pool_that_is_too_small(tmp_path, small_chunks, c
     assert large.stats.decoded_chunks < small.stats.decoded_chunks
 
 
+@pytest.mark.parametrize("scratch", [1, 3000, 10**6])  # a frame at a time, a few, all of a batch
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+@pytest.mark.parametrize(("grid", "blocks"), [((16, 16), 16), ((13, 10), 9)])
+def test_frames_in_blocks_pass_by_a_pool_that_is_too_small(
+    tmp_path, small_chunks, monkeypatch, grid, blocks, codec, scratch
+):
+    """Input frames, which no other sample reads whole, and blocks that lose some of their points."""
+    monkeypatch.setattr("ups_data.stream.frames.SCRATCH_BYTES", scratch)
+    truth = write(tmp_path / "d", grid=grid, blocks=blocks, codec=codec)
+    source = loader(tmp_path / "d", ratio=0.23, horizon=2, pool_bytes=4000, input_queries=False)
+    for batch in source:
+        check(batch, truth, horizon=2)
+    if grid == (16, 16):  # every chunk once: all blocks of the input frame, 4 for 58 of 256 points of each target
+        assert source.stats.decoded_chunks == source.stats.samples * (16 + 2 * 4)
+
+
+def test_frames_that_several_samples_read_whole_stay_in_the_pool(tmp_path, small_chunks):
+    write(tmp_path / "d", codec="lz4")
+    decoded = []
+    for steps in (1, 3):
+        source = loader(tmp_path / "d", pool_bytes=30_000, input_steps=steps, input_queries=False)
+        for _ in source:
+            pass
+        decoded.append(source.stats.decoded_chunks / source.stats.samples)
+    assert decoded[1] < 2 * decoded[0]
+
+
 # Several sets
 
 
