@@ -5,16 +5,19 @@ import numpy as np
 import pytest
 import torch
 import xarray
+import zarr
 
 from tests.datasets import BURGERS, DARCY_PT, DIFFUSION_REACTION, real, write_grid
 from tests.shards.arrays import rows_of, stored
 from ups_data import ShardWriter
 from ups_data.schema import Manifest
 from ups_data.shards import layout
+from ups_data.shards.add_importance import add_importance
 from ups_data.shards.convert import convert
 from ups_data.shards.reader import open_array
-from ups_data.shards.seal import SEAL
+from ups_data.shards.seal import FORMER_SEAL, SEAL
 from ups_data.shards.shard import Shard
+from ups_data.shards.verify import verify_dataset
 from ups_data.sources import FORMATS, open_source
 
 
@@ -95,6 +98,22 @@ def test_xarray_shows_every_array_as_itself(tmp_path):
     assert table.steps.values.tolist() == [7, 7, 5, 9, 7]
     assert table.offset.values.tolist() == [0, 7, 14, 19, 28]
     assert table.attrs["key"] == ["0000", "0001", "0002", "0003", "0004"]
+    xarray.open_zarr(shard, consolidated=False)
+    members = [name for name, _ in zarr.open_group(shard, mode="r").members(max_depth=None)]
+    assert "fields/u" in members
+
+
+def test_a_dataset_with_the_seals_in_their_former_place_is_read(tmp_path):
+    runs = write_grid(tmp_path / "d", shard_bytes=20_000)
+    for shard in (tmp_path / "d/train").iterdir():
+        (shard / SEAL).rename(shard / FORMER_SEAL)
+    assert np.array_equal(stored(tmp_path / "d", "train", "u"), np.concatenate(runs))
+    assert not verify_dataset(tmp_path / "d")
+    add_importance(tmp_path / "d", ["gradient"])
+    assert not verify_dataset(tmp_path / "d")
+    assert np.array_equal(stored(tmp_path / "d", "train", "u"), np.concatenate(runs))
+    assert list((tmp_path / "d").glob(f"train/*/{SEAL}"))
+    assert not list((tmp_path / "d").glob(f"train/*/{FORMER_SEAL}"))
 
 
 def test_xarray_opens_a_field_named_like_an_axis(tmp_path):

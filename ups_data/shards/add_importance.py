@@ -22,7 +22,7 @@ from ups_data.sampling.metrics import Metric
 from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec
 from ups_data.shards.importance import FOLDER, Importance, array_name, array_options, check_metrics, group_names
 from ups_data.shards.objects import ArrayWriter
-from ups_data.shards.seal import SEAL, sealed, write_seal
+from ups_data.shards.seal import seal_path, sealed, write_seal
 from ups_data.shards.shard import Shard
 
 ASIDE = ".adding-"  # folders with this prefix are unfinished
@@ -131,11 +131,12 @@ def _added_to(shard: Path) -> str | None:
 
 def _link_tree(old: Path, new: Path) -> None:
     """The same folders with links to the same files but the seal; copies where the file system has no links."""
+    seal = seal_path(old)
     for folder, _, files in os.walk(old):
         to = new / Path(folder).relative_to(old)
         to.mkdir(parents=True)
         for name in files:
-            if Path(folder, name) == old / SEAL:
+            if Path(folder, name) == seal:
                 continue
             try:
                 os.link(Path(folder, name), to / name)

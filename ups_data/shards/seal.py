@@ -26,7 +26,9 @@ from ups_data.errors import UpsDataError
 from ups_data.shards import codecs
 from ups_data.shards.metadata import ARRAY, DirectLayout, direct_layout, object_name, parsed
 
-SEAL = "checksums.json"
+# In the folder of an array that every shard has: zarr and xarray warn of other files in a group's.
+SEAL = "trajectories/offset/checksums.json"
+FORMER_SEAL = "checksums.json"
 AGAIN = "copy or make the shard again"
 
 
@@ -129,17 +131,17 @@ def load_seal(shard: Path, digest: str, root: Path | None = None) -> Seal:
     Raises:
         UpsDataError: it is missing, or not the one that the manifest means: damaged, or of another shard.
     """
-    path, where = shard / SEAL, f"shard {shard}"
+    path, where = seal_path(shard), f"shard {shard}"
     data = read_bounded(inside(root, path, where), limits.JSON_BYTES, where)
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-        raise UpsDataError(f"{where}: is not the one that the manifest lists ({SEAL} differs); {AGAIN}")
+        raise UpsDataError(f"{where}: is not the one that the manifest lists ({path.name} differs); {AGAIN}")
     try:
         stored = _Stored.model_validate(parsed(data, path, where))
         chunks = {n: np.frombuffer(base64.b64decode(text, validate=True), "<u4") for n, text in stored.arrays.items()}
     except (ValidationError, ValueError) as error:
         if isinstance(error, UpsDataError):
             raise
-        raise UpsDataError(f"{where}: {SEAL} is not a shard's; make the dataset again") from None
+        raise UpsDataError(f"{where}: {path.name} is not a shard's; make the dataset again") from None
     return Seal(shard, root, stored.files, chunks)
 
 
@@ -175,17 +177,21 @@ def write_seal(shard: Path, linked: Seal | None = None) -> tuple[int, str]:
 
 def sealed(shard: Path) -> tuple[int, str]:
     """What `write_seal` returned of a shard that has its seal."""
-    data = (shard / SEAL).read_bytes()
+    data = seal_path(shard).read_bytes()
     files = _Stored.model_validate_json(data).files
     return sum(size for size, _ in files.values()) + len(data), f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def seal_path(shard: Path) -> Path:
+    """Where a shard has its seal."""
+    path, former = shard / SEAL, shard / FORMER_SEAL
+    return path if path.exists() or not former.exists() else former
+
+
 def file_names(shard: Path) -> Iterator[str]:
     """The files of a shard but for its seal."""
-    for path in shard.rglob("*"):
-        name = path.relative_to(shard).as_posix()
-        if name != SEAL and not path.is_dir():
-            yield name
+    seal = seal_path(shard)
+    return (p.relative_to(shard).as_posix() for p in shard.rglob("*") if p != seal and not p.is_dir())
 
 
 def file_digest(path: Path) -> str:
