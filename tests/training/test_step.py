@@ -56,3 +56,15 @@ def test_without_terms_that_predict_the_operator_is_left_alone(waves: Path) -> N
     model, batch = setup(waves, 0.3, {})
     batch_losses(model, batch, weights={"inverse_encoding": 1.0}).total.backward()
     assert all(p.grad is None for p in model.operator.parameters())
+
+
+@pytest.mark.parametrize(
+    "term", ["prediction", "inverse_encoding", "inverse_decoding", "latent", "spectral", "rollout"]
+)
+def test_samples_that_only_fill_a_batch_count_in_no_loss(waves: Path, term: str) -> None:
+    weights = {term: 1.0}
+    model, batch = setup(waves, 1.0, weights, horizon=2 if term == "rollout" else 1)
+    model.eval()
+    filled = batch.only(torch.tensor([True, False, True, True]))
+    own = [batch_losses(model, batch.part(i, i + 1), weights=weights).total for i in (0, 2, 3)]
+    torch.testing.assert_close(batch_losses(model, filled, weights=weights).total, torch.stack(own).sum() / 4)

@@ -59,6 +59,7 @@ def compute_operator_loss_bundle(
     target_rollout: Fields | None = None,
     rollout_query_weights: Tensor | None = None,
     target_grid_shape: Sequence[int] | None = None,
+    sample_weights: Tensor | None = None,
     weights: Mapping[str, float],
     current_epoch: int | None = None,
     inverse_loss_warmup_epochs: int = 0,
@@ -76,6 +77,8 @@ def compute_operator_loss_bundle(
     | `spectral` | target_grid_shape and pred_rollout, target_rollout, or else pred_next, target_next |
 
     Args:
+        sample_weights: `(B,)` of the terms that have no points to weigh, latent, inverse decoding and spectral: 0 for
+            samples that only fill the batch (`QueryBatch.valid`), 1 for all others; None: all count.
         weights: term → factor; terms left out are not computed.
         current_epoch, inverse_loss_warmup_epochs, inverse_loss_max_weight: the inverse terms' weights, see
             `inverse_weight`. A term whose weight is 0 in this epoch is not computed and not in the components.
@@ -100,12 +103,12 @@ def compute_operator_loss_bundle(
         "inverse_decoding": (
             {"latent": encoded_latent, "decoder": decoder, "encoder": encoder, "coords": coords, "meta": meta},
             inverse_decoding_loss,
-            {"query_positions": query_positions},
+            {"query_positions": query_positions, "sample_weights": sample_weights},
         ),
         "latent": (
             {"predicted_latent": predicted_latent, "target_latent": target_latent},
             latent_step_loss,
-            {},
+            {"sample_weights": sample_weights},
         ),
         "prediction": (
             {"predicted": pred_next, "target": target_next},
@@ -120,7 +123,7 @@ def compute_operator_loss_bundle(
         "spectral": (
             {"predicted": spectral_pair[0], "target": spectral_pair[1]},
             spectral_loss,
-            {"grid_shape": target_grid_shape},
+            {"grid_shape": target_grid_shape, "sample_weights": sample_weights},
         ),
     }
     components: dict[str, Tensor] = {}

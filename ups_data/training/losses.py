@@ -40,6 +40,14 @@ def weighted_mse(predicted: Tensor, target: Tensor, weights: Tensor | None = Non
     return F.mse_loss(scaled, torch.zeros_like(scaled))
 
 
+def _sample_mse(predicted: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+    """`F.mse_loss` of `(B, ...)` with a weight for each sample, `(B,)`; None: without any."""
+    if weights is None:
+        return F.mse_loss(predicted, target)
+    scaled = (predicted - target) * weights.sqrt().view(-1, *[1] * (target.dim() - 1))
+    return F.mse_loss(scaled, torch.zeros_like(scaled))
+
+
 def prediction_loss(predicted: Fields, target: Fields, query_weights: Tensor | None = None) -> Tensor:
     """Mean squared error of decoded predictions at the target queries.
 
@@ -57,12 +65,18 @@ def rollout_loss(predicted: Fields, target: Fields, query_weights: Tensor | None
     return prediction_loss(predicted, target, query_weights)
 
 
-def latent_step_loss(predicted_latent: Tensor, target_latent: Tensor) -> Tensor:
+def latent_step_loss(predicted_latent: Tensor, target_latent: Tensor, sample_weights: Tensor | None = None) -> Tensor:
     """Mean squared error between the operator's latent and the encoding of the frame that it should reach.
 
     Both `(B, M, D)` or `(B, K, M, D)`. The target takes an encodable target frame: dense, or a lattice.
+
+    Args:
+        sample_weights: `(B,)`, 0 for samples that only fill the batch (`QueryBatch.valid`); None: 1.
     """
-    return weighted_mse(predicted_latent, target_latent)
+    if predicted_latent.shape != target_latent.shape:
+        found, wanted = tuple(predicted_latent.shape), tuple(target_latent.shape)
+        raise UpsDataError(f"predicted {found} and target {wanted} differ in shape")
+    return _sample_mse(predicted_latent, target_latent, sample_weights)
 
 
 def inverse_encoding_loss(
@@ -94,6 +108,7 @@ def inverse_decoding_loss(
     coords: Tensor,
     meta: Mapping[str, Any],
     weight: float = 1.0,
+    sample_weights: Tensor | None = None,
 ) -> Tensor:
     """Encoding the decoding gives back the latent (Alkin et al. 2024, section 3.2).
 
@@ -106,6 +121,7 @@ def inverse_decoding_loss(
         coords: `(B|1, N, d)`, the full grid.
         meta: `meta["grid_shape"]` is the shape of the lattice that is decoded.
         weight: factor on the loss.
+        sample_weights: see `latent_step_loss`.
 
     Raises:
         UpsDataError: the points do not form the lattice, so a grid encoder cannot encode them again.
@@ -117,15 +133,18 @@ def inverse_decoding_loss(
             f"inverse decoding: {positions.shape[-2]} query points are not the lattice {shape} that the encoder is to "
             'take: draw them with mode="lattice" (or lattice_queries=True), or pass None for the full grid'
         )
-    return weight * F.mse_loss(encoder(decoder(positions, latent), positions, meta), latent)
+    return weight * _sample_mse(encoder(decoder(positions, latent), positions, meta), latent, sample_weights)
 
 
-def spectral_loss(predicted: Fields, target: Fields, grid_shape: Sequence[int] | None) -> Tensor:
+def spectral_loss(
+    predicted: Fields, target: Fields, grid_shape: Sequence[int] | None, sample_weights: Tensor | None = None
+) -> Tensor:
     """Mean squared error between amplitude spectra |rfftn|, orthonormal, over a grid or lattice.
 
     Args:
         predicted, target: field → `(..., Q, C)`, row-major over the lattice.
         grid_shape: the lattice's shape, prod = Q.
+        sample_weights: see `latent_step_loss`.
 
     Raises:
         UpsDataError: the points form no lattice, so they have no spectrum.
@@ -141,7 +160,7 @@ def spectral_loss(predicted: Fields, target: Fields, grid_shape: Sequence[int] |
         axes = tuple(range(-1 - len(grid_shape), -1))
         return torch.fft.rfftn(lattice, dim=axes, norm="ortho").abs()
 
-    return _mean_over_fields(predicted, target, lambda p, t: F.mse_loss(amplitudes(p), amplitudes(t)))
+    return _mean_over_fields(predicted, target, lambda p, t: _sample_mse(amplitudes(p), amplitudes(t), sample_weights))
 
 
 def _mean_over_fields(predicted: Fields, target: Fields, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -66,6 +66,7 @@ def batch_losses(
         target_rollout=target if rolls else None,
         rollout_query_weights=targets.weight if rolls else None,
         target_grid_shape=targets.grid_shape,
+        sample_weights=None if batch.valid is None else batch.valid.to(latent.dtype),
         weights=weights,
         current_epoch=epoch,
         inverse_loss_warmup_epochs=inverse_loss_warmup_epochs,
