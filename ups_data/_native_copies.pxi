@@ -24,6 +24,7 @@ cdef extern from *:
         memcpy(out, in, head);
         out += head; in += head; size -= head;
         for (; size >= 64; size -= 64, in += 64, out += 64) {
+            if (((size_t)in & 4095) < 64) UPS_PREFETCH(in + 4096);  /* the next page's address is looked up meanwhile */
             UPS_PREFETCH(in + 512);
             __m128i a = _mm_loadu_si128((const __m128i *)in), b = _mm_loadu_si128((const __m128i *)in + 1);
             __m128i c = _mm_loadu_si128((const __m128i *)in + 2), d = _mm_loadu_si128((const __m128i *)in + 3);
