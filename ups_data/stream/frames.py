@@ -111,7 +111,7 @@ class StoredFrames(Frames):
             super().stack_numbers_to(blocks, out)
 
     def _decode_to(self, blocks: NDArray[np.int64], out: np.ndarray, *, past: bool) -> None:
-        """Decode those blocks one after another into `out`, by the pool: few of many are drawn, so hardly one twice
+        """Decode those blocks one after another into `out`, past the pool: few of many are drawn, so hardly one twice
         before the pool would have dropped it."""
         array_of, row = (np.repeat(a, blocks.shape[1]) for a in (self._array, self._row))
         places, wanted = [], []
@@ -142,7 +142,7 @@ class StoredFrames(Frames):
         return Pieces(buffers, buffer, offset, self._piece_points, self.channels, self.dtype)
 
     def _decoded(self, blocks: NDArray[np.int64]) -> Iterator[tuple[slice, Pieces]]:
-        """Those blocks, decoded by the pool, of a few frames at a time: still in the caches when they are copied."""
+        """Those blocks, decoded past the pool, of a few frames at a time: still in the caches when they are copied."""
         points = blocks.shape[1] * self._piece_points
         size = points * self.channels * self.dtype.itemsize
         few = max(1, SCRATCH_BYTES // size)
