@@ -42,7 +42,13 @@ def cloud_source(folder: Path, trajectories: int = 24) -> list[str]:
 class ConversionProcess:
     """A conversion in a process group of its own; shards of 1 MiB."""
 
-    def __init__(self, arguments: list[str], out: Path, *more: str, preexec: object = None) -> None:
+    def __init__(
+        self, arguments: list[str], out: Path, *more: str, preexec: Callable[[], object] = lambda: None
+    ) -> None:
+        def prepare() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, as this may be, ignore it
+            preexec()
+
         self.out = out
         self.process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", str(TOOL), *arguments, "--out", str(out), "--shard-mb", "1", *more],
@@ -51,7 +57,7 @@ class ConversionProcess:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=preexec,  # type: ignore[arg-type]
+            preexec_fn=prepare,
         )
 
     def published(self) -> dict[str, int]:
