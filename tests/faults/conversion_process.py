@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import numpy as np
 
+from tests.processes import heed_ctrl_c
+
 TOOL = Path(__file__).parents[2] / "tools" / "make_shards.py"
 # Seconds of waiting after which a process that should have moved on hangs. They are counted, not read from the clock:
 # a machine that is held up, and this process with it, is no hang.
@@ -46,7 +48,7 @@ class ConversionProcess:
         self, arguments: list[str], out: Path, *more: str, preexec: Callable[[], object] = lambda: None
     ) -> None:
         def prepare() -> None:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, as this may be, ignore it
+            heed_ctrl_c()
             preexec()
 
         self.out = out

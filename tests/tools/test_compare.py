@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.processes import heed_ctrl_c
 from tests.tools.test_tools import CONFIGS, TOOLS, refused
 from tests.training.conftest import travelling_waves
 from ups_data import ShardWriter
@@ -45,6 +46,7 @@ def start(root: Path, out: Path) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
 
 
