@@ -4,5 +4,5 @@ import signal
 
 
 def heed_ctrl_c() -> None:
-    """For `preexec_fn`: a shell's background jobs, as pytest may be one, ignore SIGINT, and so would what they start."""
+    """For `preexec_fn`: a shell's background jobs, as pytest may be one, ignore SIGINT, and so does what they start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
