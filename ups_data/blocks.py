@@ -80,12 +80,17 @@ class Blocks:
         """Whether no block has an empty slot."""
         return bool(self.counts.min() == self.block_points)
 
+    @property
+    def by_block(self) -> NDArray[np.int32]:
+        """`(B, P)`, the index, a row for each block."""
+        return self.index.reshape(len(self), -1)
+
     @cached_property
     def bursts(self) -> "Bursts":
         """The order in which frames are restored."""
         size = -(-self.block_points // BURST) * BURST
         padded = np.full((len(self), size), -1, np.int64)
-        padded[:, : self.block_points] = self.index.reshape(len(self), -1)
+        padded[:, : self.block_points] = self.by_block
         place = padded.reshape(len(self), -1, BURST).swapaxes(0, 1).reshape(size // BURST, -1)
         order = np.argsort(place, axis=1, kind="stable")
         empty = np.count_nonzero(place < 0, axis=1)[:, None]

@@ -55,10 +55,9 @@ class Recipe:
             return sampling
         return sampling.with_count(sampling.count(self.fewest, epoch))
 
-    def draws_blocks(self, points: int, moment: float) -> bool:
-        """Whether the queries of a frame of so many points are in a part of its stored blocks."""
-        sampling = self.fixed(self.sampling, moment)
-        return sampling.mode_at(moment) == "blocks" and sampling.count(points, moment) < points
+    def draws_blocks(self, sampling: QuerySampling, points: int, moment: float) -> bool:
+        """Whether what is drawn of a frame of so many points lies in a part of its stored blocks."""
+        return sampling.mode_at(moment) == "blocks" and self.fixed(sampling, moment).count(points, moment) < points
 
     @cached_property
     def lattice_sampling(self) -> QuerySampling:

@@ -72,7 +72,7 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
         slots = _slots(stored.block_points, stored.counts[blocks], kept, thin_keys, count)
         index = None
         if isinstance(stored, Blocks):
-            held = stored.index.reshape(len(stored), -1)[blocks].reshape(len(keys), -1)
+            held = stored.by_block[blocks].reshape(len(keys), -1)
             index = np.take_along_axis(held, slots, 1).astype(np.int64)
     whole = bool(stored.full and kept.all() and count == blocks.shape[1] * stored.block_points)
     return Draw(index, blocks=np.where(kept > 0, blocks, -1), slots=slots, whole_blocks=whole)
@@ -114,7 +114,7 @@ def thinned(
 def _natively(stored: Blocks | BlockSizes, keys: NDArray[np.uint64], count: int, chosen: int) -> Draw:
     """The same from full blocks, few of many, in one call."""
     blocks = np.empty((len(keys), chosen), np.int64)
-    held = stored.index.reshape(len(stored), -1) if isinstance(stored, Blocks) else None
+    held = stored.by_block if isinstance(stored, Blocks) else None
     index = None if held is None else np.empty((len(keys), count), np.int64)
     whole = count == chosen * stored.block_points
     slots = None if whole else np.empty((len(keys), count), np.int64)
@@ -170,7 +170,7 @@ def _alike(
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
     """Index (where it is known) and slots, `(S, Q)` each, where all blocks are full: part of the last one is taken."""
     samples, number = blocks.shape
-    held = stored.index.reshape(len(stored), -1) if isinstance(stored, Blocks) else None
+    held = stored.by_block if isinstance(stored, Blocks) else None
     if count == number * stored.block_points:
         index = None if held is None else held[blocks].reshape(samples, count).astype(np.int64)
         return index, np.broadcast_to(np.arange(count, dtype=np.int64), (samples, count))

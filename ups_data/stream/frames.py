@@ -87,12 +87,10 @@ class StoredFrames(Frames):
 
     def take_to(self, out: np.ndarray, draw: Draw) -> None:
         blocks, slots = draw.blocks, draw.slots
-        by_block = blocks is not None and slots is not None and not draw.whole_blocks and (blocks >= 0).all()
-        if not by_block or not self._pool.passes_by(self._arrays):
+        past = blocks is not None and not draw.whole_blocks and self._pool.passes_by(self._arrays)
+        if blocks is None or slots is None or not past or (blocks < 0).any():
             super().take_to(out, draw)
             return
-        assert blocks is not None
-        assert slots is not None
         for rows, pieces in self._decoded(blocks):
             pieces.take(slots[rows], out[rows])
 

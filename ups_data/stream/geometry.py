@@ -142,10 +142,7 @@ class Geometries:
         recipe = self._recipe
         if epoch is None or recipe.inputs is None:
             return False
-        return all(
-            s.mode_at(epoch) == "blocks" and recipe.fixed(s, epoch).count(points, epoch) < points
-            for s in self._samplings
-        )
+        return all(recipe.draws_blocks(s, points, epoch) for s in self._samplings)
 
     def _sized(self, points: int) -> Geometry:
         """Of blocks whose points are not known."""

@@ -184,22 +184,28 @@ class Pool:
         with self._lock:
             for array, number, chunk in missing:
                 if chunk.array is None and chunk.error is None:
-                    chunk.error = error
-                    if self._chunks.pop((array, number), None) is not None:
-                        self._bytes -= array.chunk_bytes
-                    chunk.finish()
+                    self._fail(array, number, chunk, error)
+
+    def _fail(self, array: StoredArray, number: int, chunk: "_Chunk", error: BaseException) -> None:
+        """Take a chunk out again, under the lock: whoever waits for it gets the error, the next one tries anew."""
+        chunk.error = error
+        if self._chunks.pop((array, number), None) is not None:
+            self._bytes -= array.chunk_bytes
+        chunk.finish()
 
     def _decode_one(self, array: StoredArray, number: int, chunk: "_Chunk") -> None:
         begun, fetched = time.perf_counter(), array.fetch_seconds
+        error = None
         try:
             chunk.array = array.chunk(number, self._memory(array))
         except BaseException as e:
-            chunk.error = e
+            error = e
         with self._lock:
             self.decode_seconds += max(0.0, time.perf_counter() - begun - (array.fetch_seconds - fetched))
-            if chunk.error is not None and self._chunks.pop((array, number), None) is not None:
-                self._bytes -= array.chunk_bytes
-            chunk.finish()
+            if error is None:
+                chunk.finish()
+            else:
+                self._fail(array, number, chunk, error)
 
     def _decoded_at_once(self, missing: list[_Missing]) -> bool:
         """Decode chunks of one codec and size; False where one of them is damaged."""

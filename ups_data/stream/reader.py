@@ -73,8 +73,14 @@ class SampleReader:
         moment = epoch if moment is None else moment
         geometries = self._geometries.of(origin, moment)
         # A sample's input frame is another one's target, of which few blocks are read: no other sample reads it whole.
-        alone = len(self._before) == 1 and all(
-            self._recipe.draws_blocks(points, moment) for points in {g.domain.num_points for g in geometries}
+        recipe, dense = self._recipe, self._recipe.inputs is None
+        alone = (
+            dense
+            and len(self._before) == 1
+            and all(
+                recipe.draws_blocks(recipe.sampling, points, moment)
+                for points in {g.domain.num_points for g in geometries}
+            )
         )
         return SampleBlock(
             recipe=self._recipe,

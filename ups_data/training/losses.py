@@ -30,13 +30,22 @@ def weighted_mse(predicted: Tensor, target: Tensor, weights: Tensor | None = Non
         predicted, target: `(..., Q, C)`, the same shape.
         weights: `(..., Q)` non-negative, or None for 1.
     """
-    if predicted.shape != target.shape:
-        raise UpsDataError(f"predicted {tuple(predicted.shape)} and target {tuple(target.shape)} differ in shape")
+    _check_alike(predicted, target)
     if weights is None:
         return F.mse_loss(predicted, target)
     if weights.shape != target.shape[:-1]:
         raise UpsDataError(f"weights {tuple(weights.shape)} do not fit values {tuple(target.shape)}: one per point")
-    scaled = (predicted - target) * weights.sqrt().unsqueeze(-1)
+    return _scaled_mse(predicted, target, weights.unsqueeze(-1))
+
+
+def _check_alike(predicted: Tensor, target: Tensor) -> None:
+    if predicted.shape != target.shape:
+        raise UpsDataError(f"predicted {tuple(predicted.shape)} and target {tuple(target.shape)} differ in shape")
+
+
+def _scaled_mse(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """With weights that broadcast to the values."""
+    scaled = (predicted - target) * weights.sqrt()
     return F.mse_loss(scaled, torch.zeros_like(scaled))
 
 
@@ -44,8 +53,7 @@ def _sample_mse(predicted: Tensor, target: Tensor, weights: Tensor | None) -> Te
     """`F.mse_loss` of `(B, ...)` with a weight for each sample, `(B,)`; None: without any."""
     if weights is None:
         return F.mse_loss(predicted, target)
-    scaled = (predicted - target) * weights.sqrt().view(-1, *[1] * (target.dim() - 1))
-    return F.mse_loss(scaled, torch.zeros_like(scaled))
+    return _scaled_mse(predicted, target, weights.view(-1, *[1] * (target.dim() - 1)))
 
 
 def prediction_loss(predicted: Fields, target: Fields, query_weights: Tensor | None = None) -> Tensor:
@@ -73,9 +81,7 @@ def latent_step_loss(predicted_latent: Tensor, target_latent: Tensor, sample_wei
     Args:
         sample_weights: `(B,)`, 0 for samples that only fill the batch (`QueryBatch.valid`); None: 1.
     """
-    if predicted_latent.shape != target_latent.shape:
-        found, wanted = tuple(predicted_latent.shape), tuple(target_latent.shape)
-        raise UpsDataError(f"predicted {found} and target {wanted} differ in shape")
+    _check_alike(predicted_latent, target_latent)
     return _sample_mse(predicted_latent, target_latent, sample_weights)
 
 
