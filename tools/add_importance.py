@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import run
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ups_data.shards.add_importance import add_importance
+from ups_data.cli.errors import run
+from ups_data.writing.add_importance import add_importance
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import run
 from rich.console import Console
 from rich.table import Table
 
+from ups_data.cli.errors import run
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
-from ups_data.shards.shard import Shard
+from ups_data.store.shard import Shard
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -30,7 +30,7 @@ def main(
     console.print(geometry(manifest))
     console.print(splits_table(manifest), fields_table(manifest), statistics_table(manifest))
     if plot is not None:
-        from ups_data.plots import plot_sample
+        from ups_data.cli.pictures import plot_sample
 
         plot_sample(root, plot, split=split, sampling=QuerySampling(ratio=ratio, mode=mode), number=number)
         console.print(f"drawn: {plot}")
@@ -40,7 +40,7 @@ def main(
 
 def draw_blocks(root: Path, manifest: Manifest, split: str, plot: Path) -> Iterator[Path]:
     """Beside the sample's picture, for each set of points: a block of the first trajectory over its domain."""
-    from ups_data.plots import plot_block
+    from ups_data.cli.pictures import plot_block
 
     shard = Shard(root, manifest, manifest.split(split).shards[0])
     for name in manifest.set_names:

@@ -10,17 +10,17 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from _cli import run
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ups_data.cli.errors import run
+from ups_data.conversion.convert import convert
+from ups_data.conversion.suggest import Cost, Suggestion, dataset_cost, suggest, trajectory_sizes
+from ups_data.conversion.weigh import weigh
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
-from ups_data.shards.convert import convert
-from ups_data.shards.estimate import Cost, Suggestion, dataset_cost, suggest, trajectory_sizes
-from ups_data.shards.weigh import weigh
 from ups_data.sources import open_source
 
 app = typer.Typer(add_completion=False, help=__doc__)

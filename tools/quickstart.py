@@ -9,11 +9,11 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
-from _cli import run
 from rich.console import Console
 from rich.table import Table
 
 from ups_data import QueryLoader, QuerySampling
+from ups_data.cli.errors import run
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
 
@@ -111,7 +111,7 @@ def comparison(histories: dict[str, dict[str, Any]]) -> Table:
 
 def draw(root: Path, out: Path, histories: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Draw the sampled batch, the loss curves and a prediction; file → what it shows."""
-    from ups_data.plots import plot_losses, plot_prediction, plot_sample
+    from ups_data.cli.pictures import plot_losses, plot_prediction, plot_sample
     from ups_data.training import load_trained
 
     plot_sample(

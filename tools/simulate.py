@@ -15,9 +15,9 @@ from typing import Annotated
 import h5py
 import numpy as np
 import typer
-from _cli import run
 from rich.progress import track
 
+from ups_data.cli.errors import run
 from ups_data.errors import UpsDataError
 
 DU, DV, K = 1e-3, 5e-3, 5e-3

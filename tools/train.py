@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import run
 from rich.console import Console
 from rich.table import Table
 
+from ups_data.cli.errors import run
 from ups_data.training.config import load_config
 from ups_data.training.loop import TrainResult, train
-from ups_data.training.stop import StopSignals
+from ups_data.training.runs.stop import StopSignals
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

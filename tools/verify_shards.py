@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import run
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ups_data.shards.verify import Damage, verify_dataset
+from ups_data.cli.errors import run
+from ups_data.store.verify import Damage, verify_dataset
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ups_data.batch import EncoderInput, QueryBatch, QuerySet, query_collate
-    from ups_data.coords import make_grid_coords
     from ups_data.errors import UpsDataError
+    from ups_data.loader.loader import QueryLoader
+    from ups_data.loader.webdataset import QueryDataset
+    from ups_data.points.coords import make_grid_coords
     from ups_data.sampling import QuerySampling
-    from ups_data.shards.writer import ShardWriter
-    from ups_data.stream.dataset import QueryDataset
-    from ups_data.stream.loader import QueryLoader
+    from ups_data.writing.writer import ShardWriter
 
 _MODULES = {
     "EncoderInput": "batch",
     "QueryBatch": "batch",
-    "QueryDataset": "stream.dataset",
-    "QueryLoader": "stream.loader",
+    "QueryDataset": "loader.webdataset",
+    "QueryLoader": "loader.loader",
     "QuerySampling": "sampling",
     "QuerySet": "batch",
-    "ShardWriter": "shards.writer",
+    "ShardWriter": "writing.writer",
     "UpsDataError": "errors",
-    "make_grid_coords": "coords",
+    "make_grid_coords": "points.coords",
     "query_collate": "batch",
 }
 

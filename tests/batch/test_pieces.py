@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ups_data import native as module
+from ups_data import _native as module
 from ups_data.batch.pieces import Pieces, pieces_of
-from ups_data.blocks import Blocks
+from ups_data.points.blocks import Blocks
 
 RNG = np.random.default_rng(0)
 

@@ -19,7 +19,7 @@ from typing import Any
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.batch import QueryBatch
 from ups_data.schema import Manifest
-from ups_data.shards.verify import verify_dataset
+from ups_data.store.verify import verify_dataset
 
 LIMIT = 20  # seconds
 

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ups_data import QueryBatch, QueryLoader, QuerySampling
-from ups_data.stream.mixture import QueryMixture
+from ups_data.loader.mixture import QueryMixture
 from ups_data.training.evaluate import evaluate
 
 GLOBAL_BATCH = 8

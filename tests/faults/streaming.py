@@ -25,7 +25,7 @@ import torch
 from tests.datasets import fields, write_grid
 from tests.faults.stall import Watch
 from ups_data import QueryBatch, QueryLoader, QuerySampling, ShardWriter
-from ups_data.stream.mixture import QueryMixture
+from ups_data.loader.mixture import QueryMixture
 
 REPORT_EVERY = 300  # seconds
 STATE_EVERY = 23  # batches: no divisor of an epoch's

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.conversion_process import ConversionProcess, cloud_source, digests, grid_source
 from ups_data.schema import MANIFEST
-from ups_data.shards.verify import verify_dataset
+from ups_data.store.verify import verify_dataset
 
 SOURCES = {"grid": grid_source, "clouds": cloud_source}
 

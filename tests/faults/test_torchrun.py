@@ -29,7 +29,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("torchrun") / "d"
     steps = (40, 3, 2, 17, 2, 2, 9, 31, 5, 12, 6, 23, 2, 8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ups_data.shards.layout.CHUNK_BYTES", 960)
+        patch.setattr("ups_data.writing.layout.CHUNK_BYTES", 960)
         write_grid(root, steps=steps, codec="lz4", shard_bytes=12_000)
     return root
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.training_process import TrainingProcess
 from tests.training.runs import outcome
-from ups_data.training.checkpoint import CHECKPOINT, load_checkpoint
+from ups_data.training.runs.checkpoint import CHECKPOINT, load_checkpoint
 
 STEPS = 14  # of an epoch
 

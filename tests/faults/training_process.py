@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ups_data.training.metrics import METRICS
+from ups_data.training.runs.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 120  # seconds after which a process that should have moved on hangs

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ups_data.blocks import Blocks
-from ups_data.sampling import Domain, QuerySampling, Stream, sample_keys
+from ups_data.points.blocks import Blocks
+from ups_data.points.domain import Domain
+from ups_data.sampling import QuerySampling, Stream, sample_keys
 
 REAL_FRAME_FILE = Path(__file__).parents[2].parent / "shared" / "data" / "pdebench" / "2D_diff-react_NA_NA.h5"
 

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from tests.sampling.cases import CASES, DOMAINS, grid, keys
 from ups_data.errors import UpsDataError
-from ups_data.sampling import Domain, QuerySampling, draw_queries
+from ups_data.points.domain import Domain
+from ups_data.sampling import QuerySampling, draw_queries
 
 
 def test_default_is_every_point() -> None:

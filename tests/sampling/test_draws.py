@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from tests.sampling.cases import CASES, DOMAINS, SMALLEST_P, cloud, grid, keys, sampling
-from ups_data.sampling import Domain, QuerySampling, Stream, draw_queries, sample_keys
+from ups_data.points.domain import Domain
+from ups_data.sampling import QuerySampling, Stream, draw_queries, sample_keys
 
 MODES = ["full", "uniform", "stratified", "lattice"]
 

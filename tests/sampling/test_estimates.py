@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.sampling.cases import REAL_FRAME_FILE, grid, keys
-from ups_data.sampling import Domain, QuerySampling, draw_queries
+from ups_data.points.domain import Domain
+from ups_data.sampling import QuerySampling, draw_queries
 
 needs_real_frame = pytest.mark.skipif(not REAL_FRAME_FILE.exists(), reason=f"{REAL_FRAME_FILE} is not there")
 MODES = ["uniform", "stratified", "lattice"]

@@ -2,14 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ups_data.sources.case_names import (
-    SetName,
-    candidates,
-    coordinates_in,
-    names_coordinates,
-    quantities,
-    set_labels,
-)
+from ups_data.sources.cases.names import SetName, candidates, coordinates_in, names_coordinates, quantities, set_labels
 
 
 def test_frames_are_in_the_order_of_their_numbers():

@@ -9,7 +9,8 @@ import torch
 
 from tests.sources import files
 from ups_data import UpsDataError
-from ups_data.sources import case_arrays, open_source
+from ups_data.sources import open_source
+from ups_data.sources.cases import arrays as case_arrays
 
 ENDINGS = [".npy", ".pt", ".th"]
 
@@ -181,7 +182,7 @@ def test_a_case_is_opened_when_it_is_reached_and_read_by_slices(tmp_path, monkey
         frames = {f"frame_{f}_u": files.values(5, 2, seed=f) for f in range(4)}
         files.write_case(tmp_path / f"case_{number}", position=files.values(5, 2), **frames)
     monkeypatch.setattr(case_arrays, "open_file", spy)
-    monkeypatch.setattr("ups_data.sources.case.open_file", spy)
+    monkeypatch.setattr("ups_data.sources.cases.case.open_file", spy)
     source = open_source(tmp_path)
     assert opened == []
     trajectory = next(iter(source))

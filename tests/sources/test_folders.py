@@ -80,7 +80,7 @@ def test_files_named_like_splits(tmp_path):
 
 def test_one_file_is_open_at_a_time(tmp_path, monkeypatch):
     """Files are opened to be counted and again as they are reached, however many there are."""
-    from ups_data.sources import numpy_files
+    from ups_data.sources.numpy import files as numpy_files
 
     opened = []
     original = numpy_files.open_npz

@@ -9,7 +9,7 @@ import pytest
 from tests.sources import files
 from ups_data import UpsDataError
 from ups_data.sources import open_source
-from ups_data.sources.vtk import cell_centres
+from ups_data.sources.meshes.vtk import cell_centres
 
 TRIANGLES = np.array([[0, 1, 2], [1, 2, 3]])
 QUADS = np.array([[2, 3, 4, 5]])

@@ -7,7 +7,8 @@ import pytest
 
 from tests.sources import files
 from ups_data import UpsDataError
-from ups_data.sources import numpy_members, open_source
+from ups_data.sources import open_source
+from ups_data.sources.numpy import members as numpy_members
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, bool, ">f4"])

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from ups_data.training.checkpoint import CHECKPOINT, load_checkpoint
 from ups_data.training.config import TrainConfig
-from ups_data.training.metrics import METRICS
+from ups_data.training.runs.checkpoint import CHECKPOINT, load_checkpoint
+from ups_data.training.runs.metrics import METRICS
 
 QUIET = Console(quiet=True)
 

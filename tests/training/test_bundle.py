@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from ups_data import UpsDataError, make_grid_coords
+from ups_data.models.decoder import AnyPointDecoder
+from ups_data.models.encoder import GridEncoder
 from ups_data.training.bundle import TERMS, compute_operator_loss_bundle, inverse_weight
-from ups_data.training.decoder import AnyPointDecoder
-from ups_data.training.encoder import GridEncoder
 from ups_data.training.losses import (
     inverse_decoding_loss,
     inverse_encoding_loss,

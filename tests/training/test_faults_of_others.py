@@ -10,8 +10,8 @@ import torch
 from tests.datasets import fields
 from tests.training.runs import config
 from ups_data import QueryLoader, QuerySampling, ShardWriter
+from ups_data.models.reference import build_model
 from ups_data.training.evaluate import evaluate
-from ups_data.training.model import build_model
 from ups_data.training.step import batch_losses
 
 DRAWS = 400

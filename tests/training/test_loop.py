@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from tests.training.runs import QUIET, config
 from ups_data import QueryLoader, QuerySampling, UpsDataError, make_grid_coords
+from ups_data.models.reference import build_model
 from ups_data.schema import Manifest
 from ups_data.training.evaluate import evaluate
 from ups_data.training.loop import StepRecord, train
-from ups_data.training.model import build_model
-from ups_data.training.trained import load_trained
+from ups_data.training.runs.trained import load_trained
 
 
 def test_a_tenth_of_the_points_teaches_the_dense_field(waves: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 import ups_data.training.bundle
 import ups_data.training.losses
 from ups_data import UpsDataError, make_grid_coords
-from ups_data.training.decoder import AnyPointDecoder
-from ups_data.training.encoder import GridEncoder
+from ups_data.models.decoder import AnyPointDecoder
+from ups_data.models.encoder import GridEncoder
 from ups_data.training.losses import (
     inverse_decoding_loss,
     inverse_encoding_loss,

@@ -13,9 +13,9 @@ import torch
 
 from tests.training.runs import QUIET, config, lines, outcome
 from ups_data import UpsDataError
-from ups_data.training.checkpoint import load_checkpoint, save_checkpoint
 from ups_data.training.config import TrainConfig
 from ups_data.training.loop import TrainResult, train
+from ups_data.training.runs.checkpoint import load_checkpoint, save_checkpoint
 
 # A schedule, a validation every other epoch, seven steps an epoch.
 SETTINGS: dict[str, Any] = {

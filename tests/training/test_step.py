@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from ups_data.batch import QueryBatch
+from ups_data.models.reference import UpsModel, build_model
 from ups_data.training.config import TrainConfig
 from ups_data.training.loaders import train_loader
-from ups_data.training.model import UpsModel, build_model
 from ups_data.training.step import batch_losses
 
 

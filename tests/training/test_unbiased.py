@@ -9,7 +9,7 @@ import torch
 from tests.datasets import DIFFUSION_REACTION, real
 from tests.training.runs import config
 from ups_data import QueryLoader, QuerySampling, ShardWriter
-from ups_data.training.model import UpsModel, build_model
+from ups_data.models.reference import UpsModel, build_model
 from ups_data.training.step import batch_losses
 
 RATIO = 1 / 16

@@ -15,7 +15,8 @@ from ups_data.batch.off_grid import off_grid_set
 from ups_data.batch.samples import TORCH_DTYPES, Memory, Sample, SampleBlock, stack
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 from ups_data.hashing import absorb
-from ups_data.sampling import Domain, Draw, QuerySampling, Stream, draw_queries, sample_keys
+from ups_data.points.domain import Domain
+from ups_data.sampling import Draw, QuerySampling, Stream, draw_queries, sample_keys
 
 Draws = Mapping[Stream, Draw]
 

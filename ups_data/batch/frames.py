@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.batch.pieces import Pieces, pieces_of
-from ups_data.blocks import Blocks, BlockSizes
+from ups_data.points.blocks import Blocks, BlockSizes
 from ups_data.sampling import Draw
 
 # How a frame's points are stored. None: all of them in row-major order, in one piece. `BlockSizes`: in blocks whose

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data import native as built
-from ups_data.blocks import Blocks
+from ups_data import _native as built
+from ups_data.points.blocks import Blocks
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ups_data.batch.frames import Frames, Positions, joined, joined_positions
-from ups_data.sampling import Domain, QuerySampling, Stream
+from ups_data.points.domain import Domain
+from ups_data.sampling import QuerySampling, Stream
 
 # Fields are stored as these.
 TORCH_DTYPES = {np.dtype("float16"): torch.float16, np.dtype("float32"): torch.float32}

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
-from ups_data.sampling.blocks import draw_blocks
+from ups_data.points.domain import Domain
+from ups_data.points.tiles import Tiles, tiles_in, tiles_of
 from ups_data.sampling.config import QuerySampling
-from ups_data.sampling.domain import Domain
 from ups_data.sampling.draw import Draw
-from ups_data.sampling.full import draw_full
-from ups_data.sampling.importance import draw_importance
-from ups_data.sampling.lattice import draw_lattice, lattice_shape
-from ups_data.sampling.mixture import draw_mixture
-from ups_data.sampling.off_grid import coordinates, interpolation, jitter
+from ups_data.sampling.modes.blocks import draw_blocks
+from ups_data.sampling.modes.full import draw_full
+from ups_data.sampling.modes.importance import draw_importance
+from ups_data.sampling.modes.lattice import draw_lattice, lattice_shape
+from ups_data.sampling.modes.mixture import draw_mixture
+from ups_data.sampling.modes.off_grid import coordinates, interpolation, jitter
+from ups_data.sampling.modes.stratified import draw_stratified
+from ups_data.sampling.modes.uniform import draw_uniform
 from ups_data.sampling.random import Stream, sample_keys
-from ups_data.sampling.stratified import draw_stratified
-from ups_data.sampling.tiles import Tiles, tiles_in, tiles_of
-from ups_data.sampling.uniform import draw_uniform
 
 __all__ = [
     "Domain",

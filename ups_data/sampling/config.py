@@ -7,10 +7,8 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from ups_data.errors import UpsDataError
-from ups_data.sampling import schedule as schedules
-from ups_data.sampling.domain import Domain
-from ups_data.sampling.lattice import lattice_shape
-from ups_data.sampling.modes import (
+from ups_data.points.domain import Domain
+from ups_data.sampling.mode_options import (
     Mixture,
     Mode,
     ModeSchedule,
@@ -20,8 +18,10 @@ from ups_data.sampling.modes import (
     parse_mode,
     parse_mode_schedule,
 )
+from ups_data.sampling.modes.lattice import lattice_shape
+from ups_data.sampling.schedule import Schedule, ratio_at
 
-SCHEDULES = ", ".join(s for s in get_args(schedules.Schedule) if s != "constant")
+SCHEDULES = ", ".join(s for s in get_args(Schedule) if s != "constant")
 
 
 class QuerySampling(BaseModel):
@@ -67,7 +67,7 @@ class QuerySampling(BaseModel):
     num_queries: int | None = None
     mode: Mode | Mixture = "uniform"
     mode_schedule: ModeSchedule | None = None
-    schedule: schedules.Schedule = "constant"
+    schedule: Schedule = "constant"
     schedule_unit: Literal["epoch", "step"] = "epoch"
     start_ratio: float | None = None
     end_ratio: float | None = None
@@ -192,7 +192,7 @@ class QuerySampling(BaseModel):
         if self.start_ratio is None or self.end_ratio is None or self.end_epoch is None:
             return 1.0 if self.ratio is None else self.ratio
         moment = epoch if self.schedule_unit == "step" else math.floor(epoch)
-        return schedules.ratio_at(
+        return ratio_at(
             self.schedule, moment, self.start_ratio, self.end_ratio, self.start_epoch, self.end_epoch, self.jumps
         )
 

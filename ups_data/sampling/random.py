@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ups_data import native as built
+from ups_data import _native as built
 from ups_data.hashing import GOLDEN, absorb, hash_key, mix64
 
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ups_data import limits
 from ups_data.errors import UpsDataError
+from ups_data.schema import limits
 
 MANIFEST = "dataset.json"
 VERSION = 2

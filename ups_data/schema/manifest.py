@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from ups_data import limits
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
+from ups_data.schema import limits
 from ups_data.schema.file import MANIFEST, read_manifest, with_digest
 from ups_data.schema.specs import (
     FieldSpec,

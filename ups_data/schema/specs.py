@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ups_data import limits
-from ups_data.coords import outer_coords
+from ups_data.points.coords import outer_coords
+from ups_data.schema import limits
 
 PositiveInt = Annotated[int, Field(gt=0)]
 # Points of a frame and frames of a trajectory: their numbers are stored as int32.

@@ -5,18 +5,18 @@ from typing import Any
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
-from ups_data.sources.case import CaseSource
+from ups_data.sources.cases.case import CaseSource
 from ups_data.sources.content import look_inside
 from ups_data.sources.folder import open_folder
-from ups_data.sources.lagrangebench import LagrangebenchSource
 from ups_data.sources.listing import is_zarr
-from ups_data.sources.neuraloperator import NeuraloperatorSource
-from ups_data.sources.numpy_files import NpySource, NpzSource
-from ups_data.sources.obj import ObjSource
-from ups_data.sources.pdebench import PdebenchSource
-from ups_data.sources.ply import PlySource
-from ups_data.sources.vtk import VtkSource
-from ups_data.sources.xarray_files import XarraySource
+from ups_data.sources.meshes.obj import ObjSource
+from ups_data.sources.meshes.ply import PlySource
+from ups_data.sources.meshes.vtk import VtkSource
+from ups_data.sources.netcdf.files import XarraySource
+from ups_data.sources.numpy.files import NpySource, NpzSource
+from ups_data.sources.particles.lagrangebench import LagrangebenchSource
+from ups_data.sources.pdebench.source import PdebenchSource
+from ups_data.sources.torch.neuraloperator import NeuraloperatorSource
 from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
 __all__ = ["FORMATS", "ArrayLike", "Axis", "Source", "Trajectory", "open_source"]

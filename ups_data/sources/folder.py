@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import SPLITS, Numbered, Source
-from ups_data.sources.case import CaseSource, are_cases
+from ups_data.sources.cases.case import CaseSource, are_cases
 from ups_data.sources.listing import list_folder, named
 from ups_data.trajectory import Trajectory
 

@@ -1,10 +1,13 @@
 """The reference model and its training: it receives points, and never knows how they were chosen."""
 
-from ups_data.coords import make_grid_coords
+from ups_data.models.decoder import AnyPointDecoder, decode_dense
+from ups_data.models.encoder import GridEncoder
+from ups_data.models.normalize import Normalizer
+from ups_data.models.operator import LatentOperator
+from ups_data.models.reference import UpsModel, build_model
+from ups_data.points.coords import make_grid_coords
 from ups_data.training.bundle import LossBundle, compute_operator_loss_bundle
 from ups_data.training.config import TrainConfig, load_config
-from ups_data.training.decoder import AnyPointDecoder, decode_dense
-from ups_data.training.encoder import GridEncoder
 from ups_data.training.evaluate import Evaluation, evaluate
 from ups_data.training.loop import StepRecord, TrainResult, train
 from ups_data.training.losses import (
@@ -15,11 +18,8 @@ from ups_data.training.losses import (
     rollout_loss,
     spectral_loss,
 )
-from ups_data.training.model import UpsModel, build_model
-from ups_data.training.normalize import Normalizer
-from ups_data.training.operator import LatentOperator
+from ups_data.training.runs.trained import load_trained
 from ups_data.training.step import batch_losses
-from ups_data.training.trained import load_trained
 
 __all__ = [
     "AnyPointDecoder",

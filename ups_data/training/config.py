@@ -7,24 +7,19 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ups_data.errors import UpsDataError
+from ups_data.loader.loader import DEFAULT_TIMEOUT
+from ups_data.models.config import Count, ModelConfig, Natural, Section
 from ups_data.sampling import QuerySampling
-from ups_data.stream.loader import DEFAULT_TIMEOUT
 from ups_data.training.bundle import check_term
 
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which samples: the arguments of `QueryLoader`.
 
     Attributes:
@@ -58,16 +53,7 @@ class DataConfig(_Section):
     seed: int = 0
 
 
-class ModelConfig(_Section):
-    """Sizes: token width, tokens per axis (null: by the number of axes), operator blocks, attention heads."""
-
-    dim: Count = 64
-    tokens: Count | list[Count] | None = None
-    depth: Natural = 2
-    heads: Count = 4
-
-
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """The loop, the losses and the points that they see.
 
     Attributes:
@@ -105,7 +91,7 @@ class TrainingConfig(_Section):
     resume: bool = True
     checkpoint_every: Natural = 500
 
-    loss_weights: dict[str, float] = {}
+    loss_weights: dict[str, float] = Field(default_factory=dict)
     inverse_loss_warmup_epochs: Natural = 0
     inverse_loss_max_weight: Annotated[float, Field(ge=0)] | None = None
 
@@ -164,7 +150,7 @@ class TrainingConfig(_Section):
         )
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """A whole run. `out` receives `checkpoint.pt`, `history.json` and `metrics.jsonl`."""
 
     data: DataConfig

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ups_data.batch import QueryBatch
-from ups_data.stream.ranks import is_distributed, summed
-from ups_data.training.model import UpsModel
+from ups_data.engine.ranks import is_distributed, summed
+from ups_data.models.reference import UpsModel
 
 Fields = Mapping[str, Tensor]
 

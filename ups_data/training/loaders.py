@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ups_data.loader.loader import QueryLoader
 from ups_data.sampling import QuerySampling
-from ups_data.stream.loader import QueryLoader
 from ups_data.training.config import TrainConfig
 
 

@@ -17,15 +17,15 @@ from torch import Tensor
 from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
-from ups_data.training.checkpoint import CHECKPOINT, VERSION, check_continues, load_checkpoint, save_checkpoint
+from ups_data.models.reference import build_model
 from ups_data.training.config import TrainConfig
 from ups_data.training.evaluate import Evaluation, evaluate
 from ups_data.training.loaders import train_loader, valid_loader
-from ups_data.training.metrics import METRICS, MetricsFile
-from ups_data.training.model import build_model
 from ups_data.training.optimiser import Optimiser
-from ups_data.training.result import EpochTally, StepRecord, TrainResult
-from ups_data.training.rng import rng_state, seed_all, set_rng_state
+from ups_data.training.runs.checkpoint import CHECKPOINT, VERSION, check_continues, load_checkpoint, save_checkpoint
+from ups_data.training.runs.metrics import METRICS, MetricsFile
+from ups_data.training.runs.result import EpochTally, StepRecord, TrainResult
+from ups_data.training.runs.rng import rng_state, seed_all, set_rng_state
 from ups_data.training.step import batch_losses
 
 HISTORY = "history.json"

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ups_data.batch import QueryBatch, QuerySet
+from ups_data.models.reference import UpsModel
 from ups_data.training.bundle import LossBundle, compute_operator_loss_bundle
-from ups_data.training.model import UpsModel
 
 OPERATOR_TERMS = ("prediction", "rollout", "latent", "spectral")
 

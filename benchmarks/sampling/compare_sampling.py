@@ -1,0 +1,101 @@
+"""Trains one configuration with points chosen in several ways, and says what each way costs and reaches.
+
+`compare_sampling.py configs/compare_burgers.yaml data.root=DIR --modes uniform,stratified,importance:error --ratios
+0.3,0.1 --also "stratified cosine:1.0:0.2" --seeds 0,1,2 --out DIR`. Dense training is always among them. The same
+command goes on where it was interrupted, run by run; without costs.json it only measures what steps take again.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, `benchmarks` is not on the path
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from benchmarks.sampling.comparison import compare, configs_of, costs_of, variants
+from benchmarks.sampling.comparison_table import HEADER, markdown, rows
+from benchmarks.sampling.comparison_times import Costs
+from ups_data.cli.errors import run
+from ups_data.errors import UpsDataError
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+MODES = "uniform,stratified,blocks,importance:gradient,importance:error"
+
+
+@app.command()
+def main(
+    config: Annotated[Path, typer.Argument(help="YAML file; configs/ has some.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value, for example data.root=DIR.")] = None,
+    modes: Annotated[
+        str, typer.Option(help="importance:METRIC names the metric; stratified=0.7+importance=0.3:error is a mixture.")
+    ] = MODES,
+    ratios: Annotated[
+        str, typer.Option(help="Numbers, or schedules over the run: cosine:1.0:0.2.")
+    ] = "0.5,0.3,0.1,0.05",
+    also: Annotated[str, typer.Option(help="Further ones: 'MODE RATIO', separated by commas.")] = "",
+    dense_epochs: Annotated[
+        str, typer.Option(help="Lengths of further dense runs: what dense training reaches when time is short.")
+    ] = "",
+    seeds: Annotated[str, typer.Option(help="Of model, order and points.")] = "0,1,2",
+    out: Annotated[Path, typer.Option(help="Receives table.md, curves.png, costs.json and every run.")] = Path(
+        "runs/comparison"
+    ),
+    rounds: Annotated[int, typer.Option(min=1, help="Steps of each way that are timed, in turn, after all runs.")] = 25,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once; they share the machine's cores.")] = 1,
+) -> None:
+    console = Console()
+    chosen = variants(parts(modes), parts(ratios), parts(also), whole(dense_epochs, "--dense-epochs"))
+    configs = configs_of(config, overrides or [], chosen, whole(seeds, "--seeds"), out)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(""))
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
+        task = bar.add_task(f"{len(configs)} runs", total=None, running="")
+        records = compare(
+            configs,
+            jobs=jobs,
+            progress=lambda done, total, running: bar.update(task, completed=done, total=total, running=running),
+        )
+        task = bar.add_task("steps timed", total=None, running="")
+        costs = costs_of(
+            configs,
+            out / "costs.json",
+            rounds=rounds,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    found = rows(records, costs)
+    (out / "table.md").write_text(markdown(found))
+    draw(records, costs, out / "curves.png")
+    table = Table(title=f"{config.name}, {records[0]['epochs'][0]['steps']} steps an epoch")
+    for number, name in enumerate(HEADER):
+        table.add_column(name, no_wrap=number < 2)
+    for row in found:
+        table.add_row(*row.cells())
+    Console(width=max(console.width, 130)).print(table, f"{out}: table.md, curves.png, costs.json, runs")
+
+
+def parts(text: str) -> list[str]:
+    """What stands between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def whole(text: str, option: str) -> list[int]:
+    """`0,1,2` as a list."""
+    try:
+        return [int(part) for part in parts(text)]
+    except ValueError:
+        raise UpsDataError(f"{option} {text!r}: give whole numbers, such as 1,2") from None
+
+
+def draw(records: list[dict], costs: Costs, path: Path) -> None:
+    from benchmarks.sampling.comparison_plot import plot_comparison
+
+    plot_comparison(records, costs, path)
+
+
+if __name__ == "__main__":
+    run(app)

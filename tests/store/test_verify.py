@@ -1,0 +1,174 @@
+"""Damage is found, and named: which shard, which array, which rows."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.datasets import reseal, write_grid
+from ups_data import ShardWriter, UpsDataError
+from ups_data.schema import Manifest
+from ups_data.store.verify import Damage, verify_dataset
+from ups_data.writing import layout
+
+TOOL = Path(__file__).parents[2] / "tools" / "verify_shards.py"
+SHARD = "train/shard-000001.zarr"
+
+
+@pytest.fixture(params=["none", "lz4"])
+def root(tmp_path, monkeypatch, request):
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 960)  # a frame to a chunk
+    write_grid(tmp_path / "d", steps=(5,) * 6, codec=request.param, shard_bytes=9_000)
+    assert len(Manifest.load(tmp_path / "d").splits["train"].shards) == 3
+    return tmp_path / "d"
+
+
+def flip(path, position):
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def reasons(found):
+    assert {d.shard for d in found} <= {SHARD}
+    return [d.reason for d in found]
+
+
+def test_an_intact_dataset_and_its_progress(root):
+    calls = []
+    for depth in ("sizes", "digests", "chunks"):
+        assert verify_dataset(root, depth=depth, progress=lambda *seen: calls.append(seen)) == []
+    total = sum(s.bytes for s in Manifest.load(root).splits["train"].shards)
+    assert len(calls) == 9
+    assert calls[-1] == (total, total)
+
+
+def test_points_and_blocks_are_checked_too(tmp_path):
+    with ShardWriter(tmp_path / "d") as writer:
+        for n in (5, 7):
+            writer.add({"p": np.ones((3, 40 + n, 1), np.float32)}, coords=np.random.default_rng(n).random((40 + n, 3)))
+    assert verify_dataset(tmp_path / "d") == []
+    shard = tmp_path / "d/train/shard-000000.zarr"
+    flip(next(p for p in (shard / "points/coords").rglob("*") if p.is_file() and p.name != "zarr.json"), 20)
+    found = [d.reason for d in verify_dataset(tmp_path / "d")]
+    assert found == ["points/coords/c/0/0/0: its bytes are not those that were written", found[1]]
+    assert found[1].startswith("points/coords, rows 0 to 0")
+
+
+def test_damaged_chunks_are_named(root):
+    file = root / SHARD / "fields/u/c/0/0/0/0"
+    chunk = file.stat().st_size // 10
+    flip(file, chunk // 2)
+    flip(file, 4 * chunk + chunk // 2)
+    changed = "fields/u/c/0/0/0/0: its bytes are not those that were written"
+    assert reasons(verify_dataset(root)) == [
+        changed,
+        "field 'u', rows 0 to 0: the stored bytes are damaged",
+        "field 'u', rows 4 to 4: the stored bytes are damaged",
+    ]
+    assert reasons(verify_dataset(root, depth="digests")) == [changed]
+    assert verify_dataset(root, depth="sizes") == []
+
+
+def test_many_damaged_chunks_are_counted(root):
+    file = root / SHARD / "fields/u/c/0/0/0/0"
+    index = 16 * 10 + 4
+    data = np.frombuffer(file.read_bytes(), np.uint8).copy()
+    data[:-index] ^= 255
+    file.write_bytes(data.tobytes())
+    found = reasons(verify_dataset(root))
+    assert len(found) == 1 + 5 + 1
+    assert found[-1] == "field 'u': 5 more of its 10 chunks"
+
+
+def test_a_damaged_index(root):
+    flip(root / SHARD / "fields/u/c/0/0/0/0", -10)
+    assert any("field 'u': the index of" in r for r in reasons(verify_dataset(root)))
+
+
+def test_files_that_are_cut_or_gone(root):
+    file = root / SHARD / "fields/u/c/0/0/0/0"
+    size = file.stat().st_size
+    with open(file, "r+b") as f:
+        f.truncate(size - 100)
+    for depth in ("sizes", "digests", "chunks"):
+        says = f"fields/u/c/0/0/0/0 holds {size - 100:,} bytes, {size:,} were written"
+        assert reasons(verify_dataset(root, depth=depth))[0] == says
+    file.unlink()
+    assert any("field 'u': " in r and "cannot be read" in r for r in reasons(verify_dataset(root)))
+    shutil.rmtree(root / SHARD)
+    for depth in ("sizes", "digests", "chunks"):
+        assert verify_dataset(root, depth=depth) == [Damage(SHARD, "is missing")]
+
+
+def test_a_damaged_table(root):
+    flip(next((root / SHARD / "trajectories/time/c").rglob("*0")), 3)
+    assert any(r.startswith("trajectories/time: ") for r in reasons(verify_dataset(root)))
+
+
+def test_metadata_that_say_something_else(root):
+    file = root / SHARD / "fields/u/zarr.json"
+    metadata = json.loads(file.read_text())
+    metadata["attributes"] = {"units": "furlongs"}
+    file.write_text(json.dumps(metadata))
+    assert verify_dataset(root, depth="digests") != []
+    metadata["shape"][0] = 4
+    file.write_text(json.dumps(metadata))
+    assert any("fields/u/zarr.json is damaged" in r for r in reasons(verify_dataset(root)))
+    reseal(root)
+    assert any("the manifest says float32 (10, 12, 10, 2)" in r for r in reasons(verify_dataset(root)))
+    file.write_text(json.dumps(metadata).replace('"configuration"', '"configurations"'))
+    reseal(root)
+    assert any(r.startswith("field 'u': ") for r in reasons(verify_dataset(root)))
+
+
+def test_a_file_that_nobody_wrote(root):
+    (root / SHARD / "fields/u/notes.txt").write_text("mine")
+    for depth in ("sizes", "digests", "chunks"):
+        assert reasons(verify_dataset(root, depth=depth)) == ["fields/u/notes.txt is not of this shard"]
+
+
+def test_another_dataset_s_shard_of_the_same_shape(root, tmp_path):
+    shards = [root / s.path for s in Manifest.load(root).splits["train"].shards]
+    shutil.rmtree(shards[1])
+    shutil.copytree(shards[2], shards[1])  # intact, and in the wrong place
+    for depth in ("sizes", "digests", "chunks"):
+        says = ["is not the one that the manifest lists (checksums.json differs)"]
+        assert reasons(verify_dataset(root, depth=depth)) == says
+
+
+def test_damage_from_before_the_digest_was_taken(root):
+    """A shard that was written wrong is sealed with its damage."""
+    flip(root / SHARD / "fields/u/c/0/0/0/0", 100)
+    reseal(root)
+    assert verify_dataset(root, depth="digests") == []
+    assert reasons(verify_dataset(root)) == ["field 'u', rows 0 to 0: the stored bytes are damaged"]
+
+
+def test_bad_use(tmp_path):
+    with pytest.raises(UpsDataError, match="no dataset here"):
+        verify_dataset(tmp_path)
+    with pytest.raises(UpsDataError, match="choose one of sizes, digests, chunks"):
+        verify_dataset(tmp_path, depth="all")
+
+
+def test_the_tool(tmp_path):
+    def tool(*arguments):
+        command = [sys.executable, str(TOOL), str(tmp_path / "d"), *arguments]
+        environment = {"COLUMNS": "200", "PYTHONPATH": str(TOOL.parents[1])}
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    write_grid(tmp_path / "d")
+    flip(tmp_path / "d/train/shard-000000.zarr/fields/u/c/0/0/0/0", 100)
+    done = tool()
+    assert done.returncode == 1
+    assert all(part in done.stdout for part in ("shard-000000", "rows 0 to 34", "1 damaged shard(s)", "again"))
+    done = tool("--quick", "sizes")
+    assert (done.returncode, "intact (sizes checked)" in done.stdout) == (0, True)
+    done = tool("--quick", "all")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: depth 'all'")

@@ -1,0 +1,146 @@
+"""Which trajectories go into which shard, decided before any is written."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ups_data.conversion.fingerprint import Identity
+from ups_data.conversion.source_runs import left_out, open_run, outline
+from ups_data.errors import UpsDataError
+from ups_data.points.activity import Metric
+from ups_data.schema import LeftOut
+from ups_data.schema.specs import Model
+from ups_data.sources import Source
+from ups_data.writing.layout import Layout
+from ups_data.writing.run import Run
+from ups_data.writing.written import usual_order
+
+OnError = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How trajectories are stored; see `ShardWriter`."""
+
+    codec: str
+    cast: str | None
+    blocks: int
+    seed: int
+    allow_nonfinite: bool
+    importance: tuple[Metric, ...]
+    shard_bytes: int
+
+    def layout(self, run: Run) -> Layout:
+        """Of a dataset whose trajectories are like this one."""
+        return Layout(run, codec=self.codec, cast=self.cast, blocks=self.blocks, seed=self.seed)
+
+
+class PlannedShard(Model):
+    """`path`: in the dataset. `trajectories`: their numbers in the source, in order."""
+
+    split: str
+    path: str
+    trajectories: list[int]
+
+
+class Plan(Model):
+    """A conversion, shard by shard.
+
+    Attributes:
+        like: the trajectory that all others must be like.
+        left_out: number → trajectories that no shard holds.
+    """
+
+    identity: Identity
+    like: int
+    shards: list[PlannedShard]
+    left_out: dict[int, LeftOut]
+
+    @property
+    def trajectories(self) -> int:
+        """Of all shards."""
+        return sum(len(shard.trajectories) for shard in self.shards)
+
+
+def make_plan(
+    source: Source, path: Path, identity: Identity, splits: Sequence[str], stored: Stored, on_error: OnError
+) -> Plan:
+    """Go through the source's trajectories without reading their fields.
+
+    A trajectory goes to the open shard of its split, which is closed once it holds `shard_bytes`. All must be like the
+    first one; with "skip", like the first of the most common kind, and others are left out.
+
+    Args:
+        splits: of each trajectory.
+
+    Raises:
+        UpsDataError: a trajectory cannot be opened or is unlike the others ("raise"), or none is left.
+    """
+    runs: dict[int, Run] = {}
+    out: dict[int, LeftOut] = {}
+    first: UpsDataError | None = None
+    for number in range(len(source)):
+        try:
+            runs[number] = outline(open_run(source, number, path))
+        except UpsDataError as error:
+            if on_error == "raise":
+                raise
+            first = first or error
+            out[number] = left_out(None, number, path, error)
+    if not runs:
+        raise UpsDataError(f"{path}: none of its {len(source)} trajectories can be read; the first: {first}")
+    like = next(iter(runs))
+    if on_error == "skip":
+        kinds = {number: _kind(run) for number, run in runs.items()}
+        kind = Counter(kinds.values()).most_common(1)[0][0]
+        like = next(number for number in runs if kinds[number] == kind)
+    layout = stored.layout(runs[like])
+    for number, run in list(runs.items()):
+        try:
+            layout.check(run)
+        except UpsDataError as error:
+            if on_error == "raise":
+                raise
+            out[number] = left_out(run, number, path, error)
+            del runs[number]
+    sizes = {number: _decoded_bytes(run, layout) for number, run in runs.items()}
+    return Plan(identity=identity, like=like, shards=_shards(sizes, splits, stored.shard_bytes), left_out=out)
+
+
+def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> list[PlannedShard]:
+    shards: dict[str, list[list[int]]] = {}
+    filled: dict[str, int] = {}
+    for number, size in sizes.items():
+        split = splits[number]
+        if filled.get(split, shard_bytes) >= shard_bytes:
+            shards.setdefault(split, []).append([])
+            filled[split] = 0
+        shards[split][-1].append(number)
+        filled[split] += size
+    # Split by split: what is compressed from end to end is then read once for each, not once for each shard.
+    return [
+        PlannedShard(split=split, path=f"{split}/shard-{place:06d}.zarr", trajectories=numbers)
+        for split in sorted(shards, key=usual_order)
+        for place, numbers in enumerate(shards[split])
+    ]
+
+
+def _decoded_bytes(run: Run, layout: Layout) -> int:
+    arrays = {**run.fields, **run.static}
+    return sum(math.prod(arrays[s.name].shape) * np.dtype(s.dtype).itemsize for s in layout.specs)
+
+
+def _kind(run: Run) -> tuple[Any, ...]:
+    """Equal for trajectories that fit into one dataset."""
+    fields = []
+    for name, array in {**run.fields, **run.static}.items():
+        frame = array.shape[-1:] if run.coords else array.shape[0 if name in run.static else 1 :]
+        fields.append((name, name in run.static, run.set_of[name], frame, array.dtype.str))
+    sets = [(name, array.shape[-1], len(array.shape)) for name, array in run.coords.items()]
+    axes = None if run.axes is None else tuple(np.asarray(a.coordinates).tobytes() for a in run.axes)
+    return tuple(sorted(fields)), tuple(sets), axes, tuple(sorted(run.params))

@@ -1,0 +1,99 @@
+"""One task of a conversion: a shard, written aside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ups_data.conversion.shard_plan import OnError, PlannedShard, Stored
+from ups_data.conversion.source_runs import left_out, open_run
+from ups_data.errors import UpsDataError
+from ups_data.schema import LeftOut
+from ups_data.sources import Source, open_source
+from ups_data.writing.open_shard import OpenShard, stored_frames
+from ups_data.writing.run import Run
+from ups_data.writing.written import WrittenShard
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task needs. `like`: the trajectory that all others must be like."""
+
+    path: Path
+    format: str | None
+    stored: Stored
+    like: int
+    on_error: OnError
+
+
+@dataclass(frozen=True)
+class Made:
+    """`written`: None where no trajectory was left. `left_out`: number → what could not be stored."""
+
+    written: WrittenShard | None
+    left_out: dict[int, LeftOut]
+
+
+class ShardMaker:
+    """Writes the shards of a conversion, one after another.
+
+    Args:
+        source: as it is opened already; None opens it again.
+    """
+
+    def __init__(self, job: Job, source: Source | None = None) -> None:
+        self._job = job
+        self._source = source or open_source(job.path, job.format, keep_damaged=job.on_error == "skip")
+        self.layout = job.stored.layout(open_run(self._source, job.like, job.path))
+        self.importance = self.layout.importance(job.stored.importance)
+
+    def make(self, shard: PlannedShard, aside: Path, progress: Callable[[int], None]) -> Made:
+        """Write the shard to the folder `aside`. A trajectory that fails half way is left out by starting it over.
+
+        Args:
+            progress: called with the trajectories done.
+
+        Raises:
+            UpsDataError: a trajectory cannot be stored, where that is not skipped.
+            OSError: the shard cannot be written.
+        """
+        out: dict[int, LeftOut] = {}
+        while True:
+            numbers = [n for n in shard.trajectories if n not in out]
+            if not numbers:
+                return Made(None, out)
+            open_shard = OpenShard(aside, shard.split, self.layout, self.importance, self._job.stored.allow_nonfinite)
+            try:
+                for place, number in enumerate(numbers):
+                    if not self._try(number, open_shard.add, out):
+                        for later in numbers[place + 1 :]:  # all at once: each time costs a new start
+                            self._try(later, self._look_through, out)
+                        break
+                    progress(len(out) + place + 1)
+                else:
+                    return Made(open_shard.finish(shard.path), out)
+            except BaseException:
+                open_shard.abort()
+                raise
+            open_shard.abort()
+
+    def _try(self, number: int, store: Callable[[Run], None], out: dict[int, LeftOut]) -> bool:
+        run = None
+        try:
+            run = open_run(self._source, number, self._job.path)
+            self.layout.check(run)
+            store(run)
+        except UpsDataError as error:
+            if self._job.on_error == "raise":
+                raise
+            out[number] = left_out(run, number, self._job.path, error)
+            return False
+        return True
+
+    def _look_through(self, run: Run) -> None:
+        """Everything that storing it would read."""
+        self.layout.deal(run)
+        for _ in stored_frames(run, self.layout, self._job.stored.allow_nonfinite):
+            pass
+        for name in run.coords:
+            for step in range(run.steps if run.moving(name) else 1):
+                run.coords_at(name, step, step + 1)

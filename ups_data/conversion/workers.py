@@ -1,0 +1,158 @@
+"""Tasks of a conversion in processes of their own. They only write aside: this process publishes.
+
+They are started by `subprocess`: `multiprocessing` would start its resource tracker beside them, which outlives this
+process for a moment.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from typing import Any
+
+from ups_data.conversion.shard_plan import PlannedShard
+from ups_data.conversion.shard_task import Job, Made, ShardMaker
+from ups_data.errors import UpsDataError
+
+# These reach every process of a terminal's or a scheduler's group; only this process is to act on them.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What a worker runs. Its arguments: the descriptors of its connection, and of a pipe that ends as this process does.
+WORKER = """
+import sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+sys.path[:] = connection.recv()
+from ups_data.conversion.workers import serve
+serve(connection, int(sys.argv[2]))
+"""
+
+
+def make_in_workers(
+    job: Job,
+    shards: Sequence[PlannedShard],
+    aside: Callable[[PlannedShard], Path],
+    workers: int,
+    progress: Callable[[PlannedShard, int], None],
+) -> Iterator[tuple[PlannedShard, Made]]:
+    """The shards as they are made, in any order. A worker begins its next one when its last one has been taken.
+
+    However this ends, no worker outlives it, nor this process.
+
+    Raises:
+        UpsDataError, OSError: as `ShardMaker.make`; or a worker was killed.
+    """
+    waiting = list(reversed(shards))
+    of_connection: dict[Connection, subprocess.Popen[bytes]] = {}
+    busy: dict[Connection, PlannedShard] = {}
+
+    def give(connection: Connection) -> None:
+        if waiting:
+            busy[connection] = waiting.pop()
+            with suppress(ConnectionError):  # its end is noticed where its answer is waited for
+                connection.send((busy[connection], aside(busy[connection])))
+        else:
+            connection.close()
+
+    alive, ours = os.pipe()
+    try:
+        for _ in range(min(workers, len(shards))):
+            give(_start(job, alive, of_connection))
+        while busy:
+            ready = wait(list(busy))
+            for connection in [c for c in busy if c in ready]:
+                shard = busy[connection]
+                kind, what = _receive(connection, shard)
+                if kind == "progress":
+                    progress(shard, what)
+                elif kind == "failed":
+                    raise what
+                else:
+                    yield shard, what
+                    del busy[connection]
+                    give(connection)
+    finally:
+        with signals_deferred():
+            for process in of_connection.values():
+                process.kill()  # what it was writing is aside: whoever takes the shards removes it
+                process.wait()
+            for connection in of_connection:
+                connection.close()
+            os.close(alive)
+            os.close(ours)
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """What SIGINT and SIGTERM do here, they do at the end. Blocking them is not enough: another thread may take them,
+    and this one acts on them then."""
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {n: h for n in SIGNALS if (h := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _start(job: Job, alive: int, of_connection: dict[Connection, subprocess.Popen[bytes]]) -> Connection:
+    """A worker, entered before a signal can end this."""
+    here, there = Pipe()
+    command = [sys.executable, "-P", "-c", WORKER, str(there.fileno()), str(alive)]
+    with there, signals_deferred():
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the worker inherits this
+        try:
+            of_connection[here] = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(there.fileno(), alive))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    with suppress(ConnectionError):
+        here.send(sys.path)
+        here.send(job)
+    return here
+
+
+def _receive(connection: Connection, shard: PlannedShard) -> tuple[str, Any]:
+    try:
+        return connection.recv()
+    except (EOFError, ConnectionError):
+        raise UpsDataError(
+            f"{shard.path}: the worker that wrote it was killed, perhaps for want of memory: "
+            "run the same command again, with fewer --workers"
+        ) from None
+
+
+def serve(connection: Connection, alive: int) -> None:
+    """What a worker does: `WORKER` calls it."""
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+    maker = None
+    try:
+        job: Job = connection.recv()
+        while True:
+            shard, aside = connection.recv()
+            try:
+                maker = maker or ShardMaker(job)
+                made = maker.make(shard, aside, lambda done: connection.send(("progress", done)))
+            except (UpsDataError, OSError) as error:
+                connection.send(("failed", error))
+            except Exception:
+                connection.send(("failed", RuntimeError(f"in a worker:\n{traceback.format_exc()}")))
+            else:
+                connection.send(("made", made))
+    except (EOFError, ConnectionError):  # there is no more to do
+        pass
+
+
+def _end_with_parent(alive: int) -> None:
+    os.read(alive, 1)
+    os._exit(1)

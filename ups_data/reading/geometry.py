@@ -1,0 +1,186 @@
+"""Where the points of samples are, and in which order they are stored."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups_data.batch import Positions, Recipe, Stored
+from ups_data.errors import UpsDataError
+from ups_data.points.blocks import BlockSizes, block_counts, single_block
+from ups_data.points.domain import Domain
+from ups_data.reading.frames import StoredFrames
+from ups_data.reading.pool import Pool
+from ups_data.schema import Manifest
+from ups_data.store.arrays.stored import StoredArray
+from ups_data.store.shard import Shard
+
+# Geometries kept with their orders and space-filling curves; a grid has one.
+GEOMETRIES = 64
+# Modes that choose points without looking where they are.
+BLIND = {"full", "uniform", "blocks"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where some samples come from.
+
+    Attributes:
+        shards: those that the samples lie in.
+        shard: `(n,)`, the number of each sample's shard among them.
+        trajectory: `(n,)`, the number of its trajectory in that shard.
+    """
+
+    shards: list[Shard]
+    shard: NDArray[np.int64]
+    trajectory: NDArray[np.int64]
+
+    def time(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The times of frames at rows (samples, steps)."""
+        time = np.empty(rows.shape)
+        for number, shard in enumerate(self.shards):
+            here = self.shard == number
+            time[here] = shard.time[rows[here]]
+        return time
+
+    def params(self, count: int) -> NDArray[np.float64]:
+        """(samples, count), the parameters of the samples' trajectories."""
+        params = np.empty((len(self.shard), count))
+        for number, shard in enumerate(self.shards):
+            here = self.shard == number
+            params[here] = shard.params[self.trajectory[here]]
+        return params
+
+
+class Geometry(NamedTuple):
+    """The points of one trajectory, or of a grid: to draw from, and as they are stored."""
+
+    domain: Domain
+    stored: Stored
+
+
+class Geometries:
+    """The geometries of a split, read as far as its recipe needs them.
+
+    Where nothing but blocks is drawn, nothing is read: which points a block holds lies beside its values.
+
+    Args:
+        shards: from the first intact one of which a grid's geometry is read, which all have; none: from that of the
+            sample that is read first.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        recipe: Recipe,
+        pool: Pool,
+        set_name: str | None,
+        shards: Sequence[Shard] = (),
+    ) -> None:
+        self._shards = shards
+        self._manifest, self._recipe, self._pool, self._set_name = manifest, recipe, pool, set_name
+        samplings = [s for s in (recipe.sampling, recipe.inputs) if s is not None]
+        modes = {str(m) for s in samplings for m in s.modes}
+        self._samplings, self._modes = samplings, modes
+        self._grid: Geometry | None = None
+        # The caches belong to this object, as the shards do.
+        self._of_points = lru_cache(GEOMETRIES)(self._read)
+        # Samples of the same domain are drawn at once: all of as many points, where nothing else counts.
+        self._of_sizes = lru_cache(GEOMETRIES)(self._sized)
+        self._of_number = lru_cache(GEOMETRIES)(Domain)
+        self._suffice = lru_cache(GEOMETRIES)(self._sizes_suffice)
+
+    def of(self, origin: Origin, epoch: float | None) -> list[Geometry]:
+        """One for all samples of a grid; one for each where they are points.
+
+        Args:
+            epoch: whose draws they are for; None: with all that any draw looks at.
+
+        Raises:
+            UpsDataError: the order or the coordinates of points are missing or damaged.
+        """
+        if self._manifest.grid is not None:
+            if self._grid is None:
+                self._grid = self._of_grid(self._shards or origin.shards[:1])
+            return [self._grid]
+        found = []
+        for number, trajectory in zip(origin.shard.tolist(), origin.trajectory.tolist(), strict=True):
+            shard = origin.shards[number]
+            points = shard.num_points(self._set_name, trajectory)
+            found.append(self._of_points(shard, trajectory, self._suffice(points, epoch)))
+        return found
+
+    def positions(self, origin: Origin, rows: NDArray[np.int64], geometries: Sequence[Geometry]) -> Positions | None:
+        """Of the points in the frames at rows (samples, steps); None for a grid, whose domain has them."""
+        if self._manifest.grid is not None:
+            return None
+        steps = rows.shape[1]
+        once = np.repeat(origin.trajectory[:, None], steps, axis=1)
+        stored = [g.stored for g in geometries for _ in range(steps)]
+
+        def frames(arrays: list[StoredArray], rows: NDArray[np.int64]) -> StoredFrames:
+            return StoredFrames(self._pool, arrays, np.repeat(origin.shard, steps), rows.ravel(), stored)
+
+        moving = self._manifest.point_set(self._set_name).moving
+        coords = frames([s.coords(self._set_name) for s in origin.shards], rows if moving else once)
+        if not any(isinstance(s, BlockSizes) and len(s) > 1 for s in stored):
+            return Positions(coords, None)
+        return Positions(coords, frames([s.index(self._set_name) for s in origin.shards], once))
+
+    def _of_grid(self, shards: Sequence[Shard]) -> Geometry:
+        for shard in shards[:-1]:
+            with suppress(UpsDataError):
+                return grid_geometry(self._manifest, shard)
+        return grid_geometry(self._manifest, shards[-1])
+
+    def _sizes_suffice(self, points: int, epoch: float | None) -> bool:
+        """Whether blocks are drawn without asking which points they hold."""
+        recipe = self._recipe
+        if epoch is None or recipe.inputs is None:
+            return False
+        return all(recipe.draws_blocks(s, points, epoch) for s in self._samplings)
+
+    def _sized(self, points: int) -> Geometry:
+        """Of blocks whose points are not known."""
+        count, slots = self._manifest.num_blocks(points, self._set_name), self._manifest.block_points(self._set_name)
+        stored = BlockSizes(block_counts(points, count), slots)
+        return Geometry(Domain(num_points=points, blocks=stored), stored)
+
+    def _read(self, shard: Shard, trajectory: int, sizes_suffice: bool) -> Geometry:
+        manifest, name = self._manifest, self._set_name
+        points, slots = shard.num_points(name, trajectory), manifest.block_points(name)
+        count = manifest.num_blocks(points, name)
+        stored: Stored
+        if count == 1:
+            stored = None if points == slots else BlockSizes(np.array([points]), slots)
+        elif sizes_suffice:
+            return self._of_sizes(points)
+        else:
+            stored = shard.geometry(name, trajectory)
+        if self._modes <= {"full", "uniform"}:
+            return Geometry(self._of_number(points), stored)
+        blocks = None if manifest.blocks == 1 else single_block(points, slots) if count == 1 else stored
+        coords = None
+        if not self._modes <= BLIND:
+            row = shard.first_row(trajectory) if manifest.point_set(name).moving else trajectory
+            frames = StoredFrames(self._pool, [shard.coords(name)], np.zeros(1, np.int64), np.array([row]), [stored])
+            coords = np.array(frames[0])
+        return Geometry(Domain(num_points=points, coords=coords, blocks=blocks), stored)
+
+
+def grid_geometry(manifest: Manifest, shard: Shard) -> Geometry:
+    """The geometry that all samples of a grid dataset share."""
+    assert manifest.grid is not None
+    blocks = shard.geometry(None, 0)
+    domain = Domain(
+        num_points=manifest.num_points,
+        grid_shape=manifest.grid.shape,
+        coords=manifest.grid.coords(),
+        blocks=blocks,
+        periodic=tuple(bool(axis.periodic) for axis in manifest.grid.axes),
+    )
+    return Geometry(domain, blocks)

@@ -1,0 +1,67 @@
+"""The importance of tiles that the draws of a block look at: read from the shards, or fed back by training."""
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ups_data.batch import Recipe
+from ups_data.reading.frames import StoredFrames
+from ups_data.reading.geometry import Origin
+from ups_data.reading.pool import Pool
+from ups_data.sampling import QuerySampling, Stream
+
+
+class TileImportance:
+    """Of one set of points. What it reads is as long as its samples have tiles: no frame is looked at.
+
+    Args:
+        errors: `(trajectories or 1, K)`, of the metric `error`; see `TileAverages`.
+    """
+
+    def __init__(self, recipe: Recipe, pool: Pool, set_name: str | None, errors: Tensor | None) -> None:
+        self._pool, self._set_name = pool, set_name
+        self._errors = None if errors is None else errors.numpy()
+        self._samplings: dict[Stream, QuerySampling | None] = {
+            Stream.INPUTS: recipe.inputs,
+            Stream.INPUT_QUERIES: recipe.sampling if recipe.input_queries else None,
+            Stream.TARGET_QUERIES: recipe.sampling,
+        }
+
+    def of(
+        self,
+        origin: Origin,
+        trajectory: NDArray[np.int64],
+        input_rows: NDArray[np.int64],
+        target_rows: NDArray[np.int64],
+        moment: float,
+    ) -> dict[Stream, NDArray[np.floating]]:
+        """`(samples * steps, K)` for each draw that looks at importance at this moment.
+
+        Args:
+            origin: of the samples.
+            trajectory: `(samples,)`, numbers in the split.
+            input_rows, target_rows: `(samples, steps)`, rows of the frames in their shards.
+
+        Raises:
+            UpsDataError: stored importance is missing or damaged.
+        """
+        found: dict[Stream, NDArray[np.floating]] = {}
+        for stream, sampling in self._samplings.items():
+            if sampling is not None and sampling.uses_importance(moment):
+                rows = target_rows if stream is Stream.TARGET_QUERIES else input_rows
+                if sampling.importance_metric == "error":
+                    found[stream] = self._fed_back(np.repeat(trajectory, rows.shape[1]))
+                else:
+                    found[stream] = self._stored(origin, rows, sampling.importance_metric)
+        return found
+
+    def _fed_back(self, trajectory: NDArray[np.int64]) -> NDArray[np.float32]:
+        assert self._errors is not None
+        return self._errors[trajectory if len(self._errors) > 1 else np.zeros_like(trajectory)]
+
+    def _stored(self, origin: Origin, rows: NDArray[np.int64], metric: str) -> NDArray[np.float16]:
+        arrays = [shard.importance(metric, self._set_name) for shard in origin.shards]
+        frames = StoredFrames(self._pool, arrays, np.repeat(origin.shard, rows.shape[1]), rows.ravel(), [None])
+        out = np.empty((rows.size, arrays[0].shape[1], 1), np.float16)
+        frames.copy_to(out)
+        return out[..., 0]

@@ -1,0 +1,141 @@
+"""From numbers of samples to samples: opened shards, a pool, views."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from ups_data.batch import Recipe, SampleBlock
+from ups_data.plan.samples import SampleTable
+from ups_data.points.domain import Domain
+from ups_data.reading.frames import StoredFrames
+from ups_data.reading.geometry import Geometries, Geometry, Origin
+from ups_data.reading.importance import TileImportance
+from ups_data.reading.pool import Pool
+from ups_data.schema import Manifest
+from ups_data.store.shard import Shard
+
+
+class SampleReader:
+    """Reads samples of one split, and of one set of points where there are several. Threads may share it.
+
+    Args:
+        shards: of the split.
+        table: the split's samples.
+        pool: of decoded chunks.
+        set_name: the set of points that the fields live on, where there are several.
+        errors: of tiles, of the metric `error`; see `TileImportance`.
+        skips: whether damaged samples are left out: then those of other shards must not depend on one.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        shards: Sequence[Shard],
+        table: SampleTable,
+        recipe: Recipe,
+        pool: Pool,
+        *,
+        input_fields: tuple[str, ...],
+        target_fields: tuple[str, ...],
+        input_steps: int,
+        horizon: int,
+        dt_stride: int,
+        set_name: str | None = None,
+        errors: Tensor | None = None,
+        skips: bool = False,
+    ) -> None:
+        self._shards, self._table, self._recipe, self.pool = shards, table, recipe, pool
+        self.set_name = set_name
+        self._static = {f.name for f in manifest.fields if f.static}
+        self._input_fields, self._target_fields = input_fields, target_fields
+        # Frames of a sample, counted from its (last) input frame.
+        self._before = np.arange(-(input_steps - 1), 1) * dt_stride
+        self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
+        self._geometries = Geometries(manifest, recipe, self.pool, set_name, shards if skips else ())
+        self._importance = TileImportance(recipe, self.pool, set_name, errors)
+
+    def block(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> SampleBlock:
+        """The samples of those numbers by column; frames are views into the pool.
+
+        Args:
+            moment: see `Sample`; None: the epoch.
+
+        Raises:
+            UpsDataError: a shard is missing or damaged.
+        """
+        table, chosen = self._table, np.asarray(numbers)
+        rows, static_rows, steps = table.row[chosen], table.static_row[chosen], table.step[chosen]
+        shards, shard = np.unique(table.shard[chosen], return_inverse=True)
+        origin = Origin([self._shards[s] for s in shards.tolist()], shard, static_rows)
+        input_rows, target_rows = rows[:, None] + self._before, rows[:, None] + self._after
+        time, target_time = origin.time(input_rows[:, -1:]), origin.time(target_rows)
+        moment = epoch if moment is None else moment
+        geometries = self._geometries.of(origin, moment)
+        # A sample's input frame is another one's target, of which few blocks are read: no other sample reads it whole.
+        recipe, dense = self._recipe, self._recipe.inputs is None
+        alone = (
+            dense
+            and len(self._before) == 1
+            and all(
+                recipe.draws_blocks(recipe.sampling, points, moment)
+                for points in {g.domain.num_points for g in geometries}
+            )
+        )
+        return SampleBlock(
+            recipe=self._recipe,
+            domains=[g.domain for g in geometries],
+            epoch=epoch,
+            moment=moment,
+            trajectory=table.trajectory[chosen],
+            step=steps,
+            repetition=chosen % self._recipe.repeats,
+            target_steps=steps[:, None] + self._after,
+            inputs={
+                n: self._frames(n, origin, input_rows, geometries, inputs=True, alone=alone) for n in self._input_fields
+            },
+            targets={n: self._frames(n, origin, target_rows, geometries) for n in self._target_fields},
+            input_positions=self._geometries.positions(origin, input_rows[:, -1:], geometries),
+            target_positions=self._geometries.positions(origin, target_rows, geometries),
+            time=time[:, 0],
+            dt=target_time - time,
+            params=origin.params(len(self._recipe.params)),
+            importance=self._importance.of(origin, table.trajectory[chosen], input_rows[:, -1:], target_rows, moment),
+        )
+
+    def domains(self, trajectory: np.ndarray) -> list[Domain]:
+        """The points of trajectories, `(n,)` numbers in the split: one for all of a grid, or one for each."""
+        sample = np.searchsorted(self._table.trajectory, trajectory)
+        shards, shard = np.unique(self._table.shard[sample], return_inverse=True)
+        origin = Origin([self._shards[s] for s in shards.tolist()], shard, self._table.static_row[sample])
+        return [geometry.domain for geometry in self._geometries.of(origin, None)]
+
+    def read_bytes(self) -> int:
+        """Stored bytes of the chunks fetched so far, of mapped chunks at every use."""
+        return sum(shard.read_bytes() for shard in self._shards)
+
+    def fetch_seconds(self) -> float:
+        """Time spent so far, over all threads, on opening, reading and checking stored bytes."""
+        return sum(shard.fetch_seconds() for shard in self._shards)
+
+    def _frames(
+        self,
+        field: str,
+        origin: Origin,
+        rows: np.ndarray,
+        geometries: list[Geometry],
+        *,
+        inputs: bool = False,
+        alone: bool = False,
+    ) -> StoredFrames:
+        """Frames at rows (samples, steps), sample by sample; of a static field each sample's only one, for every step
+        of the targets or once for its inputs. `alone`: see `StoredFrames`."""
+        static = field in self._static
+        if static:
+            rows = np.repeat(origin.trajectory[:, None], 1 if inputs else rows.shape[1], axis=1)
+        steps = rows.shape[1]
+        stored = [g.stored for g in geometries for _ in range(steps if len(geometries) > 1 else 1)]
+        arrays = [shard.field(field) for shard in origin.shards]
+        return StoredFrames(
+            self.pool, arrays, np.repeat(origin.shard, steps), rows.ravel(), stored, alone=alone and not static
+        )

@@ -1,0 +1,107 @@
+"""PDEBench's files of one group per trajectory: diffusion–reaction, shallow water, diffusion–sorption."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import yaml  # type: ignore[import-untyped]
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.base import AXIS_NAMES, Numbered
+from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
+from ups_data.sources.pdebench.axes import axes_of, times
+from ups_data.trajectory import Trajectory
+
+# how a run was made rather than what was simulated: the axes and times say it already, and a model that is
+# conditioned on the seed would learn nothing but the run's name
+BOOKKEEPING = {
+    *("n", "seed", "t", "tdim", "xdim", "ydim", "zdim", "T_end", "n_time_steps"),
+    *("x_left", "x_right", "y_bottom", "y_top"),
+}
+
+
+class GroupsLayout(Numbered):
+    """Groups `0000` … of `data` [T,X[,Y[,Z]],C] with `grid/x`, `grid/y`, `grid/t` and YAML in the attribute `config`.
+
+    One field, `data`, with the file's own channels. The numbers in the `sim` section of `config` are params, nested
+    names joined by dots, without those in BOOKKEEPING. Groups are taken in the order of their numbers, which need
+    neither begin at 0000 nor be contiguous; the group's name is the trajectory's key.
+
+    Raises:
+        UpsDataError: while iterating, a group lacks `data` or `grid`, or shapes disagree.
+    """
+
+    format = "pdebench"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with opened(path) as file:
+            self._keys = sorted((key for key in file if _is_number(key)), key=int)
+
+    @staticmethod
+    def recognises(keys: Sequence[str]) -> bool:
+        return any(_is_number(key) for key in keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        with opened(self._path) as file:
+            return self._trajectory(file, self._keys[number])
+
+    def splits(self) -> list[str | None]:
+        return [None] * len(self)
+
+    def _trajectory(self, file: h5py.File, key: str) -> Trajectory:
+        group = file[key]
+        missing = [name for name in ("data", "grid") if not isinstance(group, h5py.Group) or name not in group]
+        if missing:
+            raise UpsDataError(f"{self._path}: group {key} has no {' and no '.join(missing)}: remove or complete it")
+        data, grid = group["data"], group["grid"]
+        axes = axes_of(self._path, {name: grid[name][...] for name in AXIS_NAMES if name in grid})
+        lengths = tuple(len(axis.coordinates) for axis in axes)
+        if data.ndim != len(lengths) + 2 or data.shape[1:-1] != lengths:
+            raise UpsDataError(
+                f"{self._path}: group {key}: data has shape {data.shape}, [T, {', '.join(map(str, lengths))}, C] "
+                "is expected from its grid: correct the array or the grid"
+            )
+        time = times(self._path, f"group {key}: grid/t", grid["t"][...], len(data)) if "t" in grid else None
+        return Trajectory(
+            key=key,
+            source=str(self._path),
+            fields={"data": lazy_dataset(self._path, data, (), data.shape)},
+            time=time,
+            params=numeric_attributes(file.attrs) | numeric_attributes(group.attrs) | self._config(group, key),
+            axes=axes,
+        )
+
+    def _config(self, group: h5py.Group, key: str) -> dict[str, float]:
+        text = group.attrs.get("config")
+        if text is None:
+            return {}
+        text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        try:
+            # OmegaConf, which wrote it, reads 1e-3 as a number, which plain YAML 1.1 does not
+            config = OmegaConf.to_container(OmegaConf.create(text))
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise UpsDataError(
+                f"{self._path}: group {key}: the attribute config is not YAML: correct or delete it ({reason})"
+            ) from error
+        sim = config.get("sim") if isinstance(config, dict) else None
+        return dict(_numbers(sim)) if isinstance(sim, dict) else {}
+
+
+def _is_number(key: str) -> bool:
+    return key.isascii() and key.isdigit()
+
+
+def _numbers(section: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{prefix}{name}.")
+        elif name not in BOOKKEEPING and isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{name}", float(value)

@@ -1,0 +1,154 @@
+"""The neuraloperator project's `.pt` files: tensors in a dict (Darcy, Burgers) or a list of dicts (car surfaces)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.base import Numbered, number_key
+from ups_data.sources.content import Content
+from ups_data.sources.positions import COORDINATES, are_positions, coordinates_among, finite, own_field
+from ups_data.sources.torch import files as torch_files
+from ups_data.trajectory import Trajectory
+
+
+class NeuraloperatorSource(Numbered):
+    """A file of torch.save that holds tensors and plain containers only; its storage is mapped, not read.
+
+    - Static (Darcy): `x` and `y` [N, *grid]; both are fields (1, *grid, 1).
+    - In time (Burgers): `x` [N, *grid] is the static field `x` (*grid, 1), `y` [N, T, *grid] the field `y`
+      (T, *grid, 1). For both, any other tensor of one number or of one for each trajectory (`visc`) is a param.
+    - A list of dicts, one trajectory each, N its own: `vertices` [N, d] (or another name of COORDINATES) are the
+      coordinates; every tensor [1, N], [N] or [N, C] is a field on the points, (1, N, C) (`press`,
+      `vertex_normals`), and without any the coordinates are. Others (triangles, distance grids) are left out.
+
+    Dtypes stay as they are: bool, float64. The format has neither times nor axes.
+
+    Raises:
+        UpsDataError: unpickling anything but tensors and plain containers would be needed, the file is damaged, or its
+            tensors are none of these.
+    """
+
+    format = "neuraloperator"
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        loaded = torch_files.load(self._path)
+        if isinstance(loaded, dict):
+            self._trajectories: _Grids | _Clouds = _Grids(self._path, loaded)
+        elif isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded):
+            self._trajectories = _Clouds(self._path, loaded)
+        else:
+            raise UpsDataError(
+                f"{self._path}: holds a {type(loaded).__name__}, a dict of tensors x and y or a list of dicts with "
+                "vertices and press is expected: save one of these"
+            )
+
+    @staticmethod
+    def recognises(content: Content) -> bool:
+        return content.kind == "torch"
+
+    def __len__(self) -> int:
+        return len(self._trajectories)
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        return self._trajectories.trajectory(number, number_key(number, len(self)))
+
+    def splits(self) -> list[str | None]:
+        return [None] * len(self)
+
+
+class _Grids:
+    def __init__(self, path: Path, loaded: dict[str, Any]) -> None:
+        self._path = path
+        arrays = torch_files.arrays(path, loaded)
+        missing = [name for name in ("x", "y") if name not in arrays]
+        if missing:
+            raise UpsDataError(
+                f"{path}: a dict with {', '.join(map(str, loaded)) or 'nothing'} but without a tensor "
+                f"{' and '.join(missing)}: save x and y"
+            )
+        self._x, self._y = arrays.pop("x"), arrays.pop("y")
+        x, y = self._x.shape, self._y.shape
+        self._in_time = len(y) == len(x) + 1
+        if len(x) not in (2, 3) or y != (x[0], *(y[1:2] if self._in_time else ()), *x[1:]):
+            raise UpsDataError(
+                f"{path}: x has shape {x} and y has {y}; x [N, *grid] and y [N, *grid] or [N, T, *grid], with one or "
+                "two axes of space, are expected: save them so"
+            )
+        count = x[0]
+        self._params = {
+            str(name): np.broadcast_to(values.reshape(-1), (count,))
+            for name, values in arrays.items()
+            if values.size in (1, count)
+        }
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def trajectory(self, number: int, key: str) -> Trajectory:
+        x, y = self._x[number][..., None], self._y[number][..., None]
+        return Trajectory(
+            key=key,
+            source=str(self._path),
+            fields={"y": y} if self._in_time else {"x": x[None], "y": y[None]},
+            static={"x": x} if self._in_time else {},
+            params={name: float(values[number]) for name, values in self._params.items()},
+        )
+
+
+class _Clouds:
+    def __init__(self, path: Path, loaded: list[dict[str, Any]]) -> None:
+        self._path = path
+        self._clouds = [torch_files.arrays(path, cloud) for cloud in loaded]
+        self._names = [self._field_names(number, cloud) for number, cloud in enumerate(self._clouds)]
+        for number, names in enumerate(self._names):
+            if set(names) != set(self._names[0]):
+                raise UpsDataError(
+                    f"{path}: entry {number} has the fields {', '.join(names) or 'none'}, "
+                    f"entry 0 has {', '.join(self._names[0]) or 'none'}: give every entry the same ones"
+                )
+
+    def __len__(self) -> int:
+        return len(self._clouds)
+
+    def trajectory(self, number: int, key: str) -> Trajectory:
+        cloud = self._clouds[number]
+        name = self._coordinates(number, cloud)
+        coords = finite(f"{self._path}: entry {number}: {name}", cloud[name])
+        # every shape has N·C values in the order of points, then channels
+        fields: dict[str, Any] = {f: cloud[f].reshape(1, len(coords), -1) for f in self._names[number]}
+        return Trajectory(key=key, source=str(self._path), fields=fields or own_field(name, coords), coords=coords)
+
+    def _coordinates(self, number: int, cloud: dict[str, np.ndarray]) -> str:
+        name = coordinates_among(f"{self._path}: entry {number}", cloud)
+        if name is None:
+            raise UpsDataError(
+                f"{self._path}: entry {number} holds {', '.join(cloud) or 'no tensor'}; the coordinates of its points "
+                f"are missing: save them as vertices [N, d] (or {', '.join(COORDINATES)})"
+            )
+        if not are_positions(cloud[name].shape, lead=(1,)):
+            raise UpsDataError(
+                f"{self._path}: entry {number}: {name} has shape {cloud[name].shape}; [N, d] with d of 1 to 3 is "
+                "expected: correct it"
+            )
+        return name
+
+    def _field_names(self, number: int, cloud: dict[str, np.ndarray]) -> list[str]:
+        coordinates = self._coordinates(number, cloud)
+        points = len(cloud[coordinates])
+        names = []
+        for name, values in cloud.items():
+            if name == coordinates:
+                continue
+            if values.shape == (points,) or (values.ndim == 2 and len(values) == points):
+                names.append(name)
+            elif values.ndim == 2 and len(values) == 1:
+                if values.shape[1] != points:
+                    raise UpsDataError(
+                        f"{self._path}: entry {number}: {coordinates} has shape {cloud[coordinates].shape} and {name} "
+                        f"{values.shape}; [N, d] and [1, N] are expected: correct one of them"
+                    )
+                names.append(name)
+        return names

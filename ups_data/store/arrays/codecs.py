@@ -1,0 +1,115 @@
+"""The codecs that the direct reader and writer serve, named as the manifest names them.
+
+A stored chunk is its little-endian bytes, compressed by blosc unless the codec is `none`, followed by the crc32c of
+what precedes. The zarr metadata says the same in zarr's words, so that any zarr v3 implementation reads the array.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import crc32c
+import numpy as np
+from numcodecs.blosc import Blosc
+from numpy.typing import NDArray
+from zarr.abc.codec import BytesBytesCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from ups_data import _native as built
+
+# Levels are blosc's; shuffling bytes of equal significance together is what makes floats compress at all.
+_LEVELS = {"lz4": 5, "zstd": 5}
+CODECS = ("none", *_LEVELS)
+CHECKSUM_BYTES = 4
+
+
+def zarr_compressors(codec: str, itemsize: int) -> list[BytesBytesCodec]:
+    """The codec as zarr's array metadata states it."""
+    if codec == "none":
+        return [Crc32cCodec()]
+    return [BloscCodec(cname=codec, clevel=_LEVELS[codec], shuffle="shuffle", typesize=itemsize), Crc32cCodec()]  # type: ignore[arg-type]
+
+
+@lru_cache
+def _blosc(codec: str) -> Blosc:
+    return Blosc(cname=codec, clevel=_LEVELS[codec], shuffle=Blosc.SHUFFLE)
+
+
+def encode(codec: str, chunk: np.ndarray) -> bytes:
+    """One stored chunk from a C-contiguous array."""
+    body = chunk.tobytes() if codec == "none" else _blosc(codec).encode(chunk)
+    return body + checksum(body)
+
+
+def checksum(body: bytes | memoryview) -> bytes:
+    return crc32c.crc32c(body).to_bytes(4, "little")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where stored chunks lie, without their checksums: `(n,)` each, chunk i in the `length[i]` bytes from byte
+    `offset[i]` of `buffers[buffer[i]]` on."""
+
+    buffers: list[Any]
+    buffer: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.buffer)
+
+    def part(self, which: NDArray[np.bool_]) -> "Stored":
+        return Stored(self.buffers, self.buffer[which], self.offset[which], self.length[which])
+
+    def body(self, number: int) -> memoryview:
+        start = self.offset[number]
+        return memoryview(self.buffers[self.buffer[number]])[start : start + self.length[number]]
+
+
+def joined(parts: Sequence[Stored]) -> Stored:
+    """The chunks of one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    first = np.cumsum([0, *(len(p.buffers) for p in parts[:-1])])
+    return Stored(
+        buffers=[buffer for p in parts for buffer in p.buffers],
+        buffer=np.concatenate([p.buffer + f for p, f in zip(parts, first, strict=True)]),
+        offset=np.concatenate([p.offset for p in parts]),
+        length=np.concatenate([p.length for p in parts]),
+    )
+
+
+def decode(
+    codec: str,
+    stored: Stored,
+    outs: list[np.ndarray],
+    out: NDArray[np.int64],
+    place: NDArray[np.int64],
+    size: int,
+    *,
+    past: bool = False,
+) -> None:
+    """Decompress chunks straight to where they are wanted: chunk i into the `size` bytes from byte `place[i]` of
+    `outs[out[i]]` on, bytes that are `(n,)` uint8.
+
+    Args:
+        past: they are not read again soon.
+    """
+    done = 0
+    while done < len(stored):
+        if codec == "lz4" and built.native is not None:
+            left = (a[done:] for a in (stored.buffer, stored.offset, stored.length))
+            done += built.native.decode_lz4(stored.buffers, *left, outs, out[done:], place[done:], size, past)
+        if done < len(stored) and codec == "none":
+            memory = outs[out[done]]
+            memory[place[done] : place[done] + size] = np.frombuffer(stored.body(done), np.uint8)
+            done += 1
+        elif done < len(stored):  # another codec, or a chunk that lz4 left as it is
+            _blosc(codec).decode(stored.body(done), outs[out[done]][place[done] : place[done] + size])
+            done += 1
+
+
+def decoded_bytes(body: memoryview) -> int:
+    """The decoded size that a blosc chunk claims in its header."""
+    return int.from_bytes(body[4:8], "little")

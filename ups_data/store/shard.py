@@ -1,0 +1,237 @@
+"""One opened shard: its fields and the tables of its trajectories."""
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.points.blocks import Blocks, block_counts, single_block
+from ups_data.schema import Manifest, ShardSpec
+from ups_data.store.arrays.metadata import array_name
+from ups_data.store.arrays.opening import open_array
+from ups_data.store.arrays.stored import StoredArray, Verify
+from ups_data.store.arrays.table import read_table
+from ups_data.store.seal import Seal, load_seal
+
+
+class Shard:
+    """A shard of a dataset; its seal, arrays and tables are opened when they are first asked for.
+
+    Args:
+        root: the dataset's folder.
+        spec: the shard's entry in the manifest.
+        verify: when chunks are compared with their checksums.
+    """
+
+    def __init__(self, root: str | Path, manifest: Manifest, spec: ShardSpec, verify: Verify = "first") -> None:
+        self.path = Path(root) / spec.path
+        self._root, self._manifest, self._spec, self._verify = Path(root), manifest, spec, verify
+        self._arrays: dict[str, StoredArray] = {}
+        self._points: dict[str | None, list[int]] = {}
+        self._lock = threading.Lock()
+        self._geometries: WeakValueDictionary[tuple[str | None, int], Blocks] = WeakValueDictionary()
+        self._grid_geometry: Blocks | None = None
+
+    @cached_property
+    def seal(self) -> Seal:
+        """What its files hold. Raises UpsDataError where it is missing, or not the one that the manifest lists."""
+        return load_seal(self.path, self._spec.digest, self._root)
+
+    def field(self, name: str) -> StoredArray:
+        """Rows of a field, one for each frame; one for each trajectory where it is static.
+
+        `(rows, *grid, C)` for the whole frames of a grid. In blocks, `(rows, blocks * P, C)`, as `geometry` has them;
+        the blocks that a trajectory of fewer points lacks are absent.
+
+        Raises:
+            UpsDataError: the array is missing, damaged, or not what the manifest says.
+        """
+        array = self._arrays.get(f"fields/{name}")
+        if array is not None:
+            return array
+        spec, manifest = self._manifest.field(name), self._manifest
+        rows = len(self._spec.steps) if spec.static else self._spec.rows
+        whole_grid = manifest.grid is not None and manifest.blocks == 1
+        points = manifest.frame_shape if whole_grid else (self._slots(spec.point_set),)
+        shape = (rows, *points, spec.channels)
+        return self._open(f"fields/{name}", f"field {name!r}", spec.dtype, shape, manifest.block_points(spec.point_set))
+
+    def coords(self, set_name: str | None = None) -> StoredArray:
+        """Positions of a set of points in the order of its blocks, float32.
+
+        `(trajectories, blocks * P, d)`, or `(rows, blocks * P, d)` where they move.
+        """
+        spec = self._manifest.point_set(set_name)
+        rows = self._spec.rows if spec.moving else len(self._spec.steps)
+        name = f"{_folder(set_name)}/coords"
+        array = self._arrays.get(name)
+        if array is not None:
+            return array
+        return self._open(name, name, "float32", (rows, self._slots(set_name), spec.dim), spec.block_points)
+
+    def index(self, set_name: str | None = None) -> StoredArray:
+        """The numbers of the points in each slot, -1 where it is empty, int32: `(geometries, blocks * P)`.
+
+        A grid has one geometry; points have one for each trajectory. Only where `geometry` is not None and a shard
+        has more than one block: points in one block have the order that they were given in.
+        """
+        name = f"{_folder(set_name)}/index"
+        rows = 1 if self._manifest.grid is not None else len(self._spec.steps)
+        array = self._arrays.get(name)
+        if array is not None:
+            return array
+        shape = (rows, self._slots(set_name))
+        return self._open(name, name, "int32", shape, self._manifest.block_points(set_name))
+
+    def importance(self, metric: str, set_name: str | None = None) -> StoredArray:
+        """Importance of the tiles of every frame, float16: `(rows, K)`.
+
+        Raises:
+            UpsDataError: the dataset does not hold it, or the array is missing or damaged.
+        """
+        name = array_name(metric, set_name)
+        array = self._arrays.get(name)
+        if array is not None:
+            return array
+        tiles = self._manifest.num_tiles(metric, set_name)
+        return self._open(name, name, "float16", (self._spec.rows, tiles), tiles)
+
+    def geometry(self, set_name: str | None, trajectory: int) -> Blocks | None:
+        """The blocks of one of the shard's trajectories; None where rows are frames in their own order, all slots full.
+
+        A grid's are the same for all trajectories and shards of a dataset. Kept as long as somebody uses them (a
+        grid's: as long as the shard).
+
+        Raises:
+            UpsDataError: the index is missing, damaged, or not a permutation of the points.
+        """
+        manifest = self._manifest
+        if manifest.grid is not None:
+            if manifest.blocks == 1:
+                return None
+            if self._grid_geometry is None:
+                self._grid_geometry = self._read_geometry(None, 0, manifest.num_points)
+            return self._grid_geometry
+        points, slots = self.num_points(set_name, trajectory), self._slots(set_name)
+        if slots == manifest.block_points(set_name):
+            return None if points == slots else single_block(points, slots)
+        blocks = self._geometries.get((set_name, trajectory))
+        if blocks is None:
+            blocks = self._geometries[set_name, trajectory] = self._read_geometry(set_name, trajectory, points)
+        return blocks
+
+    def num_points(self, set_name: str | None, trajectory: int) -> int:
+        """N, points of one of the shard's trajectories."""
+        return self._points_of(set_name)[trajectory]
+
+    def first_row(self, trajectory: int) -> int:
+        """The row of the first frame of one of the shard's trajectories."""
+        return sum(self._spec.steps[:trajectory])
+
+    @property
+    def steps(self) -> list[int]:
+        """Frames of each trajectory."""
+        return self._spec.steps
+
+    def frame(self, name: str, trajectory: int, step: int = 0) -> np.ndarray:
+        """One frame of a field with its points in their own order, `(N, C)`; a static field has only one.
+
+        Args:
+            trajectory: its number in the shard.
+        """
+        spec = self._manifest.field(name)
+        row = trajectory if spec.static else self.first_row(trajectory) + step
+        return self._dense(self.field(name), row, self.geometry(spec.point_set, trajectory))
+
+    def positions(self, set_name: str | None, trajectory: int, step: int = 0) -> np.ndarray:
+        """The coordinates of a set of points in their own order, `(N, d)`."""
+        moving = self._manifest.point_set(set_name).moving
+        row = self.first_row(trajectory) + step if moving else trajectory
+        return self._dense(self.coords(set_name), row, self.geometry(set_name, trajectory))
+
+    def fetch_seconds(self) -> float:
+        """Time spent so far on opening, reading and checking the stored bytes of its arrays."""
+        return sum(array.fetch_seconds for array in list(self._arrays.values()))
+
+    def read_bytes(self) -> int:
+        """Stored bytes of the chunks fetched so far, of fields, coordinates and indexes."""
+        return sum(array.read_bytes for array in list(self._arrays.values()))
+
+    def _points_of(self, set_name: str | None) -> list[int]:
+        points = self._points.get(set_name)
+        if points is None:
+            points = self._points[set_name] = self._manifest.shard_points(self._spec, set_name)
+        return points
+
+    def _dense(self, array: StoredArray, row: int, blocks: Blocks | None) -> np.ndarray:
+        row_chunk, place = divmod(row, array.chunk_rows)
+        count = 1 if blocks is None else len(blocks)
+        stored = np.concatenate([array.chunk(row_chunk * array.blocks + b)[place] for b in range(count)])
+        stored = stored.reshape(-1, stored.shape[-1])
+        return stored if blocks is None else stored[blocks.slots]
+
+    def _slots(self, set_name: str | None) -> int:
+        """Slots of a stored row."""
+        manifest = self._manifest
+        most = max(self._points_of(set_name))
+        return manifest.num_blocks(most, set_name) * manifest.block_points(set_name)
+
+    def _open(self, name: str, called: str, dtype: str, expected: tuple[int, ...], block_points: int) -> StoredArray:
+        with self._lock:  # an array is the key of its chunks in a pool: threads must share one
+            if name in self._arrays:
+                return self._arrays[name]
+            seal = self.seal.array(name)
+            array = open_array(self.path / name, where=f"shard {self.path}, {called}", seal=seal, verify=self._verify)
+            if array.shape != expected or array.dtype.name != dtype:
+                raise UpsDataError(
+                    f"shard {self.path}, {called}: holds {array.dtype.name} {array.shape}, the manifest says "
+                    f"{dtype} {expected}; copy or make the dataset again"
+                )
+            if array.block_points != block_points:
+                raise UpsDataError(
+                    f"shard {self.path}, {called}: has blocks of {array.block_points} points, the manifest says "
+                    f"{block_points}; copy or make the dataset again"
+                )
+            self._arrays[name] = array
+            return array
+
+    def _read_geometry(self, set_name: str | None, geometry: int, points: int) -> Blocks:
+        slots, blocks = self._manifest.block_points(set_name), self._manifest.num_blocks(points, set_name)
+        array = self.index(set_name)
+        index = np.concatenate([array.chunk(geometry * array.blocks + block)[0] for block in range(blocks)])
+        counts = block_counts(points, blocks)
+        empty = np.arange(slots) >= counts[:, None]
+        seen = np.zeros(points + 1, bool)
+        if index.min() >= -1 and index.max() < points:
+            seen[index] = True  # -1 is the last
+        if not (seen[:points].all() and (index[empty.reshape(-1)] == -1).all()):
+            raise UpsDataError(
+                f"shard {self.path}, {_folder(set_name)}/index: geometry {geometry} is no permutation of {points} "
+                "points; copy or make the dataset again"
+            )
+        return Blocks(index, counts)
+
+    @cached_property
+    def time(self) -> np.ndarray:
+        """(rows,) float64, the time of each frame."""
+        return self._table("time", (self._spec.rows,))
+
+    @cached_property
+    def params(self) -> np.ndarray:
+        """(trajectories, parameters) float64, columns in the manifest's order."""
+        count = len(self._spec.steps)
+        return (
+            self._table("params", (count, len(self._manifest.params)))
+            if self._manifest.params
+            else np.empty((count, 0))
+        )
+
+    def _table(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return read_table(self.seal, f"trajectories/{name}", shape, where=f"shard {self.path}, trajectories/{name}")
+
+
+def _folder(set_name: str | None) -> str:
+    return "points" if set_name is None else f"points/{set_name}"

@@ -1,0 +1,136 @@
+"""Whether a dataset holds what its manifest says: every shard's seal, every file, every index, every chunk."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
+
+from ups_data.errors import UpsDataError
+from ups_data.schema import Manifest, ShardSpec
+from ups_data.store.arrays.stored import StoredArray
+from ups_data.store.seal import Seal, file_digest, file_names, load_seal
+from ups_data.store.shard import Shard
+
+Depth = Literal["sizes", "digests", "chunks"]
+# Damaged chunks that are named for each array; a whole file of them says no more than the first ones.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that is wrong with a shard: `shard` is its path in the manifest, `reason` says which array and rows."""
+
+    shard: str
+    reason: str
+
+
+def verify_dataset(
+    root: str | Path,
+    *,
+    depth: Depth = "chunks",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Damage]:
+    """Check every shard of a dataset, several at once.
+
+    Args:
+        depth: "sizes" looks at each shard's seal and at the sizes of its files only, "digests" reads everything once
+            and notices every change, "chunks" also decodes everything, and so tells which rows of which field are
+            damaged, and notices what was damaged before it was sealed.
+        threads: None: as many as cores, at most 4.
+        progress: called with (stored bytes done, stored bytes in all).
+
+    Returns:
+        what is damaged, in the manifest's order; empty where all is well.
+
+    Raises:
+        UpsDataError: there is no dataset, or its manifest is damaged.
+    """
+    if depth not in get_args(Depth):
+        raise UpsDataError(f"depth {depth!r}: choose one of {', '.join(get_args(Depth))}")
+    manifest = Manifest.load(root)
+    shards = [shard for split in manifest.splits.values() for shard in split.shards]
+    total, done = sum(s.bytes for s in shards), 0
+    found: list[Damage] = []
+    with ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1)) as executor:
+        checks = [executor.submit(verify_shard, root, manifest, shard, depth) for shard in shards]
+        for shard, check in zip(shards, checks, strict=True):
+            found += check.result()
+            done += shard.bytes
+            progress(done, total)
+    return found
+
+
+def verify_shard(root: str | Path, manifest: Manifest, spec: ShardSpec, depth: Depth = "chunks") -> list[Damage]:
+    """What is damaged of one shard; see `verify_dataset`."""
+    path = Path(root) / spec.path
+    if not path.is_dir():
+        return [Damage(spec.path, "is missing")]
+    where = f"shard {path}, "
+    try:
+        seal = load_seal(path, spec.digest, Path(root))
+    except UpsDataError as error:
+        reasons = [str(error).removeprefix(f"shard {path}: ")]
+    else:
+        reasons = list(_changed(path, seal, depth))
+        if depth == "chunks":
+            reasons += _damaged_arrays(Shard(root, manifest, spec), manifest, spec)
+    # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
+    return [Damage(spec.path, r.removeprefix(where).split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
+
+
+def _changed(path: Path, seal: Seal, depth: Depth) -> Iterator[str]:
+    for name in sorted(seal.files.keys() | set(file_names(path))):
+        if name not in seal.files:
+            yield f"{name} is not of this shard"
+            continue
+        size, digest = seal.files[name]
+        try:
+            found = (path / name).stat().st_size
+            if found != size:
+                yield f"{name} holds {found:,} bytes, {size:,} were written"
+            elif depth != "sizes" and file_digest(path / name) != digest:
+                yield f"{name}: its bytes are not those that were written"
+        except OSError as error:
+            yield f"{name} cannot be read ({error.strerror})"
+
+
+def _damaged_arrays(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterator[str]:
+    """Every stored array that a loader reads, opened as it would, and every chunk of it."""
+    arrays = {f"field {field.name!r}": partial(shard.field, field.name) for field in manifest.fields}
+    for name in manifest.set_names:
+        folder = "points" if name is None else f"points/{name}"
+        if manifest.grid is None:
+            arrays[f"{folder}/coords"] = partial(shard.coords, name)
+        if (shard.path / folder / "index").exists():
+            arrays[f"{folder}/index"] = partial(shard.index, name)
+    for called, open_array in arrays.items():
+        yield from _damaged_chunks(called, open_array)
+    yield from _complaints("trajectories/time", lambda: shard.time)
+    yield from _complaints("trajectories/params", lambda: shard.params)
+    for name in manifest.set_names:
+        for trajectory in range(len(spec.steps)):
+            yield from _complaints(f"the points of {name}", partial(shard.geometry, name, trajectory))
+
+
+def _damaged_chunks(called: str, open_array: Callable[[], StoredArray]) -> Iterator[str]:
+    opened: list[StoredArray] = []
+    yield from _complaints(called, lambda: opened.append(open_array()))
+    for array in opened:
+        numbers = range(-(-array.shape[0] // array.chunk_rows) * array.blocks)
+        found = [c for number in numbers for c in _complaints(called, partial(array.chunk, number))]
+        yield from found[:NAMED]
+        if len(found) > NAMED:
+            yield f"{called}: {len(found) - NAMED} more of its {len(numbers)} chunks"
+
+
+def _complaints(called: str, read: Callable[[], object]) -> Iterator[str]:
+    try:
+        read()
+    except UpsDataError as error:
+        yield str(error)
+    except Exception as error:  # damaged metadata can make any library say anything
+        yield f"{called}: {type(error).__name__}: {' '.join(str(error).split())}"

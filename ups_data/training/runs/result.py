@@ -1,0 +1,108 @@
+"""What a run gives: steps, epochs, figures."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ups_data.models.reference import UpsModel
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One optimiser step: losses (weighted components and their total), and where its seconds went."""
+
+    epoch: int
+    step: int
+    queries: int
+    loss: dict[str, float]
+    data_seconds: float
+    compute_seconds: float
+
+
+@dataclass
+class TrainResult:
+    """What a run gave.
+
+    Attributes:
+        out: folder with `checkpoint.pt`, `history.json` and `metrics.jsonl`.
+        finished: every epoch is done; false where the run was stopped, to be continued.
+        epochs: one entry per epoch, as in `history.json`.
+        untrained_nrmse, persistence_nrmse, valid_nrmse: on the dense validation grid; None without validation (or, for
+            persistence, where the targets are not among the inputs).
+        seconds: of training, validation left out.
+        peak_memory_mb: of the device, or of this process on a CPU.
+    """
+
+    out: Path
+    finished: bool = False
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    untrained_nrmse: float | None = None
+    persistence_nrmse: float | None = None
+    valid_nrmse: float | None = None
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    model: UpsModel | None = None
+
+    def history(self) -> dict[str, Any]:
+        """Everything but the model, ready for JSON."""
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("model", "out")}
+        return {"out": str(self.out), **kept}
+
+    def restore(self, history: dict[str, Any]) -> None:
+        """Take over what `history` gave; `out` may have moved since."""
+        for name, value in history.items():
+            if name != "out":
+                setattr(self, name, value)
+
+
+@dataclass
+class EpochTally:
+    """The steps of one epoch so far, added up; plain data, so that a checkpoint can hold it.
+
+    Attributes:
+        lr: learning rate of the first step.
+        queries: of the last step.
+        loss: sums over the steps.
+        step_seconds: of every step.
+        damaged_samples: left out, on this rank.
+    """
+
+    steps: int = 0
+    lr: float = 0.0
+    queries: int = 0
+    loss: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    data_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    step_seconds: list[float] = field(default_factory=list)
+    damaged_samples: int = 0
+
+    def add(self, record: StepRecord, lr: float) -> None:
+        if self.steps == 0:
+            self.lr = lr
+        self.steps += 1
+        self.queries = record.queries
+        for name, value in record.loss.items():
+            self.loss[name] = self.loss.get(name, 0.0) + value
+        self.data_seconds += record.data_seconds
+        self.compute_seconds += record.compute_seconds
+        self.step_seconds.append(record.data_seconds + record.compute_seconds)
+
+    def entry(self, epoch: int, num_points: int) -> dict[str, Any]:
+        """The epoch's entry of the history, validation not yet filled in."""
+        return {
+            "epoch": epoch,
+            "queries": self.queries,
+            "ratio": self.queries / num_points,
+            "steps": self.steps,
+            "lr": self.lr,
+            "loss": {name: total / self.steps for name, total in self.loss.items()},
+            "valid_nrmse": None,
+            "valid_fields": None,
+            "seconds": self.seconds,
+            "data_seconds": self.data_seconds,
+            "compute_seconds": self.compute_seconds,
+            "step_seconds_median": median(self.step_seconds),
+            "damaged_samples": self.damaged_samples,
+        }

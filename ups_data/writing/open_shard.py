@@ -1,0 +1,269 @@
+"""One shard as it is written, in a folder aside."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from ups_data.errors import UpsDataError
+from ups_data.points.blocks import Blocks
+from ups_data.schema import FieldSpec, ShardSpec
+from ups_data.store.arrays import codecs
+from ups_data.store.arrays.metadata import array_name
+from ups_data.store.seal import write_seal
+from ups_data.writing.array_writer import ArrayWriter
+from ups_data.writing.casting import cast_exactly
+from ups_data.writing.importance import Importance, RunImportance, array_options, group_names
+from ups_data.writing.layout import Layout, point_dimension
+from ups_data.writing.run import Run
+from ups_data.writing.statistics import FieldMoments, Moments
+from ups_data.writing.written import WrittenShard, point_counts
+
+# Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
+READ_BYTES = 16 * 1024**2
+# One object of the store; several where a shard's field is larger.
+OBJECT_BYTES = 512 * 1024**2
+
+
+class OpenShard:
+    """A shard that takes trajectories until it is finished. Its bytes depend on them and on the layout, no more.
+
+    Args:
+        aside: folder to write it in; one that is there is replaced.
+
+    Attributes:
+        bytes: decoded bytes of its fields.
+    """
+
+    def __init__(self, aside: Path, split: str, layout: Layout, importance: Importance, allow_nonfinite: bool) -> None:
+        self.aside, self._split, self._layout, self._allow_nonfinite = aside, split, layout, allow_nonfinite
+        self._importance = importance
+        self._moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
+        self._params, self._time_step = Moments(len(layout.params)), Moments(1)
+        self._arrays: dict[str, ArrayWriter] = {}
+        self._runs: list[Run] = []
+        self._counts: dict[str | None, list[int]] = {}
+        self._torn = ""  # the trajectory of which only a part was stored
+        self.bytes = 0
+
+    def add(self, run: Run) -> None:
+        """Append one trajectory.
+
+        Raises:
+            UpsDataError: of its values; the shard can no more be finished if a part of it is already stored.
+        """
+        self._check_whole()
+        deal = self._layout.deal(run)
+        importance = self._importance_of(run)
+        for spec in self._layout.specs:
+            self._moments[spec.name].start_trajectory()
+        for spec, frames in stored_frames(run, self._layout, self._allow_nonfinite):
+            if not self._arrays:
+                self._open(run, deal)
+            self._torn = run.where
+            self._append(spec, frames, deal[spec.point_set], importance.get(spec.point_set))
+        for name in run.coords:
+            self._append_points(run, name, deal[name])
+        if self._layout.params:
+            self._params.update(np.array([[run.params[p] for p in self._layout.params]]))
+        if run.steps > 1:
+            self._time_step.update(np.diff(run.time)[:, None])
+        # Only what the tables need is kept; the fields' arrays may be large.
+        run.fields, run.static, run.coords = {}, {}, {}
+        self._runs.append(run)
+        self._torn = ""
+
+    def _check_whole(self) -> None:
+        if self._torn:
+            raise UpsDataError(f"{self.aside}: holds a part of {self._torn}, which could not be added: write it again")
+
+    def _append(
+        self, spec: FieldSpec, frames: np.ndarray, blocks: Blocks | None, importance: RunImportance | None
+    ) -> None:
+        for i in range(0, len(frames), spec.chunk_rows):  # moments are taken in float64, of a chunk at a time
+            self._moments[spec.name].update(frames[i : i + spec.chunk_rows])
+        self._arrays[f"fields/{spec.name}"].append(_in_slots(frames, blocks))
+        self.bytes += frames.nbytes
+        if importance is not None and not spec.static:
+            for metric, rows in importance.add(spec.name, frames).items():
+                self._arrays[array_name(metric, spec.point_set)].append(rows)
+
+    def _importance_of(self, run: Run) -> dict[str | None, RunImportance]:
+        """Set of points → what is to be computed of a trajectory's frames."""
+        return {
+            name: self._importance.of_run(name, run.coords_at(name, 0, 1)[0] if run.coords else None)
+            for name in self._importance.tiles
+        }
+
+    def _append_points(self, run: Run, name: str | None, blocks: Blocks | None) -> None:
+        assert blocks is not None  # of points there is always one
+        folder = _folder(name)
+        array = self._arrays[f"{folder}/coords"]
+        frame_bytes = blocks.num_points * self._layout.points[name].dim * 4
+        for start, stop in _pieces(run.steps if run.moving(name) else 1, frame_bytes):
+            array.append(_in_slots(run.coords_at(name, start, stop), blocks))
+        self._arrays[f"{folder}/index"].append(blocks.index[None])
+        self._counts[name].append(blocks.num_points)
+
+    def _open(self, run: Run, deal: dict[str | None, Blocks | None]) -> None:
+        layout = self._layout
+        group = zarr.open_group(self.aside, mode="w", zarr_format=3, attributes={"ups_data": {"split": self._split}})
+        for name in ("fields", "trajectories", *(["points"] if any(b is not None for b in deal.values()) else [])):
+            group.create_group(name)
+        for spec in layout.specs:
+            self._array(f"fields/{spec.name}", layout.chunk_shape(spec), spec.dtype, layout.dimension_names(spec))
+        for set_name, blocks in deal.items():
+            if blocks is not None:
+                self._open_points(group, set_name, blocks, run.steps)
+        tiles = self._importance.tiles
+        for name in group_names(list(tiles)) if tiles else []:
+            group.create_group(name)
+        for set_name, number in tiles.items():
+            for metric in self._importance.metrics:
+                self._array(array_name(metric, set_name), **array_options(number, set_name, run.steps))
+
+    def _open_points(self, group: zarr.Group, set_name: str | None, blocks: Blocks, steps: int) -> None:
+        layout, folder, dimension = self._layout, _folder(set_name), point_dimension(set_name)
+        if set_name is not None:
+            group.create_group(folder)
+        self._array(f"{folder}/index", (1, blocks.block_points), "int32", ("geometry", dimension), fill_value=-1)
+        self._counts[set_name] = []
+        if not layout.points:  # a grid has one geometry for all its trajectories
+            self._arrays[f"{folder}/index"].append(blocks.index[None])
+            self._counts[set_name].append(blocks.num_points)
+            return
+        spec = layout.points[set_name]
+        chunk_shape = (layout.coords_chunk_rows(set_name, steps), blocks.block_points, spec.dim)
+        dimensions = ("row" if spec.moving else "geometry", dimension, "component")
+        self._array(f"{folder}/coords", chunk_shape, "float32", dimensions)
+
+    def _array(
+        self,
+        name: str,
+        chunk_shape: tuple[int, ...],
+        dtype: str | np.dtype,
+        dimension_names: tuple[str, ...],
+        fill_value: float = np.nan,
+    ) -> None:
+        self._arrays[name] = ArrayWriter(
+            self.aside,
+            name,
+            chunk_shape,
+            np.dtype(dtype),
+            codec=self._layout.codec,
+            object_bytes=OBJECT_BYTES,
+            dimension_names=dimension_names,
+            fill_value=fill_value,
+        )
+
+    def finish(self, path: str) -> WrittenShard:
+        """Complete the shard, still aside.
+
+        Args:
+            path: its place in the dataset, to which it is then to be renamed.
+        """
+        self._check_whole()
+        for name, array in self._arrays.items():
+            if name.endswith("/index") and name.startswith("points") and array.blocks == 1:
+                # Points in one block are stored as they were given.
+                array.abandon()
+                shutil.rmtree(self.aside / name)
+            else:
+                array.finish()
+        self._write_tables(zarr.open_group(self.aside, mode="r+"))
+        size, digest = write_seal(self.aside)
+        steps = [r.steps for r in self._runs]
+        points = point_counts(self._counts) if self._layout.points else None
+        spec = ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest)
+        return WrittenShard(spec, self._moments, self._params, self._time_step)
+
+    def _write_tables(self, group: zarr.Group) -> None:
+        """`trajectories/*` and the numbers of points: small arrays, plain zarr."""
+        runs = self._runs
+        table = group["trajectories"]
+        assert isinstance(table, zarr.Group)
+        table.attrs.update(
+            {"key": [r.key for r in runs], "source": [r.source for r in runs], "params": self._layout.params}
+        )
+        steps = [r.steps for r in runs]
+        columns: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
+            "trajectories/offset": (np.cumsum([0, *steps[:-1]]), ("trajectory",)),
+            "trajectories/steps": (np.asarray(steps), ("trajectory",)),
+            "trajectories/geometry": (
+                np.arange(len(runs)) if self._layout.points else np.zeros(len(runs), int),
+                ("trajectory",),
+            ),
+            "trajectories/time": (np.concatenate([r.time for r in runs]), ("row",)),
+        }
+        if self._layout.params:
+            values = np.array([[r.params[p] for p in self._layout.params] for r in runs], np.float64)
+            columns["trajectories/params"] = (values, ("trajectory", "parameter"))
+        for name, counts in self._counts.items():
+            columns[f"{_folder(name)}/count"] = (np.asarray(counts), ("geometry",))
+        for path, (data, dims) in columns.items():
+            group.create_array(
+                path,
+                data=data,
+                compressors=codecs.zarr_compressors("none", 8),
+                dimension_names=dims,
+                config={"write_empty_chunks": True},  # a table of zeros is there too, or its loss would not be noticed
+            )
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        for array in self._arrays.values():
+            with suppress(OSError):  # of a full disk, again
+                array.abandon()
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+
+def stored_frames(run: Run, layout: Layout, allow_nonfinite: bool) -> Iterator[tuple[FieldSpec, np.ndarray]]:
+    """A trajectory's frames as they are to be stored, `(n, *grid or N, C)`: pieces of one field after another.
+
+    Raises:
+        UpsDataError: a value is not finite or overflows.
+    """
+    pieces = []
+    for spec in layout.specs:
+        shape = (1, *run.static[spec.name].shape) if spec.static else run.fields[spec.name].shape
+        row_bytes = int(np.prod(shape[1:])) * np.dtype(spec.dtype).itemsize
+        pieces += [(start, stop, spec) for start, stop in _pieces(shape[0], row_bytes, spec.chunk_rows)]
+    # All fields of the first frames first: the importance of a frame is of all of them.
+    for start, stop, spec in sorted(pieces, key=lambda piece: piece[0]):
+        where = f"field {spec.name!r} of {run.where}"
+        frames = np.asarray(run.static[spec.name][:][None] if spec.static else run.fields[spec.name][start:stop])
+        if not allow_nonfinite and not np.isfinite(frames).all():
+            bad = ~np.isfinite(frames)
+            frame = start + int(np.argmax(bad.reshape(len(bad), -1).any(1)))
+            raise UpsDataError(
+                f"{where} has {int(bad.sum())} values that are NaN or Inf (first in frame {frame}): "
+                "repair it, or keep and count them with --allow-nonfinite"
+            )
+        yield spec, cast_exactly(frames, np.dtype(spec.dtype), where)
+
+
+def _folder(set_name: str | None) -> str:
+    """Where a set of points lies in a shard."""
+    return "points" if set_name is None else f"points/{set_name}"
+
+
+def _pieces(rows: int, row_bytes: int, chunk_rows: int = 1) -> list[tuple[int, int]]:
+    """The rows to read at once: whole chunks, up to `READ_BYTES`."""
+    piece = chunk_rows * max(1, READ_BYTES // (chunk_rows * row_bytes))
+    return [(start, min(start + piece, rows)) for start in range(0, rows, piece)]
+
+
+def _in_slots(frames: np.ndarray, blocks: Blocks | None) -> np.ndarray:
+    """Frames `(n, *grid or N, C)` as they are stored: `(n, B * P, C)`, NaN in empty slots."""
+    if blocks is None:
+        return frames
+    points = frames.reshape(len(frames), blocks.num_points, frames.shape[-1])
+    if len(blocks) == 1 and blocks.num_points == blocks.block_points:
+        return points
+    stored = np.take(points, blocks.index, axis=1, mode="wrap")
+    if len(blocks.index) > blocks.num_points:
+        stored[:, blocks.index < 0] = np.nan
+    return stored

@@ -1,0 +1,171 @@
+"""`ShardWriter`: trajectories in, a dataset out.
+
+A shard is written aside and published by one rename; the manifest is written last. A writer that fails takes away
+whatever it wrote, so a folder with a manifest is a whole dataset.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.schema import MANIFEST, Manifest
+from ups_data.store.arrays import codecs
+from ups_data.trajectory import ArrayLike, Axis, PointSet
+from ups_data.writing.importance import Importance, check_metrics
+from ups_data.writing.layout import Layout
+from ups_data.writing.open_shard import OpenShard
+from ups_data.writing.run import Run
+from ups_data.writing.written import WrittenShard, dataset_manifest
+
+
+class ShardWriter:
+    """Writes a dataset: `with ShardWriter("data/run") as w: w.add(fields={"u": u}, split="train", time=t)`.
+
+    Args:
+        root: folder of the dataset; made if need be, refused if it holds anything.
+        blocks: B, stratified samples of the points that every frame is stored in; a grid of d axes takes B = s^d.
+            Points: of the first trajectory; the others take as many more or fewer as they have points, so that all
+            blocks are of one size. 1: frames are stored whole, in the order given.
+        seed: of the deal of points to blocks.
+        codec: "none", "lz4" or "zstd"; every chunk carries a crc32c.
+        cast: "float32" or "float16", store every field so; None stores what float32 or float16 holds exactly and
+            refuses the rest.
+        allow_nonfinite: keep NaN and Inf, and count them in the statistics, instead of refusing them.
+        importance: metrics, `gradient` and `variance`, by which the importance of every frame's tiles is stored, for
+            the sampling mode `importance`.
+        shard_bytes: a shard is closed when it holds this many decoded bytes; a trajectory is never split over two.
+        source: what the data were made from, kept in the manifest.
+
+    Raises:
+        UpsDataError: the folder is not empty.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        blocks: int = 1,
+        seed: int = 0,
+        codec: str = "none",
+        cast: str | None = None,
+        allow_nonfinite: bool = False,
+        importance: Sequence[str] = (),
+        shard_bytes: int = 512 * 1024**2,
+        source: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self._metrics = check_metrics(importance)
+        if blocks < 1:
+            raise UpsDataError(f"blocks={blocks}: give 1 for whole frames, or more")
+        if codec not in codecs.CODECS:
+            raise UpsDataError(f"codec {codec!r}: choose one of {', '.join(codecs.CODECS)}")
+        if (self.root / MANIFEST).exists():
+            raise UpsDataError(f"{root} already holds a dataset: choose another folder, or remove it first")
+        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise UpsDataError(f"{root} is not an empty folder: choose another one")
+        self._made_root = not self.root.exists()
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._blocks, self._seed = blocks, seed
+        self._codec, self._cast, self._allow_nonfinite = codec, cast, allow_nonfinite
+        self._shard_bytes, self._source = shard_bytes, dict(source or {})
+        self._layout: Layout | None = None
+        self._importance: Importance | None = None
+        self._open: dict[str, OpenShard] = {}
+        self._written: dict[str, list[WrittenShard]] = {}
+
+    def add(
+        self,
+        fields: Mapping[str, ArrayLike] | None = None,
+        *,
+        split: str = "train",
+        time: np.ndarray | Sequence[float] | None = None,
+        params: Mapping[str, float] | None = None,
+        coords: ArrayLike | None = None,
+        static: Mapping[str, ArrayLike] | None = None,
+        sets: Mapping[str, PointSet] | None = None,
+        axes: Sequence[Axis] | None = None,
+        key: str | None = None,
+        source: str = "",
+    ) -> None:
+        """Append one trajectory; fields are read a few frames at a time.
+
+        Args:
+            fields: name → `(T, *grid, C)`, or `(T, N, C)` with `coords`.
+            time: `(T,)`, the frames' times; their numbers where None.
+            params: the run's parameters, the same names for every trajectory.
+            coords: `(N, d)` positions of points, or `(T, N, d)` where they move; N may differ between trajectories.
+                Moving points stay in the blocks that their first frame gave them.
+            static: name → `(*grid, C)` or `(N, C)`, fields without time.
+            sets: name → set of points, where there are several; `fields`, `coords` and `static` are then left out.
+            axes: the grid's axes in array order; unit axes where None.
+
+        Raises:
+            UpsDataError: shapes, names or dtypes differ from the first trajectory's, a dtype needs a cast, a cast
+                overflows, or a value is not finite.
+        """
+        run = Run(fields or {}, static or {}, time, dict(params or {}), coords, sets or {}, axes, key or "", source)
+        if self._layout is None:
+            self._layout = Layout(run, codec=self._codec, cast=self._cast, blocks=self._blocks, seed=self._seed)
+        self._layout.check(run)
+        if self._importance is None:
+            self._importance = self._layout.importance(self._metrics)
+        shard = self._open.get(split)
+        if shard is None:
+            aside = self.root / f".writing-{split}-{len(self._written.get(split, ())):06d}.zarr"
+            shard = OpenShard(aside, split, self._layout, self._importance, self._allow_nonfinite)
+            self._open[split] = shard
+        shard.add(run)
+        if shard.bytes >= self._shard_bytes:
+            self._publish(split)
+
+    def close(self) -> Manifest:
+        """Publish the last shards and the manifest.
+
+        Raises:
+            UpsDataError: nothing was added.
+        """
+        if self._layout is None or self._importance is None:
+            raise UpsDataError(f"{self.root}: no trajectory was added")
+        for split in list(self._open):
+            self._publish(split)
+        manifest = dataset_manifest(self._layout, self._importance, self._source, self._written)
+        manifest.save(self.root)
+        return manifest
+
+    def abort(self) -> None:
+        """Remove everything that was written."""
+        for shard in self._open.values():
+            shard.abort()
+        for split in self._written:
+            shutil.rmtree(self.root / split, ignore_errors=True)
+        if self._made_root:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _publish(self, split: str) -> None:
+        """Finish the open shard of a split and rename it into its place."""
+        written = self._written.setdefault(split, [])
+        path = f"{split}/shard-{len(written):06d}.zarr"
+        shard = self._open[split].finish(path)
+        (self.root / split).mkdir(exist_ok=True)
+        self._open[split].aside.rename(self.root / path)
+        del self._open[split]
+        written.append(shard)

@@ -1,0 +1,96 @@
+"""What is known of a shard once it is written, and the manifest that it makes with others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ups_data.schema import Manifest, ShardSpec, SplitSpec
+from ups_data.writing.importance import Importance
+from ups_data.writing.layout import Layout
+from ups_data.writing.statistics import FieldMoments, Moments
+
+USUAL_SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class WrittenShard:
+    """A finished shard and what it adds to the statistics of its split.
+
+    Attributes:
+        spec: with the points of each trajectory of every set, also where all have as many.
+        fields: name → moments.
+        params: of the parameters, one channel each.
+        time_step: of the time between steps.
+    """
+
+    spec: ShardSpec
+    fields: Mapping[str, FieldMoments]
+    params: Moments
+    time_step: Moments
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, every bit kept."""
+        return {
+            "spec": self.spec.model_dump(),
+            "fields": {name: moments.to_json() for name, moments in self.fields.items()},
+            "params": self.params.to_json(),
+            "time_step": self.time_step.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> "WrittenShard":
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        return cls(
+            ShardSpec.model_validate(given["spec"]),
+            {name: FieldMoments.from_json(moments) for name, moments in given["fields"].items()},
+            Moments.from_json(given["params"]),
+            Moments.from_json(given["time_step"]),
+        )
+
+
+def dataset_manifest(
+    layout: Layout, importance: Importance, source: Mapping[str, str], splits: Mapping[str, Sequence[WrittenShard]]
+) -> Manifest:
+    """The manifest of a dataset of these shards; the order of a split's shards decides the last bits of its statistics.
+
+    Args:
+        splits: name → shards, at least one.
+    """
+    written = [shard for shards in splits.values() for shard in shards]
+    ragged = [
+        name
+        for name, points in layout.points.items()
+        if any(n != points.num_points for shard in written for n in (shard.spec.points or {})[name or ""])
+    ]
+    specs = {name: _split_spec(splits[name], layout, ragged) for name in sorted(splits, key=usual_order)}
+    manifest = layout.manifest(dict(source), specs, ragged=ragged)
+    return manifest.model_copy(update={"importance": importance.listed()})
+
+
+def point_counts(counts: Mapping[str | None, list[int]]) -> dict[str, list[int]]:
+    """Points of each trajectory by set, with the names of a `ShardSpec`."""
+    return {name or "": numbers for name, numbers in counts.items()}
+
+
+def usual_order(split: str) -> tuple[int, str]:
+    """A key that sorts splits: train, valid, test, then the others by name."""
+    return (USUAL_SPLITS.index(split) if split in USUAL_SPLITS else len(USUAL_SPLITS), split)
+
+
+def _split_spec(written: Sequence[WrittenShard], layout: Layout, ragged: Sequence[str | None]) -> SplitSpec:
+    fields = {s.name: FieldMoments(s.channels) for s in layout.specs}
+    params, time_step = Moments(len(layout.params)), Moments(1)
+    shards = []
+    for shard in written:
+        for name, moments in shard.fields.items():
+            fields[name].merge(moments)
+        params.merge(shard.params)
+        time_step.merge(shard.time_step)
+        points = {name or "": (shard.spec.points or {})[name or ""] for name in ragged}
+        shards.append(shard.spec.model_copy(update={"points": points or None}))
+    return SplitSpec(
+        shards=shards,
+        statistics={name: moments.statistics() for name, moments in fields.items()},
+        params=dict(zip(layout.params, params.summaries(), strict=True)),
+        time_step=time_step.summaries()[0] if time_step.count[0] else None,
+    )
