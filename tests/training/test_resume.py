@@ -181,7 +181,7 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
 FULL = """
 import resource, sys, torch
 from ups_data import UpsDataError
-from ups_data.training.checkpoint import load_checkpoint, save_checkpoint
+from ups_data.training.runs.checkpoint import load_checkpoint, save_checkpoint
 
 path = sys.argv[1]
 save_checkpoint(path, {"epoch": 1})

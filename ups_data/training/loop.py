@@ -2,16 +2,14 @@
 
 import json
 import math
-import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 from torch import Tensor
 
 from ups_data.atomic import exclusive, remove_debris, replacing
@@ -19,6 +17,8 @@ from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
 from ups_data.models.reference import build_model
 from ups_data.training.config import TrainConfig
+from ups_data.training.console import epoch_line, progress_bar
+from ups_data.training.device import device_of, peak_memory_mb
 from ups_data.training.evaluate import Evaluation, evaluate
 from ups_data.training.loaders import train_loader, valid_loader
 from ups_data.training.optimiser import Optimiser
@@ -78,7 +78,7 @@ class Trainer:
         stop: Callable[[], bool],
     ) -> None:
         self.config, self.on_step, self.console, self.stop = config, on_step, console or Console(), stop
-        self.device = _device(config.training.device)
+        self.device = device_of(config.training.device)
         self.weights = config.loss_weights()
         self.feeds_back = config.to_sampling().metric == "error"
         self.loader = train_loader(config)
@@ -141,7 +141,7 @@ class Trainer:
     def _train(self) -> None:
         """The epochs that are left."""
         epochs = self.config.training.epochs
-        with self._progress() as progress:
+        with progress_bar(self.console) as progress:
             bar = progress.add_task("training", total=epochs * len(self.loader), info="")
             while self.epoch < epochs:
                 try:
@@ -154,12 +154,12 @@ class Trainer:
                     raise
                 self.result.epochs.append(entry)
                 self.result.seconds += entry["seconds"]
-                self.result.peak_memory_mb = _peak_memory_mb(self.device)
+                self.result.peak_memory_mb = peak_memory_mb(self.device)
                 self.epoch, self.tally = self.epoch + 1, EpochTally()
                 self.result.finished = self.epoch == epochs
                 self._save()
                 self._write_history()
-                progress.console.print(_line(entry, epochs), soft_wrap=True)
+                progress.console.print(epoch_line(entry, epochs), soft_wrap=True)
 
     def _steps(self, progress: Progress, bar: TaskID) -> None:
         """The steps that are left of this epoch: none, where its validation was interrupted."""
@@ -268,10 +268,6 @@ class Trainer:
         steps = f" and {self.tally.steps} steps" if self.tally.steps else ""
         self.console.print(f"resumed after {self.epoch} epochs{steps} from {self.out / CHECKPOINT}")
 
-    def _progress(self) -> Progress:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        return Progress(*columns, TextColumn("{task.fields[info]}"), console=self.console, transient=True)
-
 
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
@@ -280,30 +276,3 @@ def _alone_in(out: Path) -> Iterator[None]:
             yield
     except BlockingIOError:
         raise UpsDataError(f"{out}: another run is under way here: wait for its end, or give another out") from None
-
-
-def _line(entry: dict[str, Any], epochs: int) -> str:
-    parts = " ".join(f"{name} {value:.4g}" for name, value in entry["loss"].items() if name != "total")
-    valid = "" if entry["valid_nrmse"] is None else f" · valid nRMSE {entry['valid_nrmse']:.4f}"
-    return (
-        f"epoch {entry['epoch'] + 1}/{epochs} · Q {entry['queries']} ({entry['ratio']:.3g}) · "
-        f"loss {entry['loss']['total']:.4g} ({parts}){valid} · {entry['seconds']:.1f} s "
-        f"({1e3 * entry['step_seconds_median']:.0f} ms a step, waited {entry['data_seconds']:.2f} s for data)"
-    )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise UpsDataError(f"training.device={name!r} is not usable here: give auto, cpu or cuda") from None
-    return device
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3  # Linux counts in KB
