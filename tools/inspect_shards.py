@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ups_data.cli.errors import run
@@ -90,10 +91,11 @@ def splits_table(manifest: Manifest) -> Table:
 
 
 def fields_table(manifest: Manifest) -> Table:
-    table = Table("field", "channels", "stored", "frames of a chunk", title="fields")
+    table = Table("field", "units", "channels", "stored", "frames of a chunk", title="fields")
     for f in manifest.fields:
         stored = f.dtype if f.dtype == f.source_dtype else f"{f.dtype}, was {f.source_dtype}"
-        table.add_row(f.name + (" (static)" if f.static else ""), str(f.channels), stored, str(f.chunk_rows))
+        name = f.name + (" (static)" if f.static else "")
+        table.add_row(name, escape(f.units or ""), str(f.channels), stored, str(f.chunk_rows))
     return table
 
 

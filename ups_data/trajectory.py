@@ -37,11 +37,13 @@ class PointSet:
         coords: `(N, d)`, or `(T, N, d)` where the points move.
         fields: name → `(T, N, C)`.
         static: name → `(N, C)`: fields without time.
+        units: name of a field → its units, where the source has them.
     """
 
     coords: ArrayLike
     fields: Mapping[str, ArrayLike]
     static: Mapping[str, ArrayLike] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Trajectory:
         sets: name → point set, where a run has several (surface and volume); `fields`, `static` and `coords` are then
             empty. Names of fields are unique over the sets.
         split: the split that the source itself assigns, or None.
+        units: name of a field → its units, where the source has them.
     """
 
     key: str
@@ -69,3 +72,4 @@ class Trajectory:
     coords: ArrayLike | None = None
     sets: Mapping[str, PointSet] = field(default_factory=dict)
     split: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)

@@ -195,7 +195,7 @@ class _Conversion:
                 )
             if plan.left_out and job.on_error == "raise":
                 raise UpsDataError(next(iter(plan.left_out.values())).reason)
-        self._job = Job(job.path, job.format, job.stored, plan.like, job.on_error)
+        self._job = job.taking(plan.like)
         return plan
 
     def _finished(self, shard: PlannedShard) -> Made | None:

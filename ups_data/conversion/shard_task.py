@@ -1,14 +1,14 @@
 """One task of a conversion: a shard, written aside."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ups_data.conversion.shard_plan import OnError, PlannedShard, Stored
 from ups_data.conversion.source_runs import left_out, open_run
 from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut
-from ups_data.sources import Source, open_source
+from ups_data.sources import Source, open_source, register_source, registered
 from ups_data.writing.open_shard import OpenShard, stored_frames
 from ups_data.writing.run import Run
 from ups_data.writing.written import WrittenShard
@@ -23,6 +23,11 @@ class Job:
     stored: Stored
     like: int
     on_error: OnError
+    formats: tuple[type[Source], ...] = field(default_factory=registered)  # a worker imports them by being given this
+
+    def taking(self, like: int) -> "Job":
+        """The same with another trajectory that all must be like."""
+        return replace(self, like=like)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class ShardMaker:
 
     def __init__(self, job: Job, source: Source | None = None) -> None:
         self._job = job
+        for known in job.formats:
+            register_source(known)
         self._source = source or open_source(job.path, job.format, keep_damaged=job.on_error == "skip")
         self.layout = job.stored.layout(open_run(self._source, job.like, job.path))
         self.importance = self.layout.importance(job.stored.importance)

@@ -31,11 +31,12 @@ def open_run(source: Source, number: int, path: Path) -> Run:
         raise _unreadable(f"{path}: trajectory number {number}", error) from error
     where = f"{run.source}: trajectory {run.key!r}"
     sets = {
-        n: PointSet(_one(s.coords, where), _all(s.fields, where), _all(s.static, where)) for n, s in run.sets.items()
+        n: PointSet(_one(s.coords, where), _all(s.fields, where), _all(s.static, where), s.units)
+        for n, s in run.sets.items()
     }
     coords = None if run.coords is None else _one(run.coords, where)
     fields, static = _all(run.fields, where), _all(run.static, where)
-    return Run(fields, static, run.time, dict(run.params), coords, sets, run.axes, run.key, run.source)
+    return Run(fields, static, run.time, dict(run.params), coords, sets, run.axes, run.key, run.source, run.units)
 
 
 def left_out(run: Run | None, number: int, path: Path, error: UpsDataError) -> LeftOut:

@@ -144,7 +144,18 @@ def trajectory_sizes(run: Trajectory, cast: str | None = None) -> list[FrameSize
     Raises:
         UpsDataError: it has no fields that change in time, or a dtype needs a cast.
     """
-    read = Run(run.fields, run.static, run.time, dict(run.params), run.coords, run.sets, run.axes, run.key, run.source)
+    read = Run(
+        run.fields,
+        run.static,
+        run.time,
+        dict(run.params),
+        run.coords,
+        run.sets,
+        run.axes,
+        run.key,
+        run.source,
+        run.units,
+    )
     sizes = []
     for name in read.coords or [None]:
         frames = {n: a.shape[1:] for n, a in read.fields.items()} | {n: a.shape for n, a in read.static.items()}

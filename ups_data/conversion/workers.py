@@ -47,6 +47,7 @@ def make_in_workers(
     Raises:
         UpsDataError, OSError: as `ShardMaker.make`; or a worker was killed.
     """
+    _check_formats(job)
     waiting = list(reversed(shards))
     of_connection: dict[Connection, subprocess.Popen[bytes]] = {}
     busy: dict[Connection, PlannedShard] = {}
@@ -85,6 +86,15 @@ def make_in_workers(
                 connection.close()
             os.close(alive)
             os.close(ours)
+
+
+def _check_formats(job: Job) -> None:
+    for source in job.formats:
+        if source.__module__ == "__main__" or "<locals>" in source.__qualname__:
+            raise UpsDataError(
+                f"the format {source.format!r} is defined in {source.__module__}.{source.__qualname__}, which workers "
+                "cannot import: put its class into a module, or use workers=1"
+            )
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """What a file holds, told from its bytes and the names inside, never from its extension."""
 
+import os
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
@@ -21,6 +22,7 @@ KINDS = {
     "zip": "a zip archive",
     "netcdf": "a classic NetCDF file",
     "zarr": "a zarr group",
+    "folder": "a folder",
     "vtk": "a legacy VTK file",
     "vtu": "a VTK file in XML",
     "ply": "a PLY file",
@@ -33,13 +35,16 @@ KINDS = {
 class Content:
     """`kind`: a key of KINDS. `keys`: the names at the top of the file, empty where its kind has none.
 
-    `inside`: the names in the first group of an HDF5 file. `netcdf`: whether that file is NetCDF 4.
+    `inside`: the names in the first group of an HDF5 file. `netcdf`: whether that file is NetCDF 4. `path`: where it
+    lies. `head`: a file's first 4,096 bytes. A folder's `keys` are the names of what lies in it.
     """
 
     kind: str
     keys: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
     netcdf: bool = False
+    path: Path = Path()
+    head: bytes = field(default=b"", repr=False)
 
     def __str__(self) -> str:
         shown = ", ".join(self.keys[:8]) + (", …" if len(self.keys) > 8 else "")
@@ -56,8 +61,8 @@ def look_inside(path: Path) -> Content:
     Raises:
         UpsDataError: the file cannot be opened, is empty, or is damaged so that its names cannot be listed.
     """
-    if is_zarr(path):
-        return Content("zarr")
+    if path.is_dir():
+        return Content("zarr", path=path) if is_zarr(path) else Content("folder", _names(path), path=path)
     try:
         with open(path, "rb") as file:
             head = file.read(4096)
@@ -65,6 +70,17 @@ def look_inside(path: Path) -> Content:
         raise UpsDataError(f"{path}: cannot be opened ({error.strerror}): check the path") from error
     if not head:
         raise UpsDataError(f"{path}: the file is empty: download or copy it again")
+    return replace(_of_file(path, head), path=path, head=head)
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(os.listdir(folder)))
+    except OSError as error:
+        raise UpsDataError(f"{folder}: cannot be listed ({error.strerror}): check the path") from error
+
+
+def _of_file(path: Path, head: bytes) -> Content:
     # a user block may put the signature at 512, 1024, 2048 …; simulations leave it out, other tools may not
     if any(head[at:].startswith(HDF5_SIGNATURE) for at in (0, 512, 1024, 2048)):
         with opened(path) as hdf5:

@@ -7,7 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import SPLITS, Numbered, Source
+from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.cases.case import CaseSource, are_cases
 from ups_data.sources.listing import list_folder, named
 from ups_data.trajectory import Trajectory
@@ -39,7 +39,7 @@ def open_folder(
     return _open_leaves(path, open_file, format, keep_damaged)
 
 
-class SplitSource(Numbered):
+class SplitSource(Source):
     """Folders that are splits, `train` first; every trajectory gets its folder's split.
 
     Raises:
@@ -47,6 +47,7 @@ class SplitSource(Numbered):
     """
 
     def __init__(self, path: Path, sources: dict[str, Source]) -> None:
+        super().__init__(path)
         self._sources = [(split, sources[name]) for name, split in SPLITS.items() if name in sources]
         self.format = _one_format(path, [source.format for _, source in self._sources])
         self._ends = list(accumulate(len(source) for _, source in self._sources))
@@ -63,7 +64,7 @@ class SplitSource(Numbered):
         return [split for split, source in self._sources for _ in range(len(source))]
 
 
-class FilesSource(Numbered):
+class FilesSource(Source):
     """Files of one format, each with whole trajectories: a `.npz`, `.pt`, `.h5` or mesh for each run or for many.
 
     Each file is opened to count its trajectories, and again when they are reached, so that any number of files may lie
@@ -79,6 +80,7 @@ class FilesSource(Numbered):
     def __init__(
         self, path: Path, files: list[Path], open_file: Callable[[Path], Source], *, keep_damaged: bool = False
     ) -> None:
+        super().__init__(path)
         self._files, self._open_file = files, open_file
         named_splits = [SPLITS.get(file.stem) for file in files]
         if any(named_splits) and not all(named_splits):
@@ -137,7 +139,7 @@ def _place(ends: list[int], number: int) -> tuple[int, int]:
 def _open_leaves(path: Path, open_file: Callable[[Path], Source], format: str | None, keep_damaged: bool) -> Source:
     leaves = list(_leaves(path))
     if format == CaseSource.format or (format is None and are_cases(leaves)):
-        return CaseSource(path, [folder for folder, _ in leaves])
+        return CaseSource(path, folders=[folder for folder, _ in leaves])
     files = [file for _, of_leaf in leaves for file in of_leaf]
     return FilesSource(path, files, open_file, keep_damaged=keep_damaged)
 

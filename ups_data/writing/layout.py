@@ -173,6 +173,7 @@ class Layout:
             static=static,
             chunk_rows=self._chunk_rows(block_bytes, steps),
             point_set=set_name,
+            units=run.units.get(name),
         )
 
     def _chunk_rows(self, block_bytes: int, steps: int) -> int:
@@ -191,6 +192,12 @@ class Layout:
             raise UpsDataError(
                 f"field {spec.name!r} of {run.where} has shape {shape}, the first trajectory had "
                 f"{expected}: put runs of different shapes into different datasets"
+            )
+        units = run.units.get(spec.name)
+        if units is not None and spec.units is not None and units != spec.units:
+            raise UpsDataError(
+                f"field {spec.name!r} of {run.where} is in {units}, the first trajectory's is in {spec.units}: "
+                "give both the same units, or put them into different datasets"
             )
         source_dtype = array.dtype.newbyteorder("=").name
         if source_dtype != spec.source_dtype:

@@ -19,6 +19,7 @@ class Run:
         coords: set of points → `(N, d)`, or `(T, N, d)` where it moves.
         steps: T.
         time: `(T,)` float64.
+        units: field → its units, where they are known.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Run:
         axes: Sequence[Axis] | None,
         key: str,
         source: str,
+        units: Mapping[str, str] | None = None,
     ) -> None:
         self.params, self.axes, self.key, self.source = params, axes, key, source
         self.where = f"trajectory {key!r}" if key else "the trajectory"
         self.fields, self.static = _arrays(fields), _arrays(static)
+        self.units = dict(units or {})
         self.set_of: dict[str, str | None] = dict.fromkeys([*fields, *static])
         self.coords: dict[str | None, ArrayLike] = {} if coords is None else {None: _array(coords)}
         if sets and (fields or static or coords is not None or axes is not None):
@@ -83,6 +86,7 @@ class Run:
             self.set_of[field] = name
         self.fields, self.static = {**self.fields, **fields}, {**self.static, **static}
         self.coords[name] = _array(points.coords)
+        self.units |= points.units
 
     def _check_steps(self) -> int:
         if not self.fields:

@@ -90,6 +90,7 @@ class ShardWriter:
         axes: Sequence[Axis] | None = None,
         key: str | None = None,
         source: str = "",
+        units: Mapping[str, str] | None = None,
     ) -> None:
         """Append one trajectory; fields are read a few frames at a time.
 
@@ -102,12 +103,14 @@ class ShardWriter:
             static: name → `(*grid, C)` or `(N, C)`, fields without time.
             sets: name → set of points, where there are several; `fields`, `coords` and `static` are then left out.
             axes: the grid's axes in array order; unit axes where None.
+            units: name of a field → its units, as a person reads them.
 
         Raises:
             UpsDataError: shapes, names or dtypes differ from the first trajectory's, a dtype needs a cast, a cast
                 overflows, or a value is not finite.
         """
-        run = Run(fields or {}, static or {}, time, dict(params or {}), coords, sets or {}, axes, key or "", source)
+        params, sets = dict(params or {}), sets or {}
+        run = Run(fields or {}, static or {}, time, params, coords, sets, axes, key or "", source, units)
         if self._layout is None:
             self._layout = Layout(run, codec=self._codec, cast=self._cast, blocks=self._blocks, seed=self._seed)
         self._layout.check(run)

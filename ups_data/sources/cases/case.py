@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered
+from ups_data.sources.base import Source
 from ups_data.sources.cases import names as case_names
 from ups_data.sources.cases.arrays import CaseArray, open_file, points_axis, stacked
 from ups_data.sources.cases.names import COMPONENTS, Quantity, SetName
-from ups_data.sources.content import Content, look_inside
+from ups_data.sources.content import look_inside
 from ups_data.sources.listing import list_folder, named
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import are_positions, finite, finite_frames, own_field
 from ups_data.trajectory import ArrayLike, PointSet, Trajectory
 
 
-class CaseSource(Numbered):
+class CaseSource(Source):
     """Cases of `.npy` files or saved tensors (`.pt`, `.th`), named `<set>_<quantity>`, one trajectory each.
 
     - The quantity `position` (or another name of COORDINATES) is the set's coordinates, [N, d] or [d, N], or [T, N, d]
@@ -39,24 +40,19 @@ class CaseSource(Numbered):
 
     format = "cases"
 
-    def __init__(self, path: str | Path, folders: Sequence[Path] | None = None) -> None:
-        self._path = Path(path)
-        self._folders = [self._path] if folders is None else list(folders)
-
-    @staticmethod
-    def recognises(content: Content) -> bool:
-        return False  # no single file is a case; `are_cases` tells folders
+    def __init__(
+        self, path: str | Path, options: SourceOptions = DEFAULTS, folders: Sequence[Path] | None = None
+    ) -> None:
+        super().__init__(path, options)  # no single file is recognised as a case; `are_cases` tells folders
+        self._folders = [self.path] if folders is None else list(folders)
 
     def __len__(self) -> int:
         return len(self._folders)
 
     def __getitem__(self, number: int, /) -> Trajectory:
         folder = self._folders[number]
-        key = folder.relative_to(self._path).as_posix()
+        key = folder.relative_to(self.path).as_posix()
         return _Case(folder).trajectory(key if key != "." else folder.resolve().name)
-
-    def splits(self) -> list[str | None]:
-        return [None] * len(self._folders)
 
 
 def are_cases(leaves: Iterable[tuple[Path, list[Path]]]) -> bool:

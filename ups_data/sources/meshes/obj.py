@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered
+from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import Trajectory
 
 
-class ObjSource(Numbered):
+class ObjSource(Source):
     """One geometry, one trajectory of one frame; its key is the file's name.
 
     The lines `v x y z` are the coordinates, which are the one field too, `position`. Normals and textures are left out:
@@ -23,9 +24,9 @@ class ObjSource(Numbered):
 
     format = "obj"
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        content = look_inside(self._path)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path)
         if content.kind not in ("obj", "unknown"):  # an OBJ file has no signature, and may begin with anything
             raise UpsDataError(f"{path}: {content}, an OBJ file is expected: name another format")
 
@@ -37,17 +38,14 @@ class ObjSource(Numbered):
         return 1
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        coords = finite(str(self._path), self._read())
+        coords = finite(str(self.path), self._read())
         return Trajectory(
-            key=self._path.stem, source=str(self._path), fields=own_field("position", coords), coords=coords
+            key=self.path.stem, source=str(self.path), fields=own_field("position", coords), coords=coords
         )
-
-    def splits(self) -> list[str | None]:
-        return [None]
 
     def _read(self) -> np.ndarray:
         positions: list[float] = []
-        with open(self._path, "rb") as file:
+        with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 words = line.split()
                 if words[:1] != [b"v"]:
@@ -56,9 +54,9 @@ class ObjSource(Numbered):
                     x, y, z = map(float, words[1:4])  # a weight or a colour may follow
                 except ValueError as error:
                     raise UpsDataError(
-                        f"{self._path}: line {number} is no vertex of three numbers: correct it, or copy the file again"
+                        f"{self.path}: line {number} is no vertex of three numbers: correct it, or copy the file again"
                     ) from error
                 positions += (x, y, z)
         if not positions:
-            raise UpsDataError(f"{self._path}: no line `v x y z` in it, an OBJ file is expected: name another format")
+            raise UpsDataError(f"{self.path}: no line `v x y z` in it, an OBJ file is expected: name another format")
         return np.array(positions).reshape(-1, 3)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES, Numbered
+from ups_data.sources.base import AXIS_NAMES, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import Trajectory
 
@@ -21,7 +22,7 @@ _TYPES = {
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 
 
-class PlySource(Numbered):
+class PlySource(Source):
     """One cloud, one trajectory of one frame; its key is the file's name.
 
     The vertices' `x`, `y` [, `z`] are the coordinates, every other property of theirs (`nx`, `red`, `quality`) a field
@@ -34,12 +35,12 @@ class PlySource(Numbered):
 
     format = "ply"
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        content = look_inside(self._path)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path)
         if content.kind != "ply":
             raise UpsDataError(f"{path}: {content}, a PLY file is expected: name another format")
-        self._header = _read_header(self._path)
+        self._header = _read_header(self.path)
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -49,24 +50,21 @@ class PlySource(Numbered):
         return 1
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        vertices = self._header.vertices(self._path)
+        vertices = self._header.vertices(self.path)
         names = vertices.dtype.names or ()
         axes = [name for name in AXIS_NAMES if name in names]
-        coords = finite(str(self._path), np.stack([vertices[name] for name in axes], axis=1))
+        coords = finite(str(self.path), np.stack([vertices[name] for name in axes], axis=1))
         fields = {
             name: LazyArray((1, len(vertices), 1), vertices.dtype[name], partial(_column, vertices, name))
             for name in names
             if name not in axes
         }
         return Trajectory(
-            key=self._path.stem,
-            source=str(self._path),
+            key=self.path.stem,
+            source=str(self.path),
             fields=fields or own_field("position", coords),
             coords=np.asarray(coords, coords.dtype.newbyteorder("=")),
         )
-
-    def splits(self) -> list[str | None]:
-        return [None]
 
 
 def _column(vertices: np.ndarray, name: str, start: int, stop: int) -> np.ndarray:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered
+from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import PointSet, Trajectory
 
@@ -19,7 +20,7 @@ KINDS = ("vtk", "vtu")
 _NAME = re.compile(rb"""\sName=["']([^"']*)["']""")
 
 
-class VtkSource(Numbered):
+class VtkSource(Source):
     """One mesh, one trajectory of one frame; its key is the file's name. It is read when it is reached.
 
     - Point data, (N,), (N, C) or (N, A, B), are fields (1, N, C) on the mesh's points.
@@ -35,13 +36,13 @@ class VtkSource(Numbered):
 
     format = "vtk"
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        content = look_inside(self._path)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path)
         if content.kind not in KINDS:
             raise UpsDataError(f"{path}: {content}, a legacy VTK file or a VTU file is expected: name another format")
         self._kind = content.kind
-        _reader(self._path, self._kind)
+        _reader(self.path, self._kind)
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -51,24 +52,21 @@ class VtkSource(Numbered):
         return 1
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        mesh = _read(self._path, self._kind)
+        mesh = _read(self.path, self._kind)
         sets = self._sets(mesh)
         whole = next(iter(sets.values())) if len(sets) == 1 else PointSet(np.empty((0, 0)), {})
         time = np.asarray(mesh.field_data.get("TimeValue", ()), np.float64).reshape(-1)
         return Trajectory(
-            key=self._path.stem,
-            source=str(self._path),
+            key=self.path.stem,
+            source=str(self.path),
             fields=whole.fields,
             time=time if time.size == 1 else None,
             coords=whole.coords if len(sets) == 1 else None,
             sets=sets if len(sets) > 1 else {},
         )
 
-    def splits(self) -> list[str | None]:
-        return [None]
-
     def _sets(self, mesh: Any) -> dict[str, PointSet]:
-        points = finite(str(self._path), _native(mesh.points))
+        points = finite(str(self.path), _native(mesh.points))
         sets = {}
         if mesh.point_data or not mesh.cell_data:
             fields = {name: self._frame(name, values, len(points)) for name, values in mesh.point_data.items()}
@@ -90,7 +88,7 @@ class VtkSource(Numbered):
         values = _native(np.asarray(values))
         if values.dtype.kind not in "biuf" or values.shape[:1] != (points,):
             raise UpsDataError(
-                f"{self._path}: {name} holds {values.dtype} of shape {values.shape} for {points} points or cells, "
+                f"{self.path}: {name} holds {values.dtype} of shape {values.shape} for {points} points or cells, "
                 "numbers for each are expected: remove or correct it"
             )
         return values.reshape(1, points, -1)

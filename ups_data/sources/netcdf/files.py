@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered, number_key
+from ups_data.sources.base import Source, number_key, units_of
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.netcdf.named_dims import SPACE, in_order, role_of, roles_of
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, finite_frames
 from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
@@ -24,7 +25,7 @@ from ups_data.trajectory import ArrayLike, Axis, Trajectory
 ENGINES = {"netcdf": ("scipy", "scipy"), "hdf5": ("h5netcdf", "h5netcdf"), "zarr": ("zarr", "zarr")}
 
 
-class XarraySource(Numbered):
+class XarraySource(Source):
     """Variables on named dimensions; `named_dims.ROLES` says what a dimension is.
 
     - Variables on a grid (x [, y [, z]], in the file's order) or on points are fields (T, *grid, C) or (T, N, C), read
@@ -43,9 +44,9 @@ class XarraySource(Numbered):
 
     format = "xarray"
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        content = look_inside(self._path)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path)
         if content.kind not in ENGINES:
             raise UpsDataError(f"{path}: {content}, NetCDF or a zarr group is expected: name another format")
         engine, package = ENGINES[content.kind]
@@ -53,8 +54,8 @@ class XarraySource(Numbered):
             if importlib.util.find_spec(needed) is None:
                 extra = "'ups_data[netcdf]'" if needed != "scipy" else "scipy"
                 raise UpsDataError(f"{path}: reading it needs {needed}, which is not installed: pip install {extra}")
-        with _opened(self._path, engine) as dataset:
-            self._layout = _layout(self._path, engine, dataset)
+        with _opened(self.path, engine) as dataset:
+            self._layout = _layout(self.path, engine, dataset)
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -65,32 +66,31 @@ class XarraySource(Numbered):
 
     def __getitem__(self, number: int, /) -> Trajectory:
         layout = self._layout
-        with _opened(self._path, layout.engine) as dataset:
+        with _opened(self.path, layout.engine) as dataset:
             params = {name: float(_pick(layout, dataset[name], number).values) for name in layout.params}
             time = _times(layout, dataset)
             axes = _axes(layout, dataset)
+            units = {name: units_of(dataset[name].attrs.get("units")) for name in layout.fields}
         in_time = [name for name in layout.fields if "time" in layout.roles_in(name)]
         still = [name for name in layout.fields if name not in in_time]
         return Trajectory(
-            key=number_key(number, len(self)) if layout.has("trajectory") else self._path.stem,
-            source=str(self._path),
+            key=number_key(number, len(self)) if layout.has("trajectory") else self.path.stem,
+            source=str(self.path),
             fields={name: layout.lazy(name, number) for name in in_time or still},
             static={name: layout.lazy(name, number, static=True) for name in still} if in_time else {},
             time=time if in_time else None,
             params=params,
             axes=axes,
             coords=self._positions(number),
+            units={name: unit for name, unit in units.items() if unit is not None},
         )
-
-    def splits(self) -> list[str | None]:
-        return [None] * len(self)
 
     def _positions(self, number: int) -> ArrayLike | None:
         layout = self._layout
         if not layout.positions:
             return None
         name = layout.positions[0]
-        where = f"{self._path}: {', '.join(layout.positions)}"
+        where = f"{self.path}: {', '.join(layout.positions)}"
         count = layout.length(name, "points")
         d = len(layout.positions)
         if "time" in layout.roles_in(name):

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered
+from ups_data.sources.base import Source
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.numpy.members import Member
 from ups_data.sources.positions import are_positions, coordinates_among, finite, finite_frames, own_field
 from ups_data.trajectory import ArrayLike, Trajectory
 
 
-class Cloud(Numbered):
+class Cloud(Source):
     """One trajectory of N points, the number of axes telling what an array is:
 
     - `coords` (or another name of COORDINATES): (N, d), or (T, N, d) where the points move;
@@ -33,7 +33,7 @@ class Cloud(Numbered):
     format = "npz"
 
     def __init__(self, path: Path, members: Mapping[str, Member]) -> None:
-        self._path = path
+        super().__init__(path)
         name = coordinates_among(path, members)
         assert name is not None, "recognised by its coordinates"
         self._name, self._coords = name, members[name]
@@ -58,7 +58,7 @@ class Cloud(Numbered):
         self._time = members["time"].whole() if "time" in members else None
 
     @staticmethod
-    def recognises(path: Path, members: Mapping[str, Member]) -> bool:
+    def fits(path: Path, members: Mapping[str, Member]) -> bool:
         return coordinates_among(path, members) is not None and all(len(m.shape) <= 3 for m in members.values())
 
     def __len__(self) -> int:
@@ -72,8 +72,8 @@ class Cloud(Numbered):
             for name, member in self._still.items():
                 fields[name] = LazyArray((1, *_columns(member)), member.dtype, partial(_whole, member))
         return Trajectory(
-            key=self._path.stem,
-            source=str(self._path),
+            key=self.path.stem,
+            source=str(self.path),
             fields=fields or own_field(self._name, coords),
             static={n: LazyArray(_columns(m), m.dtype, m.part) for n, m in self._still.items()} if moves else {},
             time=self._time,
@@ -81,11 +81,8 @@ class Cloud(Numbered):
             coords=coords,
         )
 
-    def splits(self) -> list[str | None]:
-        return [None]
-
     def _positions(self) -> ArrayLike:
-        where = f"{self._path}: {self._name}"
+        where = f"{self.path}: {self._name}"
         if len(self._coords.shape) == 2:
             return finite(where, self._coords.whole())
         return finite_frames(where, LazyArray(self._coords.shape, self._coords.dtype, self._coords.part))
@@ -96,12 +93,12 @@ class Cloud(Numbered):
             shape = member.shape
             if (shape[1] if name in self._in_time else shape[0] if shape else None) != n:
                 raise UpsDataError(
-                    f"{self._path}: {name} has shape {shape}, {self._name} has {self._coords.shape}: a field on these "
+                    f"{self.path}: {name} has shape {shape}, {self._name} has {self._coords.shape}: a field on these "
                     f"{n} points is ({n},), ({n}, C) or (T, {n}, C), correct or remove it"
                 )
             if shape == (n, n) and n > 1:
                 raise UpsDataError(
-                    f"{self._path}: {name} has shape {shape}, {self._name} has {self._coords.shape}: which axis is "
+                    f"{self.path}: {name} has shape {shape}, {self._name} has {self._coords.shape}: which axis is "
                     f"points cannot be told, write (1, {n}, {n}) for channels or ({n}, {n}, 1) for frames"
                 )
 
@@ -114,11 +111,11 @@ class Cloud(Numbered):
         if "time" in members:
             time = members["time"].shape
             if len(time) != 1:
-                raise UpsDataError(f"{self._path}: time has shape {time}: give one time for each frame, (T,)")
+                raise UpsDataError(f"{self.path}: time has shape {time}: give one time for each frame, (T,)")
             lengths["time"] = time[0]
         if len(set(lengths.values())) > 1:
             raise UpsDataError(
-                f"{self._path}: {self._shapes(members)}: as many frames are needed in all that change in time"
+                f"{self.path}: {self._shapes(members)}: as many frames are needed in all that change in time"
             )
 
     def _shapes(self, members: Mapping[str, Member]) -> str:

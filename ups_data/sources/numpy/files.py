@@ -10,15 +10,16 @@ trajectory, without the axis of trajectories (`numpy_cloud.py`). A folder of suc
 
 from pathlib import Path
 
-from ups_data.sources.base import Numbered, Source
+from ups_data.sources.base import Source
 from ups_data.sources.content import Content
 from ups_data.sources.numpy.cloud import Cloud
 from ups_data.sources.numpy.members import MappedMember, map_npy, open_npz
 from ups_data.sources.numpy.stack import Stack, stack_of
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.trajectory import Trajectory
 
 
-class NpySource(Numbered):
+class NpySource(Source):
     """A `.npy` file of `(n_traj, T, *grid, C)`: one field, `data`. The file is mapped, not read.
 
     Raises:
@@ -27,8 +28,9 @@ class NpySource(Numbered):
 
     format = "npy"
 
-    def __init__(self, path: str | Path) -> None:
-        self._layout: Source = Stack(Path(path), self.format, {"data": MappedMember(map_npy(Path(path)))})
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        self._layout: Source = Stack(self.path, self.format, {"data": MappedMember(map_npy(self.path))})
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -56,11 +58,11 @@ class NpzSource(NpySource):
 
     format = "npz"
 
-    def __init__(self, path: str | Path) -> None:
-        path = Path(path)
-        members = open_npz(path)
-        layout = Cloud if Cloud.recognises(path, members) else stack_of
-        self._layout = layout(path, members)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        Source.__init__(self, path, options)
+        members = open_npz(self.path)
+        layout = Cloud if Cloud.fits(self.path, members) else stack_of
+        self._layout = layout(self.path, members)
 
     @staticmethod
     def recognises(content: Content) -> bool:

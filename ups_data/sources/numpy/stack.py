@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES, Numbered, number_key
+from ups_data.sources.base import AXIS_NAMES, Source, number_key
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.numpy.members import Member
 from ups_data.sources.positions import are_positions, coordinates_among, finite, finite_frames
 from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
 
-class Stack(Numbered):
+class Stack(Source):
     """Trajectories of as many frames and points each: fields `(n_traj, T, *grid, C)` or `(n_traj, T, N, C)`.
 
     Raises:
@@ -23,8 +23,8 @@ class Stack(Numbered):
     """
 
     def __init__(self, path: Path, format: str, fields: dict[str, Member]) -> None:
-        self.format = format
-        self._path, self._fields = path, fields
+        super().__init__(path)
+        self.format, self._fields = format, fields
         self._check_fields()
         self.time: np.ndarray | None = None
         self.axes: tuple[Axis, ...] | None = None
@@ -42,7 +42,7 @@ class Stack(Numbered):
     def __getitem__(self, number: int, /) -> Trajectory:
         return Trajectory(
             key=number_key(number, len(self)),
-            source=str(self._path),
+            source=str(self.path),
             fields={
                 name: LazyArray(member.shape[1:], member.dtype, partial(member.rows, number))
                 for name, member in self._fields.items()
@@ -53,14 +53,11 @@ class Stack(Numbered):
             coords=self._positions(number),
         )
 
-    def splits(self) -> list[str | None]:
-        return [None] * len(self)
-
     def _positions(self, number: int) -> ArrayLike | None:
         if self.coords is None:
             return None
         name, member = self.coords
-        where = f"{self._path}: {name}"
+        where = f"{self.path}: {name}"
         if len(member.shape) == 2:
             return finite(where, member.whole())
         lazy = LazyArray(member.shape[1:], member.dtype, partial(member.rows, number))
@@ -71,13 +68,13 @@ class Stack(Numbered):
         for name, member in self._fields.items():
             if not 4 <= len(member.shape) <= 6:
                 raise UpsDataError(
-                    f"{self._path}: {name} has shape {member.shape}; a field is (trajectories, time, 1 to 3 of space, "
+                    f"{self.path}: {name} has shape {member.shape}; a field is (trajectories, time, 1 to 3 of space, "
                     "channels), the last axis always channels: add the missing axes, e.g. array[..., None]"
                 )
         for (first, a), (name, b) in pairwise(self._fields.items()):
             if a.shape[:-1] != b.shape[:-1]:
                 raise UpsDataError(
-                    f"{self._path}: {name} has shape {b.shape}, {first} has {a.shape}: the fields of a file may differ "
+                    f"{self.path}: {name} has shape {b.shape}, {first} has {a.shape}: the fields of a file may differ "
                     "in channels only, save the others to a file of their own"
                 )
 

@@ -7,18 +7,19 @@ import h5py
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import SPLITS, Numbered
+from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.hdf5 import lazy_dataset, opened
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.listing import by_number
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import are_positions, finite_frames, own_field
 from ups_data.trajectory import Trajectory
 
 POSITION = "position"
 
 
-class LagrangebenchSource(Numbered):
+class LagrangebenchSource(Source):
     """A group per trajectory, `00000` …, with `position` [T, N, D] and, still, `particle_type` [N].
 
     The positions are the coordinates, which move; other arrays [T, N] or [T, N, C] are fields, [N] or [N, C] static.
@@ -32,13 +33,13 @@ class LagrangebenchSource(Numbered):
 
     format = "lagrangebench"
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        content = look_inside(self._path)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path)
         if content.kind != "hdf5":
             raise UpsDataError(f"{path}: {content}, a group per trajectory with position [T, N, D] is expected")
         self._keys = sorted(content.keys, key=lambda key: by_number(Path(key)))
-        self._step = _time_step(self._path.parent / "metadata.json")
+        self._step = _time_step(self.path.parent / "metadata.json")
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -49,14 +50,14 @@ class LagrangebenchSource(Numbered):
 
     def __getitem__(self, number: int, /) -> Trajectory:
         key = self._keys[number]
-        with opened(self._path) as file:
+        with opened(self.path) as file:
             return self._trajectory(file[key], key)
 
     def splits(self) -> list[str | None]:
-        return [SPLITS.get(self._path.stem)] * len(self._keys)
+        return [SPLITS.get(self.path.stem)] * len(self._keys)
 
     def _trajectory(self, group: h5py.Group, key: str) -> Trajectory:
-        where = f"{self._path}: group {key}"
+        where = f"{self.path}: group {key}"
         position = group.get(POSITION) if isinstance(group, h5py.Group) else None
         if not isinstance(position, h5py.Dataset) or not are_positions(position.shape, lead=(2,)):
             found = getattr(position, "shape", None)
@@ -72,23 +73,23 @@ class LagrangebenchSource(Numbered):
             if name == POSITION:
                 continue
             if shape[:2] == (frames, points) and len(shape) <= 3:
-                fields[name] = lazy_dataset(self._path, array, (), _with_channels(shape, 2))
+                fields[name] = lazy_dataset(self.path, array, (), _with_channels(shape, 2))
             elif shape[:1] == (points,) and len(shape) <= 2:
-                static[name] = lazy_dataset(self._path, array, (), _with_channels(shape, 1))
+                static[name] = lazy_dataset(self.path, array, (), _with_channels(shape, 1))
             else:
                 raise UpsDataError(
                     f"{where}: {name} has shape {shape}, position has {position.shape}: [{frames}, {points}], "
                     f"[{frames}, {points}, C], [{points}] or [{points}, C] is expected, correct or remove it"
                 )
-        coords = finite_frames(f"{where}: {POSITION}", lazy_dataset(self._path, position, (), position.shape))
+        coords = finite_frames(f"{where}: {POSITION}", lazy_dataset(self.path, position, (), position.shape))
         return Trajectory(
             key=key,
-            source=str(self._path),
+            source=str(self.path),
             fields=fields or own_field(POSITION, coords),
             static=static,
             time=None if self._step is None else self._step * np.arange(frames),
             coords=coords,
-            split=SPLITS.get(self._path.stem),
+            split=SPLITS.get(self.path.stem),
         )
 
 

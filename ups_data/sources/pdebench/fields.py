@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES, Numbered, number_key
+from ups_data.sources.base import AXIS_NAMES, Source, number_key
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.pdebench.axes import axes_of, times
@@ -15,7 +15,7 @@ from ups_data.trajectory import Trajectory
 VELOCITIES = ("Vx", "Vy", "Vz")
 
 
-class FieldsLayout(Numbered):
+class FieldsLayout(Source):
     """Arrays [N,T,X[,Y,Z]] over all trajectories, beside `x-coordinate` …, `t-coordinate`.
 
     - `tensor`: one field `tensor`, (T, X, 1);
@@ -32,7 +32,7 @@ class FieldsLayout(Numbered):
     format = "pdebench"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         with opened(path) as file:
             arrays = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
             params = numeric_attributes(file.attrs)
@@ -62,31 +62,28 @@ class FieldsLayout(Numbered):
             self._time = times(path, "t-coordinate", times_read, self._frames)
 
     @staticmethod
-    def recognises(keys: Sequence[str]) -> bool:
+    def fits(keys: Sequence[str]) -> bool:
         return "tensor" in keys or {"density", "pressure", "Vx"} & set(keys) != set()
 
     def __len__(self) -> int:
         return self._lead[-1]
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        with opened(self._path) as file:
+        with opened(self.path) as file:
             fields = {name: self._field(file, name, number) for name in self._names}
         return Trajectory(
             key=number_key(number, len(self)),
-            source=str(self._path),
+            source=str(self.path),
             fields=fields,
             time=self._time,
             params=dict(self._params),
             axes=self._axes,
         )
 
-    def splits(self) -> list[str | None]:
-        return [None] * len(self)
-
     def _field(self, file: h5py.File, name: str, number: int) -> LazyArray:
         prefix = (*[0] * (len(self._lead) - 1), number)
         shape = (self._frames, *self._grid, 1)
-        return lazy_dataset(self._path, file[name], prefix, shape, add_time=name == "nu")
+        return lazy_dataset(self.path, file[name], prefix, shape, add_time=name == "nu")
 
     def _field_names(self, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
         if "tensor" in shapes:
@@ -95,7 +92,7 @@ class FieldsLayout(Numbered):
         missing = [name for name in names if name not in shapes]
         if missing:
             raise UpsDataError(
-                f"{self._path}: holds {', '.join(shapes)}; compressible flow in {len(self._grid)}-D also needs "
+                f"{self.path}: holds {', '.join(shapes)}; compressible flow in {len(self._grid)}-D also needs "
                 f"{', '.join(missing)}: add the missing fields"
             )
         return names
@@ -112,7 +109,7 @@ class FieldsLayout(Numbered):
         if not (len(lead) == 1 or devices) or shape[-len(self._grid) :] != self._grid or not one_frame:
             expected = ", ".join(["N", *time, *map(str, self._grid)])
             raise UpsDataError(
-                f"{self._path}: {name} has shape {shape}, [{expected}] is expected from its coordinates and times: "
+                f"{self.path}: {name} has shape {shape}, [{expected}] is expected from its coordinates and times: "
                 "correct the array or the coordinates"
             )
         return lead, frames

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import AXIS_NAMES, Numbered
+from ups_data.sources.base import AXIS_NAMES, Source
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.pdebench.axes import axes_of, times
 from ups_data.trajectory import Trajectory
@@ -23,7 +23,7 @@ BOOKKEEPING = {
 }
 
 
-class GroupsLayout(Numbered):
+class GroupsLayout(Source):
     """Groups `0000` … of `data` [T,X[,Y[,Z]],C] with `grid/x`, `grid/y`, `grid/t` and YAML in the attribute `config`.
 
     One field, `data`, with the file's own channels. The numbers in the `sim` section of `config` are params, nested
@@ -37,42 +37,39 @@ class GroupsLayout(Numbered):
     format = "pdebench"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         with opened(path) as file:
             self._keys = sorted((key for key in file if _is_number(key)), key=int)
 
     @staticmethod
-    def recognises(keys: Sequence[str]) -> bool:
+    def fits(keys: Sequence[str]) -> bool:
         return any(_is_number(key) for key in keys)
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        with opened(self._path) as file:
+        with opened(self.path) as file:
             return self._trajectory(file, self._keys[number])
-
-    def splits(self) -> list[str | None]:
-        return [None] * len(self)
 
     def _trajectory(self, file: h5py.File, key: str) -> Trajectory:
         group = file[key]
         missing = [name for name in ("data", "grid") if not isinstance(group, h5py.Group) or name not in group]
         if missing:
-            raise UpsDataError(f"{self._path}: group {key} has no {' and no '.join(missing)}: remove or complete it")
+            raise UpsDataError(f"{self.path}: group {key} has no {' and no '.join(missing)}: remove or complete it")
         data, grid = group["data"], group["grid"]
-        axes = axes_of(self._path, {name: grid[name][...] for name in AXIS_NAMES if name in grid})
+        axes = axes_of(self.path, {name: grid[name][...] for name in AXIS_NAMES if name in grid})
         lengths = tuple(len(axis.coordinates) for axis in axes)
         if data.ndim != len(lengths) + 2 or data.shape[1:-1] != lengths:
             raise UpsDataError(
-                f"{self._path}: group {key}: data has shape {data.shape}, [T, {', '.join(map(str, lengths))}, C] "
+                f"{self.path}: group {key}: data has shape {data.shape}, [T, {', '.join(map(str, lengths))}, C] "
                 "is expected from its grid: correct the array or the grid"
             )
-        time = times(self._path, f"group {key}: grid/t", grid["t"][...], len(data)) if "t" in grid else None
+        time = times(self.path, f"group {key}: grid/t", grid["t"][...], len(data)) if "t" in grid else None
         return Trajectory(
             key=key,
-            source=str(self._path),
-            fields={"data": lazy_dataset(self._path, data, (), data.shape)},
+            source=str(self.path),
+            fields={"data": lazy_dataset(self.path, data, (), data.shape)},
             time=time,
             params=numeric_attributes(file.attrs) | numeric_attributes(group.attrs) | self._config(group, key),
             axes=axes,
@@ -89,7 +86,7 @@ class GroupsLayout(Numbered):
         except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError) as error:
             reason = " ".join(str(error).split())
             raise UpsDataError(
-                f"{self._path}: group {key}: the attribute config is not YAML: correct or delete it ({reason})"
+                f"{self.path}: group {key}: the attribute config is not YAML: correct or delete it ({reason})"
             ) from error
         sim = config.get("sim") if isinstance(config, dict) else None
         return dict(_numbers(sim)) if isinstance(sim, dict) else {}

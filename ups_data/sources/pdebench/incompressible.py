@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered, number_key
+from ups_data.sources.base import Source, number_key
 from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.pdebench.axes import times
 from ups_data.trajectory import Trajectory
@@ -13,7 +13,7 @@ IN_TIME = ("velocity", "particles")
 STATIC = "force"
 
 
-class IncompressibleLayout(Numbered):
+class IncompressibleLayout(Source):
     """`velocity` [B,T,X,Y,2], `particles` [B,T,X,Y,1], `force` [B,X,Y,2], `t` [B,T], without coordinates.
 
     Fields `velocity` (T, X, Y, 2) and `particles` (T, X, Y, 1); `force` (X, Y, 2) is static. Axes are None, because
@@ -26,7 +26,7 @@ class IncompressibleLayout(Numbered):
     format = "pdebench"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         with opened(path) as file:
             missing = [name for name in (*IN_TIME, STATIC, "t") if name not in file]
             if missing:
@@ -37,39 +37,36 @@ class IncompressibleLayout(Numbered):
         self._check()
 
     @staticmethod
-    def recognises(keys: Sequence[str]) -> bool:
+    def fits(keys: Sequence[str]) -> bool:
         return set(IN_TIME) <= set(keys)
 
     def __len__(self) -> int:
         return self._shapes["velocity"][0]
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        with opened(self._path) as file:
+        with opened(self.path) as file:
             lazy = {
-                name: lazy_dataset(self._path, file[name], (number,), self._shapes[name][1:])
+                name: lazy_dataset(self.path, file[name], (number,), self._shapes[name][1:])
                 for name in (*IN_TIME, STATIC)
             }
             params = numeric_attributes(file.attrs)
             stored = file["t"][number]
         static = {STATIC: lazy.pop(STATIC)}
-        time = times(self._path, f"t[{number}]", stored, self._shapes["velocity"][1])
+        time = times(self.path, f"t[{number}]", stored, self._shapes["velocity"][1])
         key = number_key(number, len(self))
-        return Trajectory(key=key, source=str(self._path), fields=lazy, static=static, time=time, params=params)
-
-    def splits(self) -> list[str | None]:
-        return [None] * len(self)
+        return Trajectory(key=key, source=str(self.path), fields=lazy, static=static, time=time, params=params)
 
     def _check(self) -> None:
         velocity = self._shapes["velocity"]
         if len(velocity) not in (4, 5, 6):
-            raise UpsDataError(f"{self._path}: velocity has shape {velocity}, [B, T, X, Y, 2] is expected: correct it")
+            raise UpsDataError(f"{self.path}: velocity has shape {velocity}, [B, T, X, Y, 2] is expected: correct it")
         batch, _, *grid, _ = velocity
         expected = {"particles": velocity[:-1], STATIC: (batch, *grid)}
         for name, shape in expected.items():
             if self._shapes[name][:-1] != shape:
                 raise UpsDataError(
-                    f"{self._path}: {name} has shape {self._shapes[name]}, velocity has {velocity}: "
+                    f"{self.path}: {name} has shape {self._shapes[name]}, velocity has {velocity}: "
                     f"[{', '.join(map(str, shape))}, C] is expected, correct one of them"
                 )
         if len(self._shapes["t"]) != 2 or self._shapes["t"][0] != batch:
-            raise UpsDataError(f"{self._path}: t has shape {self._shapes['t']}, [{batch}, T] is expected: correct it")
+            raise UpsDataError(f"{self.path}: t has shape {self._shapes['t']}, [{batch}, T] is expected: correct it")

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered, Source
+from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.pdebench.fields import FieldsLayout
 from ups_data.sources.pdebench.groups import GroupsLayout
 from ups_data.sources.pdebench.incompressible import IncompressibleLayout
 from ups_data.trajectory import Trajectory
 
 
-class PdebenchSource(Numbered):
+class PdebenchSource(Source):
     """A file of PDEBench (https://github.com/pdebench/PDEBench), 1-D to 3-D, static or in time.
 
     - `FieldsLayout`: `tensor` [N,T,X]; `density`, `pressure`, `Vx` …; Darcy's `tensor` and `nu`;
@@ -27,10 +28,11 @@ class PdebenchSource(Numbered):
     format = "pdebench"
     layouts = (GroupsLayout, IncompressibleLayout, FieldsLayout)
 
-    def __init__(self, path: str | Path) -> None:
-        path = Path(path)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        path = self.path
         content = look_inside(path)
-        layout = next((layout for layout in self.layouts if layout.recognises(content.keys)), None)
+        layout = next((layout for layout in self.layouts if layout.fits(content.keys)), None)
         if content.kind != "hdf5" or layout is None:
             raise UpsDataError(
                 f"{path}: {content}, which is no layout of PDEBench "
@@ -40,13 +42,10 @@ class PdebenchSource(Numbered):
 
     @staticmethod
     def recognises(content: Content) -> bool:
-        return content.kind == "hdf5" and any(layout.recognises(content.keys) for layout in PdebenchSource.layouts)
+        return content.kind == "hdf5" and any(layout.fits(content.keys) for layout in PdebenchSource.layouts)
 
     def __len__(self) -> int:
         return len(self._layout)
 
     def __getitem__(self, number: int, /) -> Trajectory:
         return self._layout[number]
-
-    def splits(self) -> list[str | None]:
-        return [None] * len(self)

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Numbered, number_key
+from ups_data.sources.base import Source, number_key
 from ups_data.sources.content import Content
+from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import COORDINATES, are_positions, coordinates_among, finite, own_field
 from ups_data.sources.torch import files as torch_files
 from ups_data.trajectory import Trajectory
 
 
-class NeuraloperatorSource(Numbered):
+class NeuraloperatorSource(Source):
     """A file of torch.save that holds tensors and plain containers only; its storage is mapped, not read.
 
     - Static (Darcy): `x` and `y` [N, *grid]; both are fields (1, *grid, 1).
@@ -32,16 +33,16 @@ class NeuraloperatorSource(Numbered):
 
     format = "neuraloperator"
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        loaded = torch_files.load(self._path)
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        loaded = torch_files.load(self.path)
         if isinstance(loaded, dict):
-            self._trajectories: _Grids | _Clouds = _Grids(self._path, loaded)
+            self._trajectories: _Grids | _Clouds = _Grids(self.path, loaded)
         elif isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded):
-            self._trajectories = _Clouds(self._path, loaded)
+            self._trajectories = _Clouds(self.path, loaded)
         else:
             raise UpsDataError(
-                f"{self._path}: holds a {type(loaded).__name__}, a dict of tensors x and y or a list of dicts with "
+                f"{self.path}: holds a {type(loaded).__name__}, a dict of tensors x and y or a list of dicts with "
                 "vertices and press is expected: save one of these"
             )
 
@@ -54,9 +55,6 @@ class NeuraloperatorSource(Numbered):
 
     def __getitem__(self, number: int, /) -> Trajectory:
         return self._trajectories.trajectory(number, number_key(number, len(self)))
-
-    def splits(self) -> list[str | None]:
-        return [None] * len(self)
 
 
 class _Grids:
