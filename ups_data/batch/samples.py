@@ -58,7 +58,8 @@ class Recipe:
 
     def draws_blocks(self, sampling: QuerySampling, points: int, moment: float) -> bool:
         """Whether what is drawn of a frame of so many points lies in a part of its stored blocks."""
-        return sampling.mode_at(moment) == "blocks" and self.fixed(sampling, moment).count(points, moment) < points
+        reads_part = sampling.record_at(moment).reads_part_of_blocks
+        return reads_part and self.fixed(sampling, moment).count(points, moment) < points
 
     @cached_property
     def lattice_sampling(self) -> QuerySampling:

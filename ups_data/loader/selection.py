@@ -52,8 +52,8 @@ class Selection:
         return self.sampling.count(points, epoch) * sets + encoders
 
     def only_blocks(self, epoch: float) -> bool:
-        """Whether nothing is drawn but stored blocks."""
-        return all(s.mode_at(epoch) == "blocks" for s in (self.sampling, self.inputs) if s is not None)
+        """Whether every draw reads a part of the stored blocks only."""
+        return all(s.record_at(epoch).reads_part_of_blocks for s in (self.sampling, self.inputs) if s is not None)
 
     def sample_bytes(self, manifest: Manifest, epoch: float, sets: int, input_steps: int) -> int:
         """Bytes of a sample in a batch, and of the decoded frames that it is taken from, about."""

@@ -21,8 +21,6 @@ from ups_data.store.shard import Shard
 
 # Geometries kept with their orders and space-filling curves; a grid has one.
 GEOMETRIES = 64
-# Modes that choose points without looking where they are.
-BLIND = {"full", "uniform", "blocks"}
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,10 @@ class Geometries:
     ) -> None:
         self._shards = shards
         self._manifest, self._recipe, self._pool, self._set_name = manifest, recipe, pool, set_name
-        samplings = [s for s in (recipe.sampling, recipe.inputs) if s is not None]
-        modes = {str(m) for s in samplings for m in s.modes}
-        self._samplings, self._modes = samplings, modes
+        self._samplings = [s for s in (recipe.sampling, recipe.inputs) if s is not None]
+        modes = [mode for sampling in self._samplings for mode in sampling.records]
+        self._needs_blocks = any(mode.needs_blocks for mode in modes)
+        self._needs_coordinates = any(mode.needs_coordinates for mode in modes)
         self._grid: Geometry | None = None
         # The caches belong to this object, as the shards do.
         self._of_points = lru_cache(GEOMETRIES)(self._read)
@@ -161,11 +160,11 @@ class Geometries:
             return self._of_sizes(points)
         else:
             stored = shard.geometry(name, trajectory)
-        if self._modes <= {"full", "uniform"}:
+        if not (self._needs_blocks or self._needs_coordinates):
             return Geometry(self._of_number(points), stored)
         blocks = None if manifest.blocks == 1 else single_block(points, slots) if count == 1 else stored
         coords = None
-        if not self._modes <= BLIND:
+        if self._needs_coordinates:
             row = shard.first_row(trajectory) if manifest.point_set(name).moving else trajectory
             frames = StoredFrames(self._pool, [shard.coords(name)], np.zeros(1, np.int64), np.array([row]), [stored])
             coords = np.array(frames[0])

@@ -8,17 +8,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from ups_data.errors import UpsDataError
 from ups_data.points.domain import Domain
+from ups_data.sampling.mode import Mixture, Mode
 from ups_data.sampling.mode_options import (
-    Mixture,
-    Mode,
     ModeSchedule,
     known,
-    looks_at_importance,
     mode_at,
+    names_in,
     parse_mode,
     parse_mode_schedule,
+    record_of,
 )
-from ups_data.sampling.modes.lattice import lattice_shape
+from ups_data.sampling.modes.lattice import LATTICE
+from ups_data.sampling.registry import import_modules, modules_of
 from ups_data.sampling.schedule import Schedule, ratio_at
 
 SCHEDULES = ", ".join(s for s in get_args(Schedule) if s != "constant")
@@ -36,8 +37,9 @@ class QuerySampling(BaseModel):
         num_queries: queries per sample, where their number should not depend on N.
         mode: `full`, `uniform` (without replacement; alias `random`), `stratified` (one jittered point per tile),
             `lattice` (a randomly offset coarse grid), `blocks` (whole stored blocks, so that only those are read), or
-            `importance` (tiles by their importance, points uniformly inside, with weights that undo the preference); or
-            a mixture of `uniform`, `stratified` and `importance`, as `{"stratified": 0.7, "importance": 0.3}`.
+            `importance` (tiles by their importance, points uniformly inside, with weights that undo the preference);
+            or one that `register_mode` or an installed package made known. Or a mixture of `uniform`, `stratified` and
+            `importance`, as `{"stratified": 0.7, "importance": 0.3}`.
         mode_schedule: first epoch → mode, as `{0: "uniform", 20: "importance"}`; `mode` holds before the first.
         schedule: `constant`, `linear`, `cosine`, `exponential` or `step`, from `start_ratio` at `start_epoch` to
             `end_ratio` at `end_epoch` (formulae: `ups_data.sampling.schedule.ratio_at`). Before `start_epoch` a
@@ -65,7 +67,7 @@ class QuerySampling(BaseModel):
 
     ratio: float | None = None
     num_queries: int | None = None
-    mode: Mode | Mixture = "uniform"
+    mode: str | Mixture = "uniform"
     mode_schedule: ModeSchedule | None = None
     schedule: Schedule = "constant"
     schedule_unit: Literal["epoch", "step"] = "epoch"
@@ -128,10 +130,15 @@ class QuerySampling(BaseModel):
     def _consistent(self) -> "QuerySampling":
         if self.ratio is not None and self.num_queries is not None:
             raise ValueError(f"ratio={self.ratio:g} and num_queries={self.num_queries} are both given: leave one out")
-        if self.off_grid and "lattice" in self.modes:
-            raise ValueError("off_grid takes points off the grid that mode 'lattice' promises: leave one of them out")
-        if self.off_grid and "blocks" in self.modes:
-            raise ValueError("off_grid needs every point's neighbours, mode 'blocks' reads none: use mode 'stratified'")
+        for mode in self.records if self.off_grid else ():
+            if mode.forms_lattice:
+                raise ValueError(
+                    f"off_grid takes points off the grid that mode {mode.name!r} promises: leave one of them out"
+                )
+            if mode.reads_part_of_blocks:
+                raise ValueError(
+                    f"off_grid needs every point's neighbours, mode {mode.name!r} reads none: use mode 'stratified'"
+                )
         ramp = {"start_ratio": self.start_ratio, "end_ratio": self.end_ratio, "end_epoch": self.end_epoch}
         if self.schedule == "constant":
             given = [name for name, value in ramp.items() if value is not None]
@@ -149,26 +156,35 @@ class QuerySampling(BaseModel):
         return self
 
     @property
-    def modes(self) -> tuple[Mode | Mixture, ...]:
+    def modes(self) -> tuple[str | Mixture, ...]:
         """Every mode that some epoch may use."""
         return (self.mode, *(mode for _, mode in self.mode_schedule or ()))
 
-    def mode_at(self, epoch: float) -> Mode | Mixture:
+    @property
+    def records(self) -> list[Mode]:
+        """The records of every mode that some epoch may use."""
+        return [record_of(mode) for mode in self.modes]
+
+    def mode_at(self, epoch: float) -> str | Mixture:
         """The mode of one epoch."""
         return mode_at(self.mode, self.mode_schedule, epoch)
 
+    def record_at(self, epoch: float) -> Mode:
+        """The record of one epoch's mode: what it draws, and what it needs."""
+        return record_of(self.mode_at(epoch))
+
     def uses_importance(self, epoch: float) -> bool:
         """Whether one epoch's mode looks at the importance of tiles."""
-        return looks_at_importance(self.mode_at(epoch))
+        return self.record_at(epoch).needs_importance
 
     @property
     def metric(self) -> str | None:
         """The metric whose importance some epoch looks at, None where no epoch does."""
-        return self.importance_metric if any(map(looks_at_importance, self.modes)) else None
+        return self.importance_metric if any(mode.needs_importance for mode in self.records) else None
 
     def as_lattice(self) -> "QuerySampling":
         """The same numbers of points, in mode `lattice` at every epoch."""
-        return self.model_copy(update={"mode": "lattice", "mode_schedule": None, "off_grid": False})
+        return self.model_copy(update={"mode": LATTICE.name, "mode_schedule": None, "off_grid": False})
 
     def with_count(self, count: int) -> "QuerySampling":
         """The same way of drawing, of `count` points at every epoch."""
@@ -224,14 +240,22 @@ class QuerySampling(BaseModel):
 
     def num_drawn(self, domain: Domain, epoch: float) -> int:
         """The number of points that `draw_queries` returns per sample."""
-        queries = self.count(domain.num_points, epoch)
-        if self.mode_at(epoch) == "lattice" and queries < domain.num_points:
-            return math.prod(lattice_shape(domain, queries))
-        return queries
+        queries, mode = self.count(domain.num_points, epoch), self.record_at(epoch)
+        if mode.num_drawn is None or queries == domain.num_points:
+            return queries
+        return mode.num_drawn(domain, queries)
 
     def _draws_all(self, epoch: float) -> bool:
         before_start = self.schedule == "constant" and math.floor(epoch) < self.start_epoch
-        return before_start or self.mode_at(epoch) == "full"
+        return before_start or self.record_at(epoch).draws_all
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """With the modules that register its modes, which a worker process imports."""
+        return super().__getstate__() | {"modules": modules_of(name for m in self.modes for name in names_in(m))}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        import_modules(state.pop("modules", ()))
+        super().__setstate__(state)
 
 
 def _them(names: list[str]) -> str:

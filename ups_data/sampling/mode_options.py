@@ -1,43 +1,44 @@
-"""The names of the modes, mixtures of them, and which one an epoch uses."""
+"""Modes as options: parsing names, mixtures and schedules, and which mode an epoch uses."""
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-Mode = Literal["full", "uniform", "stratified", "lattice", "blocks", "importance"]
-Mixture = tuple[tuple[Mode, float], ...]  # (mode, share of the queries), the shares' sum is 1
-ModeSchedule = tuple[tuple[int, Mode | Mixture], ...]  # (first epoch, mode), ascending
+from ups_data.errors import UpsDataError
+from ups_data.sampling.mode import Mixture, Mode
+from ups_data.sampling.modes.mixture import mixed
+from ups_data.sampling.registry import find_mode, mixable_modes, mode_aliases, mode_named, mode_names
 
-ALIASES = {"random": "uniform"}
-MIXABLE = ("importance", "stratified", "uniform")  # in the order in which they are drawn
+ModeSchedule = tuple[tuple[int, str | Mixture], ...]  # (first epoch, mode), ascending
 
 
-def known(option: str, value: Any, allowed: tuple[str, ...]) -> Any:
+def known(option: str, value: Any, allowed: Sequence[str], aliases: Sequence[str] = ()) -> Any:
     """The value, if it is one of those allowed.
 
     Raises:
-        ValueError: one line with the nearest of those allowed.
+        ValueError: one line with the nearest of those allowed and their aliases.
     """
     if isinstance(value, str) and value in allowed:
         return value
-    near = difflib.get_close_matches(str(value), [*allowed, *ALIASES] if option == "mode" else allowed, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(value), [*allowed, *aliases], n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"{option} {value!r} is not known: {hint}Give one of {', '.join(allowed)}")
 
 
-def parse_mode(value: Any) -> Mode | Mixture:
+def parse_mode(value: Any) -> str | Mixture:
     """A mode's name, or a mixture given as `{"stratified": 0.7, "importance": 0.3}` or as pairs.
 
     Raises:
         ValueError: one line.
     """
     if isinstance(value, str) or not isinstance(value, Iterable):
-        return known("mode", ALIASES.get(value, value) if isinstance(value, str) else value, get_args(Mode))
+        return _parse_name(value)
     shares = {parse_mode(mode): share for mode, share in _pairs("mode", value)}
+    mixable = mixable_modes()
     for mode, share in shares.items():
-        if mode not in MIXABLE:
-            raise ValueError(f"mode {mode!r} cannot be part of a mixture: mix {', '.join(MIXABLE)}")
+        if mode not in mixable:
+            raise ValueError(f"mode {mode!r} cannot be part of a mixture: mix {', '.join(mixable)}")
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
             raise ValueError(f"mode {mode!r} has share {share!r} of a mixture: give a number above 0 and at most 1")
     total = math.fsum(shares.values())
@@ -45,7 +46,11 @@ def parse_mode(value: Any) -> Mode | Mixture:
         raise ValueError(f"the shares of mode's mixture add up to {total:g}: make them add up to 1")
     if len(shares) == 1:
         return next(iter(shares))
-    return tuple((mode, float(shares[mode])) for mode in MIXABLE if mode in shares)
+    mixture = tuple((mode, float(shares[mode])) for mode in mixable if mode in shares)
+    choosy = [mode for mode, _ in mixture if mode_named(mode).preferred_places is not None]
+    if len(choosy) > 1:
+        raise ValueError(f"modes {' and '.join(choosy)} of a mixture prefer some points: leave all but one out")
+    return mixture
 
 
 def parse_mode_schedule(value: Any) -> ModeSchedule | None:
@@ -58,7 +63,7 @@ def parse_mode_schedule(value: Any) -> ModeSchedule | None:
         return None
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ValueError(f'mode_schedule is {value!r}: give first epochs and modes, such as {{20: "importance"}}')
-    modes: dict[int, Mode | Mixture] = {}
+    modes: dict[int, str | Mixture] = {}
     for epoch, mode in _pairs("mode_schedule", value):
         number = int(epoch) if isinstance(epoch, str) and epoch.isdigit() else epoch  # JSON's keys are strings
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
@@ -67,15 +72,32 @@ def parse_mode_schedule(value: Any) -> ModeSchedule | None:
     return tuple(sorted(modes.items(), key=lambda item: item[0])) or None
 
 
-def mode_at(mode: Mode | Mixture, mode_schedule: ModeSchedule | None, epoch: float) -> Mode | Mixture:
+def mode_at(mode: str | Mixture, mode_schedule: ModeSchedule | None, epoch: float) -> str | Mixture:
     """The mode of the last entry of the schedule that has begun, or `mode` where none has."""
     begun = [scheduled for first, scheduled in mode_schedule or () if first <= epoch]
     return begun[-1] if begun else mode
 
 
-def looks_at_importance(mode: Mode | Mixture) -> bool:
-    """Whether a draw in this mode asks for the importance of tiles."""
-    return mode == "importance" or (isinstance(mode, tuple) and "importance" in dict(mode))
+def record_of(mode: str | Mixture) -> Mode:
+    """The mode's record; a mixture is one mode.
+
+    Raises:
+        UpsDataError: in a process that does not know the mode.
+    """
+    return mode_named(mode) if isinstance(mode, str) else mixed(mode)
+
+
+def names_in(mode: str | Mixture) -> list[str]:
+    """The modes that a mode is made of: its own name, or those of a mixture."""
+    return [mode] if isinstance(mode, str) else [name for name, _ in mode]
+
+
+def _parse_name(value: Any) -> str:
+    try:
+        found = find_mode(value) if isinstance(value, str) else None
+    except UpsDataError as error:  # an installed package's mode that cannot be loaded
+        raise ValueError(str(error)) from None
+    return found.name if found is not None else known("mode", value, mode_names(), mode_aliases())
 
 
 def _pairs(option: str, value: Any) -> list[tuple[Any, Any]]:

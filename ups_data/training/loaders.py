@@ -4,13 +4,14 @@ from typing import Any
 
 from ups_data.loader.loader import QueryLoader
 from ups_data.sampling import QuerySampling
+from ups_data.sampling.mode_options import record_of
 from ups_data.training.config import TrainConfig
 
 
 def train_loader(config: TrainConfig) -> QueryLoader:
     """The training split, with the points that the configured losses need."""
     weights, sampling = config.loss_weights(), config.to_sampling()
-    dense = sampling.mode == "full" or sampling.ratio == 1.0
+    dense = record_of(sampling.mode).draws_all or sampling.ratio == 1.0
     return _loader(
         config,
         config.data.train_split,

@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data import _native as built
-from ups_data.errors import UpsDataError
 from ups_data.hashing import absorb
 from ups_data.points.blocks import Blocks, BlockSizes
 from ups_data.points.domain import Domain
 from ups_data.sampling.draw import Draw
+from ups_data.sampling.mode import Mode
 from ups_data.sampling.modes.uniform import SPARSE, distinct_integers
 from ups_data.sampling.random import child_keys, random_integers
 
@@ -45,12 +45,9 @@ def draw_blocks(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
     Raises:
         UpsDataError: where the domain is not stored in blocks.
     """
-    if domain.blocks is None:
-        raise UpsDataError(
-            "mode 'blocks' needs a dataset that is stored in blocks, and this one was made with blocks=1: "
-            "convert it again with --blocks, or use mode 'stratified'"
-        )
+    BLOCKS.check(domain)
     stored = domain.blocks
+    assert stored is not None
     if count == domain.num_points and isinstance(stored, Blocks):
         return _every_block(domain, stored, len(keys))
     if built.native is not None and stored.full:
@@ -204,3 +201,11 @@ def _slots(
     slots = np.flatnonzero(taken).reshape(samples, count)
     slots -= np.arange(samples, dtype=np.int64)[:, None] * (number * block_points)
     return slots
+
+
+BLOCKS = Mode(
+    "blocks",
+    lambda r: draw_blocks(r.domain, r.keys, r.count),
+    needs_blocks=True,
+    reads_part_of_blocks=True,
+)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from ups_data.points.domain import Domain
 from ups_data.sampling.draw import Draw
+from ups_data.sampling.mode import Mode
 
 
 def draw_full(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
@@ -14,3 +15,6 @@ def draw_full(domain: Domain, keys: NDArray[np.uint64], count: int) -> Draw:
     """
     index = np.arange(domain.num_points, dtype=np.int64)
     return Draw(np.broadcast_to(index, (len(keys), domain.num_points)), grid_shape=domain.grid_shape)
+
+
+FULL = Mode("full", lambda r: draw_full(r.domain, r.keys, r.count), draws_all=True)

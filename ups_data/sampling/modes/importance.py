@@ -8,6 +8,7 @@ from ups_data.hashing import GOLDEN, mix64
 from ups_data.points.domain import Domain
 from ups_data.points.tiles import Tiles, tiles_in
 from ups_data.sampling.draw import Draw
+from ups_data.sampling.mode import Mode, Preferred, Request
 from ups_data.sampling.random import child_keys, random_bits, random_integers
 
 # Expected counts are whole multiples of 2^-32, so that no rounding separates the draw from the weights.
@@ -167,3 +168,27 @@ def _in_units(expected: NDArray[np.float64], sizes: NDArray[np.int64], count: in
         before = np.cumsum(room, axis=1) - room
         units += np.clip(whole - units.sum(axis=1, keepdims=True) - before, 0, room)
     return units
+
+
+def _places(request: Request) -> Preferred:
+    """Its part of a mixture."""
+    assert request.importance is not None
+    tiles = tiles_for(request.domain, request.keys, request.importance)
+    expected = expected_counts(request.importance, tiles.sizes, request.count, request.floor)
+    place, _ = draw_places(tiles, expected, request.keys, request.count)
+    return Preferred(place, inclusion(tiles, expected), tiles)
+
+
+def _drawn(request: Request) -> Draw:
+    assert request.importance is not None
+    return draw_importance(request.domain, request.keys, request.count, request.importance, request.floor)
+
+
+IMPORTANCE = Mode(
+    "importance",
+    _drawn,
+    needs_coordinates=True,
+    needs_importance=True,
+    along_curve=True,
+    preferred_places=_places,
+)

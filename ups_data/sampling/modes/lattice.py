@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.errors import UpsDataError
 from ups_data.points.domain import Domain
 from ups_data.sampling.draw import Draw
+from ups_data.sampling.mode import Mode
 from ups_data.sampling.random import random_integers
 
 
@@ -51,9 +51,8 @@ def lattice_shape(domain: Domain, count: int) -> tuple[int, ...]:
     Raises:
         UpsDataError: for a point set.
     """
-    if domain.grid_shape is None:
-        raise UpsDataError("mode 'lattice' needs a grid, and this domain is a set of points: use mode 'stratified'")
-    return _nearest_shape(tuple(domain.grid_shape), count)
+    LATTICE.check(domain)
+    return _nearest_shape(tuple(domain.grid_shape or ()), count)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -80,3 +79,12 @@ def _scaled(grid_shape: tuple[int, ...], count: int) -> list[float]:
         if not thin:
             return [grid_shape[a] * scale if a in axes else 1.0 for a in range(len(grid_shape))]
         axes -= thin
+
+
+LATTICE = Mode(
+    "lattice",
+    lambda r: draw_lattice(r.domain, r.keys, r.count),
+    num_drawn=lambda domain, count: math.prod(lattice_shape(domain, count)),
+    needs_grid=True,
+    forms_lattice=True,
+)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ups_data import _native as built
 from ups_data.points.domain import Domain
 from ups_data.sampling.draw import Draw
+from ups_data.sampling.mode import Mode
 from ups_data.sampling.random import random_integers
 
 
@@ -65,3 +66,12 @@ def jittered(keys: NDArray[np.uint64], count: int, total: int) -> NDArray[np.int
     around = place.view(np.uint64)  # unsigned, so that what has not passed the end becomes huge by subtracting N
     np.minimum(around, around - np.uint64(total), out=around)
     return place
+
+
+STRATIFIED = Mode(
+    "stratified",
+    lambda r: draw_stratified(r.domain, r.keys, r.count),
+    needs_coordinates=True,
+    along_curve=True,
+    equal_places=jittered,
+)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ups_data.points.domain import Domain
 from ups_data.sampling.draw import Draw
+from ups_data.sampling.mode import Mode
 from ups_data.sampling.random import random_bits
 
 SPARSE = 4  # up to N / 4 points it is cheaper to throw and reject repeats than to give every point a number
@@ -95,3 +96,11 @@ def _smallest(priorities: NDArray[np.uint32], keys: NDArray[np.uint64], count: i
     index = np.flatnonzero(keep).reshape(rows, count)
     index -= np.arange(rows, dtype=np.int64)[:, None] * total
     return index
+
+
+UNIFORM = Mode(
+    "uniform",
+    lambda r: draw_uniform(r.domain, r.keys, r.count),
+    equal_places=distinct_integers,
+    aliases=("random",),
+)
