@@ -1,5 +1,9 @@
-"""Files that are whole or not there, and folders that one process has to itself."""
+"""Files that are whole or not there, and folders that one process has to itself.
 
+A folder may have been handed over with links in it, so none is followed where something is written.
+"""
+
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -7,23 +11,26 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from ups_data.errors import UpsDataError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write; it takes the place of `path` in one step when the block ends without an error.
 
     Whatever is killed or cut off at whatever moment, `path` is the old file or the new one. A kill may leave the
-    unfinished file behind: see `remove_debris`.
+    unfinished file behind: see `remove_debris`. If `path` is a link, the file takes the link's place.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(aside, "wb") as file:
+        with _new_file(aside) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):  # the folder may be gone, and its error is on its way
+            aside.unlink()
     # The rename itself survives a power cut once the folder is on the disk.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -36,25 +43,43 @@ def remove_debris(path: Path) -> None:
     """Remove what killed writers of `path` left beside it. Only for a process that has the folder to itself."""
     for file in path.parent.iterdir():
         name, _, number = file.name.rpartition(".")
-        if name == f".{path.name}" and number.isdecimal():
+        if name == f".{path.name}" and number.isdecimal() and (file.is_symlink() or not file.is_dir()):
             file.unlink(missing_ok=True)
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, made if need be and left there, empty.
+    """Hold the lock file `path`, made if need be and left there, as it is.
 
     The lock is the system's (`flock`): it ends with the process, however that ends.
 
     Raises:
         BlockingIOError: another process holds it.
+        UpsDataError: it is a link, or no file.
     """
     with ExitStack() as held:
         while True:
-            file = held.enter_context(open(path, "ab"))
+            file = held.enter_context(_file_to_lock(path))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                if os.path.samestat(os.fstat(file.fileno()), os.lstat(path)):
                     break
             # Whoever held it has removed or replaced it since it was opened here.
         yield
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """A file that was not there: what lies in its place is removed, a link with it, and never written to."""
+    path.unlink(missing_ok=True)
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "wb")
+
+
+def _file_to_lock(path: Path) -> BinaryIO:
+    # Without O_NONBLOCK, opening a named pipe waits for a reader.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return open(os.open(path, flags, 0o666), "ab")
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+        raise UpsDataError(f"{path}: is a link or no regular file: remove it, and run the same command again") from None

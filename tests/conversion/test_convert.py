@@ -8,7 +8,8 @@ from tests.datasets import DARCY_PT, real
 from tests.sources import files
 from tests.writing.arrays import shards_of
 from ups_data import UpsDataError
-from ups_data.conversion.convert import assign_splits, convert
+from ups_data.conversion.convert import convert
+from ups_data.conversion.splits import assign_splits
 from ups_data.schema import Manifest
 
 

@@ -19,6 +19,14 @@ def test_what_is_saved_is_what_is_loaded(root, tmp_path):
     assert manifest.params == ["nu"]
 
 
+@pytest.mark.parametrize("path", ["train/a\nb.zarr", "train/\x1b[2J.zarr", "train/a\0b"])
+def test_a_shard_path_of_control_characters_is_refused(root, path):
+    edit_manifest(root, lambda m: m["splits"]["train"]["shards"][0].update(path=path))
+    with pytest.raises(UpsDataError, match="characters that cannot be shown") as error:
+        Manifest.load(root)
+    assert str(error.value).isprintable()
+
+
 @pytest.mark.parametrize(
     "path", ["../d/train/shard-000000.zarr", "/etc/passwd", "train/../../x", "C:/x", "s3://bucket/x", ""]
 )

@@ -5,31 +5,20 @@ command, run again after a kill, a full disk or an error, goes on with the shard
 bytes of an undisturbed run. An unfinished dataset has no manifest: nothing takes it for data.
 """
 
-import shutil
-from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
-from ups_data.atomic import exclusive
 from ups_data.conversion.fingerprint import Identity
-from ups_data.conversion.shard_plan import OnError, Plan, PlannedShard, Stored, make_plan
-from ups_data.conversion.shard_task import Job, Made, ShardMaker
-from ups_data.conversion.work_folder import FOLDER, WorkFolder, size_of
-from ups_data.conversion.workers import make_in_workers
+from ups_data.conversion.run import Conversion
+from ups_data.conversion.shard_plan import OnError, Stored
+from ups_data.conversion.shard_task import Job
+from ups_data.conversion.splits import check_shares
 from ups_data.errors import UpsDataError
-from ups_data.hashing import hash_key
-from ups_data.schema import MANIFEST, Manifest
-from ups_data.sources import Source, open_source
+from ups_data.schema import Manifest
+from ups_data.sources import open_source
 from ups_data.store.arrays import codecs
 from ups_data.writing.importance import check_metrics
-from ups_data.writing.written import WrittenShard, dataset_manifest
-
-DEFAULT_SPLIT = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
 
 def convert(
@@ -74,11 +63,13 @@ def convert(
     path, out = Path(path), Path(out)
     stored = Stored(codec, cast, blocks, seed, allow_nonfinite, tuple(check_metrics(importance)), shard_bytes)
     _check_options(stored, workers, on_error)
+    if split is not None:
+        check_shares(split)
     source = open_source(path, format, keep_damaged=on_error == "skip")
     if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
     identity = Identity.of(path, {**vars(stored), "format": format, "split": None if split is None else dict(split)})
-    conversion = _Conversion(out, source, Job(path, format, stored, 0, on_error), identity, split, progress)
+    conversion = Conversion(out, source, Job(path, format, stored, 0, on_error), identity, split, progress)
     try:
         return conversion.run(workers)
     except UpsDataError as e:
@@ -91,167 +82,6 @@ def convert(
         ) from e
 
 
-class _Conversion:
-    """One run of `convert`."""
-
-    def __init__(
-        self,
-        out: Path,
-        source: Source,
-        job: Job,
-        identity: Identity,
-        split: Mapping[str, float] | None,
-        progress: Callable[[int, int], None],
-    ) -> None:
-        self._out, self._source, self._job, self._identity = out, source, job, identity
-        self._split, self._progress = split, progress
-        self._work = WorkFolder(out)
-        self._any_finished = False
-
-    def run(self, workers: int) -> Manifest:
-        """With the folder to itself."""
-        out = self._out
-        if (out / MANIFEST).exists() and not (out / FOLDER).exists():
-            return self._complete()
-        made = not out.exists()
-        if not made and (not out.is_dir() or (any(out.iterdir()) and not (out / FOLDER).is_dir())):
-            raise UpsDataError(f"{out} is not an empty folder: choose another one")
-        (out / FOLDER).mkdir(parents=True, exist_ok=True)
-        try:
-            with exclusive(self._work.lock):
-                try:
-                    return self._run_alone(workers)
-                except BaseException:
-                    self._work.tidy()
-                    if not self._any_finished:
-                        self._leave_as_it_was(made)
-                    raise
-        except BlockingIOError:
-            raise UpsDataError(
-                f"{out}: another conversion into this folder is under way: wait for its end, or choose another one"
-            ) from None
-
-    def _run_alone(self, workers: int) -> Manifest:
-        if (self._out / MANIFEST).exists():  # all but the last step was done
-            self._any_finished = True
-            manifest = self._complete()
-            self._work.remove()
-            return manifest
-        self._work.tidy()
-        plan = self._plan()
-        done = {shard.path: made for shard in plan.shards if (made := self._finished(shard)) is not None}
-        self._any_finished = bool(done)
-        counts = {shard.path: len(shard.trajectories) for shard in plan.shards if shard.path in done}
-
-        def tell(shard: PlannedShard, number: int) -> None:
-            counts[shard.path] = number
-            self._progress(sum(counts.values()), plan.trajectories)
-
-        self._progress(sum(counts.values()), plan.trajectories)
-        maker = ShardMaker(self._job, self._source)
-        missing = [shard for shard in plan.shards if shard.path not in done]
-        with closing(self._make(maker, missing, workers, tell)) as making:
-            for shard, made in making:
-                self._work.publish(shard, made)
-                self._any_finished = True
-                done[shard.path] = made
-                tell(shard, len(shard.trajectories))
-        manifest = self._manifest(plan, maker, done)
-        manifest.save(self._out)
-        self._work.remove()
-        return manifest
-
-    def _make(
-        self,
-        maker: ShardMaker,
-        missing: Sequence[PlannedShard],
-        workers: int,
-        tell: Callable[[PlannedShard, int], None],
-    ) -> Generator[tuple[PlannedShard, Made], None, None]:
-        if workers > 1 and len(missing) > 1:
-            yield from make_in_workers(self._job, missing, self._work.aside, workers, tell)
-            return
-        for shard in missing:
-            yield shard, maker.make(shard, self._work.aside(shard), partial(tell, shard))
-
-    def _plan(self) -> Plan:
-        """The plan that was begun here, or a new one."""
-        plan, job = self._work.load_plan(), self._job
-        if plan is None:
-            others = [p.name for p in self._out.iterdir() if p.name != FOLDER]
-            if others:
-                self._any_finished = True  # not by this conversion: it is not to be touched
-                raise UpsDataError(f"{self._out} is not an empty folder: choose another one")
-            splits = assign_splits(self._source.splits(), self._split, job.stored.seed)
-            plan = make_plan(self._source, job.path, self._identity, splits, job.stored, job.on_error)
-            self._work.save_plan(plan)
-        else:
-            self._any_finished = True  # until it is known better
-            difference = plan.identity.difference(self._identity)
-            if difference is not None:
-                raise UpsDataError(
-                    f"{self._out}: holds an unfinished conversion, and {difference}: give the same command again, "
-                    "remove the folder, or choose another one"
-                )
-            if plan.left_out and job.on_error == "raise":
-                raise UpsDataError(next(iter(plan.left_out.values())).reason)
-        self._job = job.taking(plan.like)
-        return plan
-
-    def _finished(self, shard: PlannedShard) -> Made | None:
-        made = self._work.finished(shard)
-        if made is not None and made.left_out and self._job.on_error == "raise":
-            return None  # it is made again, which raises what was skipped
-        return made
-
-    def _manifest(self, plan: Plan, maker: ShardMaker, done: Mapping[str, Made]) -> Manifest:
-        splits: dict[str, list[WrittenShard]] = {}
-        left_out = dict(plan.left_out)
-        for shard in plan.shards:
-            made = done[shard.path]
-            left_out.update(made.left_out)
-            if made.written is not None:
-                splits.setdefault(shard.split, []).append(made.written)
-        if not splits:
-            number = min(left_out)
-            raise UpsDataError(
-                f"none of {len(left_out)} trajectories can be stored; the first: {left_out[number].reason}"
-            )
-        source = {
-            "path": str(self._job.path),
-            "format": self._source.format,
-            "fingerprint": self._identity.fingerprint,
-        }
-        manifest = dataset_manifest(maker.layout, maker.importance, source, splits)
-        listed = [left_out[number] for number in sorted(left_out)]
-        return manifest.model_copy(update={"left_out": listed or None})
-
-    def _complete(self) -> Manifest:
-        """The dataset that is there, if this very conversion made it."""
-        manifest = Manifest.load(self._out)
-        if manifest.source.get("fingerprint") != self._identity.fingerprint:
-            raise UpsDataError(f"{self._out} already holds a dataset: choose another folder, or remove it first")
-        for split in manifest.splits.values():
-            for shard in split.shards:
-                if size_of(self._out / shard.path) != shard.bytes:
-                    raise UpsDataError(
-                        f"{self._out} already holds this dataset, but its {shard.path} is damaged: remove the folder "
-                        "and convert anew"
-                    )
-        return manifest
-
-    def _leave_as_it_was(self, made: bool) -> None:
-        """Nothing is finished: no trace."""
-        plan = self._work.load_plan()
-        if plan is not None and any(self._work.finished(shard) for shard in plan.shards):
-            return  # it was stopped just as it had recorded the first one
-        for split in {shard.split for shard in plan.shards} if plan is not None else ():
-            shutil.rmtree(self._out / split, ignore_errors=True)
-        self._work.remove()
-        if made:
-            shutil.rmtree(self._out, ignore_errors=True)
-
-
 def _check_options(stored: Stored, workers: int, on_error: str) -> None:
     if stored.blocks < 1:
         raise UpsDataError(f"blocks={stored.blocks}: give 1 for whole frames, or more")
@@ -261,40 +91,3 @@ def _check_options(stored: Stored, workers: int, on_error: str) -> None:
         raise UpsDataError(f"workers={workers}: give 1 for this process alone, or more")
     if on_error not in get_args(OnError):
         raise UpsDataError(f"on_error={on_error!r}: choose one of {', '.join(get_args(OnError))}")
-
-
-def assign_splits(given: Sequence[str | None], shares: Mapping[str, float] | None, seed: int) -> list[str]:
-    """The split of every trajectory: the source's own, or shares of a seeded permutation.
-
-    Shares become whole numbers by largest remainder; a split with a share above zero gets at least one trajectory
-    where there are enough.
-
-    Raises:
-        UpsDataError: shares that do not add up to 1, or shares where the source brings its own splits.
-    """
-    if any(given):
-        if shares is not None:
-            raise UpsDataError(
-                f"the source brings its own splits {sorted(Counter(filter(None, given)))}: leave --split out"
-            )
-        if not all(given):
-            raise UpsDataError("the source assigns only some of its trajectories to a split: move the others too")
-        return [s for s in given if s is not None]
-    shares = DEFAULT_SPLIT if shares is None else shares
-    values = np.array(list(shares.values()), np.float64)
-    if (values < 0).any() or abs(values.sum() - 1) > 1e-6:
-        raise UpsDataError(f"split shares {dict(shares)} must be positive and add up to 1")
-    total = len(given)
-    counts = np.floor(values * total + 1e-9).astype(int)
-    remainder = values * total - counts
-    for i in np.argsort(-remainder, kind="stable")[: total - counts.sum()]:
-        counts[i] += 1
-    for i in np.flatnonzero((counts == 0) & (values > 0)):
-        if counts.max() > 1:
-            counts[counts.argmax()] -= 1
-            counts[i] += 1
-    order = np.argsort(hash_key(seed, np.arange(total)), kind="stable")
-    names = np.repeat(np.array(list(shares), object), counts)
-    splits = np.empty(total, object)
-    splits[order] = names
-    return splits.tolist()

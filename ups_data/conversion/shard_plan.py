@@ -5,22 +5,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.source_runs import left_out, open_run, outline
 from ups_data.errors import UpsDataError
 from ups_data.points.activity import Metric
-from ups_data.schema import LeftOut
-from ups_data.schema.specs import Model
+from ups_data.schema import LeftOut, check_split_name
+from ups_data.schema.specs import Model, Name
 from ups_data.sources import Source
 from ups_data.writing.layout import Layout
 from ups_data.writing.run import Run
 from ups_data.writing.written import usual_order
 
 OnError = Literal["raise", "skip"]
+Number = Annotated[int, Field(ge=0)]  # of a trajectory in the source
+
+
+def shard_path(split: str, place: int) -> str:
+    """Where a split's shard of that number lies in the dataset."""
+    return f"{split}/shard-{place:06d}.zarr"
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,13 @@ class Stored:
 class PlannedShard(Model):
     """`path`: in the dataset. `trajectories`: their numbers in the source, in order."""
 
-    split: str
+    split: Name
     path: str
-    trajectories: list[int]
+    trajectories: Annotated[list[Number], Field(min_length=1)]
 
 
 class Plan(Model):
-    """A conversion, shard by shard.
+    """A conversion, shard by shard. It is read back from a folder that may come from anywhere.
 
     Attributes:
         like: the trajectory that all others must be like.
@@ -57,9 +64,30 @@ class Plan(Model):
     """
 
     identity: Identity
-    like: int
+    like: Number
     shards: list[PlannedShard]
-    left_out: dict[int, LeftOut]
+    left_out: dict[Number, LeftOut]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Plan":
+        places: Counter[str] = Counter()
+        for shard in self.shards:
+            check_split_name(shard.split)
+            if shard.path != shard_path(shard.split, places[shard.split]):
+                raise ValueError(f"the path {shard.path!r} is not that of a shard of {shard.split!r}")
+            places[shard.split] += 1
+        numbers = [n for shard in self.shards for n in shard.trajectories] + list(self.left_out)
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("a trajectory is planned twice")
+        return self
+
+    def is_of(self, splits: Sequence[str]) -> bool:
+        """Whether it deals trajectories to these splits, one for each."""
+        return self.like < len(splits) and all(
+            number < len(splits) and splits[number] == shard.split
+            for shard in self.shards
+            for number in shard.trajectories
+        )
 
     @property
     def trajectories(self) -> int:
@@ -124,7 +152,7 @@ def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> l
         filled[split] += size
     # Split by split: what is compressed from end to end is then read once for each, not once for each shard.
     return [
-        PlannedShard(split=split, path=f"{split}/shard-{place:06d}.zarr", trajectories=numbers)
+        PlannedShard(split=split, path=shard_path(split, place), trajectories=numbers)
         for split in sorted(shards, key=usual_order)
         for place, numbers in enumerate(shards[split])
     ]

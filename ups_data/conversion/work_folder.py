@@ -2,48 +2,79 @@
 
 A shard is renamed into its place first and recorded then: one without a record is made again, a record without its
 shard is of no account. The folder goes when the manifest is there.
+
+`out` may have been handed over by somebody else. What is read here is validated before it is used; no link in `out` is
+followed; and what a run removes is what it made, and what lies in the places of its own plan.
 """
 
+import hashlib
 import json
 import os
-import shutil
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from ups_data.atomic import remove_debris, replacing
+from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
-from ups_data.schema import MANIFEST, LeftOut
+from ups_data.schema import MANIFEST, LeftOut, ShardSpec, limits
+from ups_data.store.seal import seal_path
+from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
 from ups_data.writing.written import WrittenShard
 
 FOLDER = ".conversion"
 
 
 class WorkFolder:
-    """`out/.conversion`.
-
-    Attributes:
-        lock: file that the conversion at work holds.
-    """
+    """`out/.conversion`, and what a run makes in `out`."""
 
     def __init__(self, out: Path) -> None:
         self._out, self._path = out, out / FOLDER
-        self.lock = self._path / ".lock"
-        self._asides = self._path / "writing" / str(os.getpid())
+        self._lock = self._path / ".lock"
+        self._writing = self._path / "writing"
+        self._asides = self._writing / str(os.getpid())
+        self._made: list[Path] = []  # folders that this run has made, in order
+        self._renamed: list[tuple[Path, Path]] = []  # shards that this run has put into their places, their records
+        self._new_plan = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """With `out` and this folder made if need be, and for this process alone.
+
+        Raises:
+            UpsDataError: `out` holds something else, or links.
+            BlockingIOError: another conversion has it.
+        """
+        out, made = self._out, not self._out.exists()
+        check_inside(out, self._path)
+        if not made and (not out.is_dir() or (any(out.iterdir()) and not self._path.is_dir())):
+            raise UpsDataError(f"{out} is not an empty folder: choose another one")
+        try:
+            if made:
+                out.mkdir(parents=True)
+                self._made.append(out)
+            if make_folder(out, self._path):
+                self._made.append(self._path)
+            with exclusive(self._lock):
+                yield
+        except BaseException:
+            for folder in reversed(self._made):
+                remove_empty(folder)
+            raise
 
     def tidy(self) -> None:
         """Remove what a killed conversion was writing. Only for the process that holds the lock."""
-        writing = self._path / "writing"
-        for _ in range(5):  # zarr's thread may still be at work on what was interrupted
-            shutil.rmtree(writing, ignore_errors=True)
-            if not writing.exists():
-                break
-            time.sleep(0.05)
-        remove_debris(self._out / MANIFEST)
+        remove_folder(self._out, self._writing)
+        with suppress(FileNotFoundError):
+            remove_debris(self._out / MANIFEST)
+
+    def abandon(self) -> None:
+        """Remove what this run was writing."""
+        remove_folder(self._out, self._asides)
+        remove_empty(self._writing)
 
     def load_plan(self) -> Plan | None:
         """The plan of the conversion that was begun here.
@@ -53,30 +84,44 @@ class WorkFolder:
         """
         path = self._path / "plan.json"
         try:
-            return Plan.model_validate_json(path.read_bytes())
+            return Plan.model_validate_json(read_own(path, limits.JSON_BYTES))
         except FileNotFoundError:
             return None
         except ValidationError as error:
-            first = error.errors()[0]["msg"]
-            raise UpsDataError(
-                f"{path}: is damaged or of another version ({first}): remove {self._out} and convert anew"
-            ) from None
+            reason = " ".join(error.errors()[0]["msg"].removeprefix("Value error, ").split())
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        raise UpsDataError(
+            f"{path}: is damaged or of another version ({reason}): remove {self._out} and convert anew"
+        ) from None
 
     def save_plan(self, plan: Plan) -> None:
+        self._new_plan = True
         with replacing(self._path / "plan.json") as file:
             file.write(plan.model_dump_json().encode())
 
     def aside(self, shard: PlannedShard) -> Path:
-        """Where a shard is written."""
-        return self._asides / shard.path.replace("/", "-")
+        """Where a shard is written.
+
+        Raises:
+            UpsDataError: a link leads out of `out`.
+        """
+        return check_inside(self._out, self._asides / shard.path.replace("/", "-"))
 
     def publish(self, shard: PlannedShard, made: Made) -> None:
-        """Rename a shard that was written aside into its place, and record it."""
+        """Rename a shard that was written aside into its place, and record it.
+
+        Raises:
+            UpsDataError: a link leads out of `out`.
+        """
         place = self._out / shard.path
-        shutil.rmtree(place, ignore_errors=True)
+        remove_folder(self._out, place)
         if made.written is not None:
-            place.parent.mkdir(exist_ok=True)
+            if make_folder(self._out, place.parent):
+                self._made.append(place.parent)
+            check_inside(self._out, place)
             _sync(self.aside(shard))
+            self._renamed.append((place, self._record(shard)))
             self.aside(shard).rename(place)
         record = {
             "written": None if made.written is None else made.written.to_json(),
@@ -86,35 +131,67 @@ class WorkFolder:
             file.write(json.dumps(record).encode())
 
     def finished(self, shard: PlannedShard) -> Made | None:
-        """What is recorded of a shard; None unless it is there with the size that it had."""
+        """What is recorded of a shard; None unless it is there as it was, see `is_whole`."""
         try:
-            record = json.loads(self._record(shard).read_bytes())
+            record = json.loads(read_own(self._record(shard), limits.JSON_BYTES))
             left_out = {int(n): LeftOut.model_validate(entry) for n, entry in record["left_out"].items()}
             written = None if record["written"] is None else WrittenShard.from_json(record["written"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        if written is not None and size_of(self._out / shard.path) != written.spec.bytes:
+        stored = [n for n in shard.trajectories if n not in left_out]
+        if not set(left_out) <= set(shard.trajectories) or (written is None) != (not stored):
             return None
+        if written is not None:
+            spec = written.spec
+            place = self._out / shard.path
+            if (spec.path, len(spec.steps)) != (shard.path, len(stored)) or not is_inside(self._out, place):
+                return None
+            if not is_whole(self._out, spec):
+                return None
         return Made(written, left_out)
 
     def remove(self) -> None:
         """The plan and the records; the lock file last."""
         for path in self._path.iterdir():
-            if path != self.lock:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.rmtree(self._path, ignore_errors=True)
+            if path.is_dir() and not path.is_symlink():
+                remove_folder(self._out, path)
+            elif path != self._lock:
+                path.unlink()
+        remove_folder(self._out, self._path)
+
+    def undo(self) -> None:
+        """Leave `out` as this run found it, unless a shard is finished: it was stopped just as it had recorded that."""
+        if any(is_inside(self._out, place) and record.exists() for place, record in self._renamed):
+            return
+        for place, _ in self._renamed:
+            remove_folder(self._out, place)
+        with suppress(FileNotFoundError):
+            if self._new_plan:
+                (self._path / "plan.json").unlink()
+            for folder in reversed(self._made):
+                if folder == self._path:
+                    self.remove()
+                remove_empty(folder)
 
     def _record(self, shard: PlannedShard) -> Path:
         return self._path / f"{shard.path.replace('/', '-').removesuffix('.zarr')}.json"
 
 
-def size_of(shard: Path) -> int:
-    """Bytes of a shard's files."""
-    return sum(file.stat().st_size for file in _files(shard))
+def is_whole(out: Path, spec: ShardSpec) -> bool:
+    """Whether a shard has the seal that is listed, and its files the size that is.
+
+    What else is in the files is not read: whether that is intact, `ups_data.store.verify` says.
+    """
+    shard = out / spec.path
+    try:
+        digest = hashlib.sha256(read_own(seal_path(shard), limits.JSON_BYTES)).hexdigest()
+        return f"sha256:{digest}" == spec.digest and sum(f.stat().st_size for f in _files(shard)) == spec.bytes
+    except (OSError, ValueError):
+        return False
 
 
 def _files(shard: Path) -> Iterator[Path]:
-    return (path for path in shard.rglob("*") if path.is_file())
+    return (path for path in shard.rglob("*") if not path.is_dir())
 
 
 def _sync(shard: Path) -> None:

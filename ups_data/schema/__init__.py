@@ -17,6 +17,8 @@ from ups_data.schema.specs import (
     ShardSpec,
     SplitSpec,
     Summary,
+    check_split_name,
+    is_name,
 )
 
 __all__ = [
@@ -32,4 +34,6 @@ __all__ = [
     "ShardSpec",
     "SplitSpec",
     "Summary",
+    "check_split_name",
+    "is_name",
 ]

@@ -1,13 +1,16 @@
 """The parts of a manifest: fields, geometry, statistics, shards, splits."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ups_data.errors import UpsDataError
 from ups_data.points.coords import outer_coords
 from ups_data.schema import limits
+from ups_data.schema.file import MANIFEST
 
 PositiveInt = Annotated[int, Field(gt=0)]
 # Points of a frame and frames of a trajectory: their numbers are stored as int32.
@@ -17,6 +20,25 @@ TileCount = Annotated[int, Field(gt=0, le=2**16)]
 # A name becomes a folder inside a shard and a key in a batch.
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a field, a parameter, a set of points or a split."""
+    return re.fullmatch(NAME, text) is not None
+
+
+def check_split_name(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        UpsDataError: it cannot name a split, which is a folder beside the manifest.
+    """
+    if not isinstance(name, str) or not is_name(name) or name == MANIFEST:
+        raise UpsDataError(
+            f"the split {name!r} cannot name a folder of the dataset: use letters, digits and _ . + -, and begin with "
+            "a letter, a digit or _"
+        )
+    return name
 
 
 # What only people read.
@@ -153,6 +175,8 @@ class ShardSpec(Model):
     @classmethod
     def _inside(cls, path: str) -> str:
         pure = PurePosixPath(path)
+        if not path.isprintable():
+            raise ValueError(f"shard path {path!r} has characters that cannot be shown")
         if pure.is_absolute() or ".." in pure.parts or "\\" in path or ":" in path or not pure.parts:
             raise ValueError(f"shard path {path!r} leaves the dataset's folder")
         return path

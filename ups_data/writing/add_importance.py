@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import zarr
@@ -24,6 +25,7 @@ from ups_data.store.arrays.metadata import array_name
 from ups_data.store.seal import seal_path, sealed, write_seal
 from ups_data.store.shard import Shard
 from ups_data.writing.array_writer import ArrayWriter
+from ups_data.writing.folders import check_inside, remove_folder
 from ups_data.writing.importance import FOLDER, Importance, array_options, check_metrics, group_names
 
 ASIDE = ".adding-"  # folders with this prefix are unfinished
@@ -107,10 +109,10 @@ def _with_importance(
             _link_tree(root / spec.path, aside)
             _write_arrays(aside, old, manifest, spec, importance, progress)
             write_seal(aside, linked=old.seal)
-            shutil.rmtree(root / path, ignore_errors=True)
+            remove_folder(root, root / path)
             aside.rename(root / path)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            remove_folder(root, aside)
     progress(spec.rows)
     size, digest = sealed(root / path)
     return spec.model_copy(update={"path": path, "bytes": size, "digest": digest})
@@ -222,10 +224,23 @@ class _Frames:
 
 
 def _remove_unlisted(root: Path, manifest: Manifest, *, prefix: str) -> None:
-    """Remove folders beside the shards that begin so and that the manifest does not list: a run that was interrupted
-    left them, or this one has replaced them."""
-    listed = {root / shard.path for split in manifest.splits.values() for shard in split.shards}
+    """Remove other forms of the shards that the manifest lists, in folders beside them whose names begin so: a run that
+    was interrupted left them, or this one has replaced them.
+
+    Raises:
+        UpsDataError: links are on the way to a shard; beside it lies what is not the dataset's.
+    """
+    listed = {check_inside(root, root / shard.path) for split in manifest.splits.values() for shard in split.shards}
+    forms = {(path.parent, _without_metrics(path.name)) for path in listed}
     for folder in {path.parent for path in listed}:
         for path in folder.glob(f"{prefix}*.zarr"):
-            if path not in listed:
-                shutil.rmtree(path)
+            if path not in listed and (folder, _without_metrics(path.name.removeprefix(ASIDE))) in forms:
+                remove_folder(root, path)
+
+
+def _without_metrics(name: str) -> str:
+    """`shard-000000-gradient.zarr` → `shard-000000`: what a shard was called before importance was added."""
+    parts = name.removesuffix(".zarr").split("-")
+    while len(parts) > 1 and parts[-1] in get_args(Metric):
+        parts.pop()
+    return "-".join(parts)

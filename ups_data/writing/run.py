@@ -1,12 +1,11 @@
 """One trajectory as it was handed to the writer, with its shapes read."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.schema import NAME
+from ups_data.schema import is_name
 from ups_data.trajectory import ArrayLike, Axis, PointSet
 
 
@@ -46,7 +45,7 @@ class Run:
         for name, points in sets.items():
             self._add_set(name, points)
         for name in (*self.set_of, *sets, *params):
-            if not re.match(NAME, name):
+            if not is_name(name):
                 raise UpsDataError(f"{self.where} has the name {name!r}: use letters, digits and _ . + -")
         self.steps = self._check_steps()
         for set_name in self.coords:

@@ -68,6 +68,10 @@ class Moments:
         return moments
 
     @property
+    def channels(self) -> int:
+        return len(self.count)
+
+    @property
     def std(self) -> np.ndarray:
         return np.sqrt(self.squares / np.maximum(self.count, 1))
 

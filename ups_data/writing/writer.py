@@ -4,7 +4,6 @@ A shard is written aside and published by one rename; the manifest is written la
 whatever it wrote, so a folder with a manifest is a whole dataset.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +11,10 @@ from types import TracebackType
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema import MANIFEST, Manifest, check_split_name
 from ups_data.store.arrays import codecs
 from ups_data.trajectory import ArrayLike, Axis, PointSet
+from ups_data.writing.folders import make_folder, remove_empty, remove_folder
 from ups_data.writing.importance import Importance, check_metrics
 from ups_data.writing.layout import Layout
 from ups_data.writing.open_shard import OpenShard
@@ -107,8 +107,9 @@ class ShardWriter:
 
         Raises:
             UpsDataError: shapes, names or dtypes differ from the first trajectory's, a dtype needs a cast, a cast
-                overflows, or a value is not finite.
+                overflows, a value is not finite, or the split's name cannot be a folder's.
         """
+        check_split_name(split)
         params, sets = dict(params or {}), sets or {}
         run = Run(fields or {}, static or {}, time, params, coords, sets, axes, key or "", source, units)
         if self._layout is None:
@@ -143,10 +144,12 @@ class ShardWriter:
         """Remove everything that was written."""
         for shard in self._open.values():
             shard.abort()
-        for split in self._written:
-            shutil.rmtree(self.root / split, ignore_errors=True)
+        for split, written in self._written.items():
+            for published in written:
+                remove_folder(self.root, self.root / published.spec.path)
+            remove_empty(self.root / split)
         if self._made_root:
-            shutil.rmtree(self.root, ignore_errors=True)
+            remove_empty(self.root)
 
     def __enter__(self) -> "ShardWriter":
         return self
@@ -168,7 +171,7 @@ class ShardWriter:
         written = self._written.setdefault(split, [])
         path = f"{split}/shard-{len(written):06d}.zarr"
         shard = self._open[split].finish(path)
-        (self.root / split).mkdir(exist_ok=True)
+        make_folder(self.root, self.root / split)
+        written.append(shard)  # first: what is renamed must be known to `abort`
         self._open[split].aside.rename(self.root / path)
         del self._open[split]
-        written.append(shard)

@@ -47,6 +47,18 @@ class WrittenShard:
             Moments.from_json(given["time_step"]),
         )
 
+    def fits(self, layout: Layout) -> bool:
+        """Whether it can be of a dataset of that layout; it may have been read from anywhere."""
+        points = {name or "" for name in layout.points}
+        counts = self.spec.points or {}
+        return (
+            {name: (m.values.channels, m.deltas.channels) for name, m in self.fields.items()}
+            == {spec.name: (spec.channels, spec.channels) for spec in layout.specs}
+            and (self.params.channels, self.time_step.channels) == (len(layout.params), 1)
+            and set(counts) == points
+            and all(len(numbers) == len(self.spec.steps) for numbers in counts.values())
+        )
+
 
 def dataset_manifest(
     layout: Layout, importance: Importance, source: Mapping[str, str], splits: Mapping[str, Sequence[WrittenShard]]
