@@ -103,7 +103,7 @@ def test_json_of_something_else(root, text):
 
 
 def test_a_manifest_that_is_too_long(root, monkeypatch):
-    monkeypatch.setattr("ups_data.limits.JSON_BYTES", 1000)
+    monkeypatch.setattr("ups_data.schema.limits.JSON_BYTES", 1000)
     with pytest.raises(UpsDataError, match="longer than 1,000 bytes"):
         Manifest.load(root)
 
