@@ -15,8 +15,9 @@ from ups_data.sampling.draw import Draw
 from ups_data.sampling.mode import Mode, Request
 from ups_data.sampling.modes.lattice import lattice_shape
 from ups_data.sampling.modes.off_grid import coordinates, interpolation
+from ups_data.sampling.modes.uniform import distinct_integers
 from ups_data.sampling.queries import draw_queries
-from ups_data.sampling.random import Stream, sample_keys
+from ups_data.sampling.random import Stream, child_keys, random_bits, random_integers, sample_keys
 from ups_data.sampling.registry import register_mode
 
 __all__ = [
@@ -27,10 +28,14 @@ __all__ = [
     "Request",
     "Stream",
     "Tiles",
+    "child_keys",
     "coordinates",
+    "distinct_integers",
     "draw_queries",
     "interpolation",
     "lattice_shape",
+    "random_bits",
+    "random_integers",
     "register_mode",
     "sample_keys",
     "tiles_in",
