@@ -1,4 +1,4 @@
-"""The one exception type for input that cannot be used."""
+"""The one exception type for input that cannot be used, and how text out of files is shown."""
 
 
 class UpsDataError(ValueError):
@@ -6,3 +6,22 @@ class UpsDataError(ValueError):
 
     The command-line tools print it and exit with status 2.
     """
+
+
+def printable(text: object) -> str:
+    r"""`text` on one line, with every character that a terminal would act on written out: "a\x1b[1m" → `a\x1b[1m`.
+
+    Names out of files (fields, splits, paths) may hold control characters, line breaks, or marks that reverse the
+    direction of writing. Printed as they are, they set titles, hide text, or fake lines.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def shown(text: object) -> str:
+    """`text` for a rich console, table or progress bar: `printable`, and nothing in it is markup.
+
+    Without it, "[/bold]" in a field's name raises a MarkupError and "[link=…]" makes a link.
+    """
+    from rich.markup import escape  # late: a conversion's workers print nothing
+
+    return escape(printable(text))

@@ -1,0 +1,1 @@
+"""The command line: `ups-data convert`, `inspect`, `verify`, `train`, and more."""

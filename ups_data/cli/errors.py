@@ -1,15 +1,32 @@
-"""How every tool ends on bad input: one line on stderr, exit status 2."""
+"""How every command starts, and how it ends on bad input: one line on stderr, exit status 2."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
-from ups_data.errors import UpsDataError
+from ups_data.errors import UpsDataError, printable
 
 
-def run(app: typer.Typer) -> None:
+def new_app() -> typer.Typer:
+    """A program whose help is plain text: in boxes, long options and defaults are cut to fit a terminal."""
+    return typer.Typer(
+        add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+
+
+def run(app: typer.Typer, name: str | None = None) -> None:
+    """Run a program under its name in the help, None: that of the script."""
     try:
-        app()
+        app(prog_name=name)
     except UpsDataError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def run_command(command: Callable[..., Any]) -> None:
+    """Run one command as a program of its own, as the scripts in `tools/` do."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(command)
+    run(app)

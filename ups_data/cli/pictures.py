@@ -1,6 +1,6 @@
 """Pictures of what the pipeline hands out and of what a training run did."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ups_data.loader.webdataset import QueryDataset
 from ups_data.points.blocks import Blocks
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
+from ups_data.store.shard import Shard
 
 
 def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: QuerySampling, number: int = 0) -> None:
@@ -113,6 +114,22 @@ def draw_points(
         edgecolors="black",
         linewidths=0.3,
     )
+
+
+def plot_blocks(root: Path, manifest: Manifest, split: str, plot: Path) -> Iterator[Path]:
+    """Draw beside the picture `plot`, for each set of points, a block of the first trajectory over its domain."""
+    shard = Shard(root, manifest, manifest.split(split).shards[0])
+    for name in manifest.set_names:
+        blocks = shard.geometry(name, 0)
+        fields = [f for f in manifest.fields if f.point_set == name]
+        if blocks is None or len(blocks) == 1 or not fields:
+            continue
+        shape = None if manifest.grid is None else manifest.grid.shape
+        coords = shard.positions(name, 0) if manifest.grid is None else manifest.grid.coords()
+        picture = plot.with_name(f"{plot.stem}-{'' if name is None else f'{name}-'}block.png")
+        frames = {f.name: shard.frame(f.name, 0, shard.steps[0] // 2)[:, 0] for f in fields}
+        plot_block(frames, coords, shape, blocks, picture)
+        yield picture
 
 
 def plot_block(

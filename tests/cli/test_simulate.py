@@ -1,6 +1,5 @@
 """The simulator against PDEBench's own file, and its file against the reader."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,21 +9,11 @@ import numpy as np
 import pytest
 
 from tests.sources import files
+from ups_data.cli.commands.simulate import simulate
+from ups_data.cli.problems import diffusion_reaction, pdebench_file
 from ups_data.sources import open_source
 
 TOOLS = Path(__file__).parents[2] / "tools"
-
-
-@pytest.fixture(scope="module")
-def simulate():
-    sys.path.insert(0, str(TOOLS))  # the tool imports its neighbour _cli
-    try:
-        spec = importlib.util.spec_from_file_location("simulate_tool", TOOLS / "simulate.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(TOOLS))
-    return module
 
 
 def run(*arguments):
@@ -38,32 +27,32 @@ def run(*arguments):
 
 
 @pytest.mark.skipif(not files.DIFFUSION_REACTION.exists(), reason=f"{files.DIFFUSION_REACTION} is not there")
-def test_reproduces_pdebench(simulate):
+def test_reproduces_pdebench():
     """Same seed, same size: PDEBench's frames, 0.07 to 1 in size, within its own solver's tolerance."""
     with h5py.File(files.DIFFUSION_REACTION) as file:
         real = file["0003/data"][:9]
         times = file["0003/grid/t"][:9].astype(float)
-    noise = simulate.white_noise(128, seed=3)
+    noise = diffusion_reaction.white_noise(128, seed=3)
     np.testing.assert_array_equal(noise.transpose(1, 2, 0).astype(np.float32), real[0])
-    ours = simulate.solve(noise[None], times)[0]
+    ours = diffusion_reaction.solve(noise[None], times)[0]
     error = np.sqrt(np.mean((ours - real) ** 2, axis=(1, 2, 3)) / np.mean(real**2, axis=(1, 2, 3)))
     assert error[0] == 0
     assert error.max() < 2e-4  # measured: 8e-5 at t = 0.25, 6e-6 to 4e-5 later
 
 
-def test_converges_in_time(simulate):
+def test_converges_in_time():
     times = np.linspace(0, 1, 5)
-    initial = simulate.white_noise(32, seed=0)[None]
-    finer = simulate.solve(initial, np.linspace(0, 1, 4 * 20 + 1))[:, ::20]
-    assert np.abs(simulate.solve(initial, times) - finer).max() < 1e-4
+    initial = diffusion_reaction.white_noise(32, seed=0)[None]
+    finer = diffusion_reaction.solve(initial, np.linspace(0, 1, 4 * 20 + 1))[:, ::20]
+    assert np.abs(diffusion_reaction.solve(initial, times) - finer).max() < 1e-4
 
 
-def test_no_flux_through_the_walls(simulate):
+def test_no_flux_through_the_walls():
     """Diffusion alone conserves the mean; only reactions change it."""
-    state = simulate.white_noise(16, seed=0)[:, None]
+    state = diffusion_reaction.white_noise(16, seed=0)[:, None]
     u, v = state
-    change = simulate.rate(state, 2 / 16)
-    np.testing.assert_allclose(change[0].mean(), (u - u**3 - v - simulate.K).mean(), atol=1e-12)
+    change = diffusion_reaction.rate(state, 2 / 16)
+    np.testing.assert_allclose(change[0].mean(), (u - u**3 - v - diffusion_reaction.K).mean(), atol=1e-12)
     np.testing.assert_allclose(change[1].mean(), (u - v).mean(), atol=1e-12)
 
 
@@ -99,10 +88,10 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path):
     assert len(open_source(path)) == 1
 
 
-def test_a_run_that_stops_leaves_nothing(simulate, tmp_path, monkeypatch):
-    monkeypatch.setattr(simulate, "solve", lambda *_: 1 / 0)
+def test_a_run_that_stops_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(pdebench_file, "solve", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        simulate.main(tmp_path / "a.h5", trajectories=1, size=8, steps=2)
+        simulate(tmp_path / "a.h5", trajectories=1, size=8, steps=2)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,135 @@
+"""`ups-data convert`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ups_data.errors import UpsDataError
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="File or folder of simulations; the README lists formats.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the dataset: new, empty, or unfinished.")] = None,
+    format: Annotated[str | None, typer.Option(help="Source format, instead of recognising it.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Shares by trajectory; default: the source's own splits, or train=0.8,valid=0.1,test=0.1."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of splits, and of the deal of points to blocks.")] = 0,
+    codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
+    cast: Annotated[str | None, typer.Option(help="Store fields as float32 or float16.")] = None,
+    blocks: Annotated[int, typer.Option(help="Blocks of a frame, each a stratified sample; 1: whole frames.")] = 1,
+    allow_nonfinite: Annotated[bool, typer.Option(help="Keep and count NaN and Inf instead of refusing them.")] = False,
+    importance: Annotated[
+        str | None, typer.Option(help="gradient,variance: store the importance of tiles, for the mode importance.")
+    ] = None,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Decoded size at which a shard is closed, in MiB.")] = 512,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that write shards; the bytes are the same.")] = 1,
+    on_error: Annotated[
+        str, typer.Option(help="raise, or skip: leave out what cannot be read or stored, and list it at the end.")
+    ] = "raise",
+    ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the estimate of bytes per sample.")] = 0.1,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Say how many blocks suit the ratio, and why; write nothing.")
+    ] = False,
+    weigh: Annotated[
+        str | None, typer.Option("--weigh", help="Bytes on disk with these blocks, as 4,16; write nothing that stays.")
+    ] = None,
+) -> None:
+    """Convert simulations into a dataset.
+
+    The dataset is a folder of zarr v3 shards. After a kill or an error, the same command goes on where it stopped.
+    """
+    if not 0 < ratio <= 1:
+        raise UpsDataError(f"--ratio {ratio}: give a number above 0, at most 1")
+    if suggest:
+        show_suggestion(source, format, cast, ratio)
+        return
+    shares = parse_shares(split)
+    if weigh is not None:
+        options: dict[str, Any] = {"format": format, "split": shares, "cast": cast, "allow_nonfinite": allow_nonfinite}
+        show_weights(source, parse_numbers(weigh), options)
+        return
+    if out is None:
+        raise UpsDataError("--out is missing: name the folder of the dataset")
+    from rich.console import Console
+
+    from ups_data.cli.progress import counting
+    from ups_data.cli.stopping import stopping
+    from ups_data.cli.tables.cost import estimate
+    from ups_data.cli.tables.damage import left_out_table
+    from ups_data.conversion.convert import convert as convert_source
+    from ups_data.conversion.suggest import dataset_cost
+    from ups_data.errors import printable
+
+    stopped = f"{out}: stopped; the same command goes on from the shards that are finished"
+    with stopping(stopped), counting("trajectories") as bar:
+        task = bar.add_task("converting", total=None, visible=False)
+        manifest = convert_source(
+            source,
+            out,
+            format=format,
+            split=shares,
+            seed=seed,
+            codec=codec,
+            cast=cast,
+            blocks=blocks,
+            allow_nonfinite=allow_nonfinite,
+            importance=[m.strip() for m in importance.split(",")] if importance else (),
+            shard_bytes=shard_mb * 1024**2,
+            workers=workers,
+            on_error=on_error,  # type: ignore[arg-type]  # convert checks it
+            progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+        )
+    counts = ", ".join(f"{n} {s.num_trajectories}" for n, s in manifest.splits.items())
+    size = sum(shard.bytes for s in manifest.splits.values() for shard in s.shards)
+    if bar.tasks[task].total is None:  # there was no progress
+        print(printable(f"{out}: is complete already, nothing to do: {size / 1e6:.1f} MB; trajectories: {counts}"))
+        return
+    print(printable(f"{out}: {size / 1e6:.1f} MB; trajectories: {counts}"))
+    print(estimate(dataset_cost(manifest, ratio), ratio))
+    if manifest.left_out:
+        Console(emoji=False).print(left_out_table(manifest))
+
+
+def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: float) -> None:
+    """How many blocks suit a ratio: the numbers around the chosen one, and the reason."""
+    from rich.console import Console
+
+    from ups_data.cli.tables.cost import suggestion_table
+    from ups_data.conversion.suggest import suggest, trajectory_sizes
+    from ups_data.sources import open_source
+
+    first = next(iter(open_source(source, format)))
+    suggestion = suggest(trajectory_sizes(first, cast), ratio)
+    Console(emoji=False).print(suggestion_table(suggestion, ratio))
+    print(f"suggested: --blocks {suggestion.chosen.blocks}. {suggestion.why}")
+
+
+def show_weights(source: Path, blocks: list[int], options: dict[str, Any]) -> None:
+    """Bytes on disk by codec and blocks."""
+    from rich.console import Console
+
+    from ups_data.cli.tables.cost import weights_table
+    from ups_data.conversion.weigh import weigh
+
+    Console(emoji=False).print(weights_table(weigh(source, blocks, **options)))
+
+
+def parse_shares(text: str | None) -> dict[str, float] | None:
+    """`train=0.8,valid=0.1,test=0.1` as a dict."""
+    if text is None:
+        return None
+    try:
+        return {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise UpsDataError(f"--split {text!r}: write it as train=0.8,valid=0.1,test=0.1") from None
+
+
+def parse_numbers(text: str) -> list[int]:
+    """`4,16` as a list."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UpsDataError(f"--weigh {text!r}: write it as 4,16") from None

@@ -1,0 +1,39 @@
+"""`ups-data inspect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def inspect(
+    root: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
+    plot: Annotated[Path | None, typer.Option(help="Draw one sample into this PNG.")] = None,
+    split: Annotated[str, typer.Option(help="Split to draw from.")] = "train",
+    ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the drawing.")] = 0.05,
+    mode: Annotated[str, typer.Option(help="Sampling mode, for the drawing.")] = "stratified",
+    number: Annotated[int, typer.Option(help="Which sample of the split is drawn.")] = 10,
+) -> None:
+    """Show what a dataset holds, and draw a sample.
+
+    Prints fields, shapes, statistics and splits. With --plot, also draws a sample with its query points.
+    """
+    from rich.console import Console
+
+    from ups_data.cli.tables.dataset import fields_table, geometry, splits_table, statistics_table
+    from ups_data.errors import shown
+    from ups_data.schema import Manifest
+
+    manifest = Manifest.load(root)
+    console = Console(emoji=False)
+    console.print(geometry(manifest))
+    console.print(splits_table(manifest), fields_table(manifest), statistics_table(manifest))
+    if plot is not None:
+        from ups_data.cli.pictures import plot_blocks, plot_sample
+        from ups_data.sampling import QuerySampling
+
+        sampling = QuerySampling(ratio=ratio, mode=mode)
+        plot_sample(root, plot, split=split, sampling=sampling, number=number)
+        console.print(f"drawn: {shown(plot)}")
+        for picture in plot_blocks(root, manifest, split, plot):
+            console.print(f"drawn: {shown(picture)}")

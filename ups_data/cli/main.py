@@ -1,0 +1,48 @@
+"""`ups-data`: every command in one program.
+
+Commands import what they need when they run: `ups-data --help` loads neither torch nor zarr.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from ups_data.cli.commands.bench import bench
+from ups_data.cli.commands.convert import convert
+from ups_data.cli.commands.importance import importance
+from ups_data.cli.commands.inspect import inspect
+from ups_data.cli.commands.quickstart import quickstart
+from ups_data.cli.commands.simulate import simulate
+from ups_data.cli.commands.train import train
+from ups_data.cli.commands.verify import verify
+from ups_data.cli.errors import new_app, run
+
+COMMANDS = (convert, inspect, verify, train, importance, bench, simulate, quickstart)
+
+app = new_app()
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            print(f"ups-data {version('ups_data')}")
+        except PackageNotFoundError:
+            print("ups-data, not installed: run from a checkout")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Turns simulations into datasets, and trains neural operators on subsets of their points."""
+
+
+def main() -> None:
+    """Run the command that the process was started with."""
+    run(app, "ups-data")

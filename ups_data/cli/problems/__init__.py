@@ -1,0 +1,1 @@
+"""Problems that `ups-data simulate` solves."""

@@ -1,0 +1,83 @@
+"""A file of simulations in PDEBench's layout."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ups_data.cli.problems.diffusion_reaction import DU, DV, END, K, solve, white_noise
+from ups_data.errors import UpsDataError
+
+BATCH = 4  # trajectories that are solved at once: as many as stay in a core's cache
+
+CONFIG = """\
+name: 2d_diff-react
+sim:
+  Du: {du}
+  Dv: {dv}
+  k: {k}
+  n: 1
+  seed: {seed}
+  t: {end}
+  tdim: {steps}
+  x_left: -1.0
+  x_right: 1.0
+  xdim: {size}
+  y_bottom: -1.0
+  y_top: 1.0
+  ydim: {size}
+"""
+
+
+def write_simulations(
+    out: Path,
+    *,
+    trajectories: int,
+    size: int,
+    steps: int,
+    seed: int = 0,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Solve diffusion–reaction from several seeds and write an HDF5 file; a run that fails leaves none.
+
+    Args:
+        out: the file.
+        trajectories: number of runs; run i starts from the noise of `seed + i`.
+        size: cells along each axis.
+        steps: frames in t = 0 to 5, the first one included.
+        force: replace `out` if it exists.
+        progress: called with (runs done, runs in all).
+
+    Raises:
+        UpsDataError: `out` exists, or its folder does not.
+    """
+    if out.exists() and not force:
+        raise UpsDataError(f"{out}: exists already: choose another file or give --force")
+    if not out.parent.is_dir():
+        raise UpsDataError(f"{out}: the folder {out.parent} does not exist: create it")
+    times = np.linspace(0.0, END, steps)
+    aside = out.with_name(f".{out.name}.partial")
+    try:
+        with h5py.File(aside, "w") as file:
+            for first in range(0, trajectories, BATCH):
+                numbers = range(first, min(first + BATCH, trajectories))
+                initial = np.stack([white_noise(size, seed + number) for number in numbers])
+                for number, data in zip(numbers, solve(initial, times), strict=True):
+                    write_group(file, seed + number, number, data, times)
+                progress(numbers.stop, trajectories)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_group(file: h5py.File, seed: int, number: int, data: np.ndarray, times: np.ndarray) -> None:
+    """One trajectory `(T, n, n, 2)` as PDEBench writes it."""
+    size = data.shape[1]
+    centres = (np.arange(size) + 0.5) * (2.0 / size) - 1.0
+    group = file.create_group(f"{number:04d}")
+    group.create_dataset("data", data=data)
+    for name, values in (("x", centres), ("y", centres), ("t", times)):
+        group.create_dataset(f"grid/{name}", data=values.astype(np.float32))
+    group.attrs["config"] = CONFIG.format(du=DU, dv=DV, k=K, seed=seed, end=END, steps=len(times), size=size)

@@ -1,0 +1,1 @@
+"""What commands show: tables and lines, none of which a terminal cuts."""
