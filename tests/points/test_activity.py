@@ -5,11 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tests.sampling.cases import cloud, dealt, grid
+from tests.sampling.cases import cloud, dealt, grid, tiles_of
 from ups_data.errors import UpsDataError
 from ups_data.points.activity import squared_gradient, tile_importance
 from ups_data.points.domain import Domain
-from ups_data.points.tiles import tiles_of
 
 METRICS = ["gradient", "variance"]
 
@@ -122,10 +121,13 @@ class TestHardValues:
         )
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-    def test_values_that_are_none(self, metric: str, domain: Domain, bad: float) -> None:
+    @pytest.mark.parametrize("channel", [0, 1])
+    @pytest.mark.parametrize("std", [None, [1.0, 2.0], [0.0, 2.0], [1.0, 0.0]], ids=str)
+    def test_values_that_are_none(self, metric: str, domain: Domain, bad: float, channel: int, std) -> None:
+        """In one channel only, even one that is left out otherwise."""
         frame = np.random.default_rng(0).standard_normal((256, 2))
-        frame[3, 1] = bad
-        assert np.isnan(tile_importance(metric, frame, domain, tiles_of(domain, 16))).all()
+        frame[3, channel] = bad
+        assert np.isnan(tile_importance(metric, frame, domain, tiles_of(domain, 16), std)).all()
 
     def test_std_of_the_dataset(self, metric: str, domain: Domain) -> None:
         frame = np.random.default_rng(0).standard_normal((256, 2))

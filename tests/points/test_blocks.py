@@ -1,5 +1,7 @@
 """The deal: every point once, blocks of equal size, one point of a group to a block, no pair of points favoured."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -104,6 +106,21 @@ def test_morton_order_of_a_small_square():
 
 def test_points_in_one_place():
     check(point_blocks(np.ones((50, 3)), block_points=7), 50)
+
+
+def test_known_deals():
+    """Datasets are written with it, and converting again must give the same bytes: change it on purpose only."""
+
+    def digest(blocks: Blocks) -> str:
+        return hashlib.sha256(blocks.index.astype("<i4").tobytes()).hexdigest()[:16]
+
+    dealt = grid_blocks((12, 10), 9, seed=3)  # tiles of 9 cells, and fewer at the edge
+    assert dealt.by_block[0].tolist() == [20, 13, 27, 40, 35, 46, 70, 84, 68, 69, 102, 95, 96, 119]
+    assert digest(dealt) == "5e1ab6d1e89f8bd8"
+    n = np.arange(101)
+    cloud = point_blocks(np.stack([n * 37 % 101, n * n % 101], axis=1) / 100, block_points=8, seed=3)
+    assert cloud.by_block[:2].tolist() == [[1, 83, 100, 21, 33, 20, 26, 30], [39, 4, 32, 76, 22, 9, 51, 92]]
+    assert digest(cloud) == "b04b2540ecd71628"
 
 
 def test_the_seed_decides():

@@ -6,6 +6,7 @@ import numpy as np
 
 from ups_data.points.blocks import Blocks
 from ups_data.points.domain import Domain
+from ups_data.points.tiles import Tiles, tiles_in
 from ups_data.sampling import QuerySampling, Stream, sample_keys
 
 REAL_FRAME_FILE = Path(__file__).parents[2].parent / "shared" / "data" / "pdebench" / "2D_diff-react_NA_NA.h5"
@@ -54,6 +55,12 @@ DOMAINS = {
     "cloud 3d": cloud(101, 3),
     "tiny": grid(3),
 }
+
+
+def tiles_of(domain: Domain, tile_points: int) -> Tiles:
+    """As many tiles as have about so many points each."""
+    return tiles_in(domain, -(-domain.num_points // tile_points))
+
 
 # (domain, mode, Q): Q divides N or not, few points, half of them, all but one.
 CASES = [

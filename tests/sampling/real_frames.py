@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from tests.datasets import BURGERS, CAR_PT, DIFFUSION_REACTION, real
+from tests.sampling.cases import tiles_of
 from ups_data.points.activity import squared_gradient
 from ups_data.points.blocks import grid_blocks, point_blocks
 from ups_data.points.domain import Domain
-from ups_data.points.tiles import Tiles, tiles_of
+from ups_data.points.tiles import Tiles
 
 TILE_POINTS = 64
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from tests.sampling.cases import SMALLEST_P, keys
 from ups_data.sampling import Stream, sample_keys
-from ups_data.sampling.random import random_bits, random_integers, random_uniforms
+from ups_data.sampling.random import random_bits, random_integers
 
 
 def test_bits_are_splitmix64() -> None:
@@ -71,7 +71,7 @@ def test_every_bit_of_the_keys_is_fair() -> None:
 
 
 def test_uniforms() -> None:
-    u = random_uniforms(keys(1000), 100)
+    u = (random_bits(keys(1000), 100) >> np.uint64(11)) * 2.0**-53
     assert u.min() >= 0
     assert u.max() < 1
     assert stats.kstest(u.ravel(), "uniform").pvalue > SMALLEST_P

@@ -60,22 +60,11 @@ class Tiles:
         return self.sum(values) / sizes
 
 
-def tiles_of(domain: Domain, tile_points: int) -> Tiles:
-    """The tiles of about `tile_points` points each: K = ceil(N / tile_points) of them.
-
-    Their importance, `(K,)`, says all that a draw needs to know of them (`tiles_in` makes the same tiles from K).
-    A draw takes time in proportion to Q + K, so that K much above Q is not worth its price.
-
-    Raises:
-        UpsDataError: `tile_points` below 1; a point set without coordinates.
-    """
-    if tile_points < 1:
-        raise UpsDataError(f"tile_points is {tile_points}: give at least 1")
-    return tiles_in(domain, -(-domain.num_points // tile_points))
-
-
 def tiles_in(domain: Domain, number: int) -> Tiles:
-    """The K = `number` tiles of a domain.
+    """The K = `number` tiles of a domain, each of about N / K points.
+
+    Their importance, `(K,)`, says all that a draw needs to know of them. A draw takes time in proportion to Q + K, so
+    that K much above Q is not worth its price.
 
     Raises:
         UpsDataError: K is below 1 or above N; a point set without coordinates.

@@ -48,13 +48,6 @@ def random_bits(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDAr
     return mix64(keys[:, None] + counters)
 
 
-def random_uniforms(keys: NDArray[np.uint64], count: int, counter0: int = 0) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) with 53 random bits each, `(B, count)` float64."""
-    bits = random_bits(keys, count, counter0)
-    bits >>= np.uint64(11)
-    return np.multiply(bits.view(np.int64), 2.0**-53, dtype=np.float64)
-
-
 def child_keys(keys: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
     """Number `number` of each key's sequence, `(B,)`, as the key of a sequence of its own."""
     return random_bits(keys, 1, counter0=number)[:, 0]

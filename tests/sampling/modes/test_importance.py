@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.sampling.cases import DOMAINS, SMALLEST_P, cloud, grid, keys
+from tests.sampling.cases import DOMAINS, SMALLEST_P, cloud, grid, keys, tiles_of
 from ups_data.errors import UpsDataError
 from ups_data.points.domain import Domain
-from ups_data.points.tiles import tiles_in, tiles_of
+from ups_data.points.tiles import tiles_in
 from ups_data.sampling import QuerySampling, draw_queries
 from ups_data.sampling.modes.importance import UNIT_BITS, draw_places, expected_counts, inclusion
 
@@ -223,9 +223,10 @@ def test_tiles_of_a_power_of_two_grid_are_squares() -> None:
     assert len(np.unique(tile * 64 + cell[0] * 8 + cell[1])) == 64
 
 
-def test_tiles_of_no_points() -> None:
-    with pytest.raises(UpsDataError, match="tile_points is 0: give at least 1"):
-        tiles_of(grid(4, 4), 0)
+def test_no_tiles_and_more_than_points() -> None:
+    for number in (0, -1, 17):
+        with pytest.raises(UpsDataError, match=f"{number} tiles on a domain of 16 points: give at least 1 and at most"):
+            tiles_in(grid(4, 4), number)
 
 
 def test_known_draws() -> None:
