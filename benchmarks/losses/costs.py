@@ -14,12 +14,13 @@ from benchmarks.peak import forget_peak, peak_bytes, resident_bytes
 from ups_data.batch import QueryBatch
 from ups_data.models.decoder import AnyPointDecoder
 from ups_data.models.encoder import GridEncoder
+from ups_data.models.protocol import query_errors
 from ups_data.models.reference import UpsModel, token_lattice
 from ups_data.points.coords import make_grid_coords
 from ups_data.points.domain import Domain
 from ups_data.sampling import QuerySampling, Stream, draw_queries, sample_keys
 from ups_data.training.losses import inverse_decoding_loss, inverse_encoding_loss
-from ups_data.training.step import batch_losses, query_errors
+from ups_data.training.step import batch_losses
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def test_pdebench_drops_the_tail_of_what_it_predicts(tmp_path: Path, batch_size:
     model = build_model(tmp_path / "d", source.manifest, run.data, run.model)
     each = []
     for batch in source:
-        predicted = model.predict(batch.inputs, batch.dt, batch.params)["u"]
+        predicted = model.predict(batch)["u"]
         assert predicted.shape == (len(batch), 150 * 150, 1)
         with torch.no_grad():
             latent = model.advance(model.encode(batch.inputs), batch.dt, batch.params)

@@ -143,7 +143,7 @@ def test_validation_is_the_formula(waves: Path, tmp_path: Path) -> None:
     found = evaluate(model, loader)
     errors, still = [], []
     for batch in loader:
-        predicted = model.predict(batch.inputs, batch.dt, batch.params)["u"]
+        predicted = model.predict(batch)["u"]
         for i in range(len(batch)):
             u, v = batch.inputs.fields["u"][i], batch.target_queries.values["u"][i]
             errors.append((predicted[i] - v).norm() / v.norm())

@@ -10,9 +10,9 @@ import torch
 from tests.training.conftest import travelling_waves
 from tests.training.runs import QUIET, config, outcome
 from ups_data import ShardWriter, UpsDataError
+from ups_data.models.protocol import query_errors
 from ups_data.training.loaders import train_loader
 from ups_data.training.loop import train
-from ups_data.training.step import query_errors
 
 MODES = {
     "importance": {"query_sampling_mode": "importance"},

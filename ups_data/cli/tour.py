@@ -75,7 +75,7 @@ def draw_tour(root: Path, out: Path, histories: dict[str, dict[str, Any]]) -> di
     batch = next(iter(loader))
     name = next(iter(batch.target_queries.values))
     truth = batch.target_queries.values[name][-1]
-    predicted = model.predict(batch.inputs, batch.dt, batch.params)[name][-1]
+    predicted = model.predict(batch)[name][-1]
     frames = {"truth": truth, "predicted": predicted, "difference": predicted - truth}
     if name in batch.inputs.fields:
         frames = {"input": batch.inputs.fields[name][-1], **frames}

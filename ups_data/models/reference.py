@@ -1,13 +1,14 @@
 """`UpsModel`: normalisation, encoder, operator and decoder as one module, and how it is sized for a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from pydantic import ValidationError
+from torch import Tensor
 
-from ups_data.batch import EncoderInput
+from ups_data.batch import EncoderInput, QueryBatch, QuerySet
 from ups_data.errors import UpsDataError
 from ups_data.models.conditioning import Conditioning
 from ups_data.models.config import ModelConfig
@@ -15,8 +16,10 @@ from ups_data.models.decoder import AnyPointDecoder, decode_dense
 from ups_data.models.encoder import GridEncoder
 from ups_data.models.normalize import Normalizer
 from ups_data.models.operator import LatentOperator
+from ups_data.models.protocol import LossContext, Model, QuerySets, query_errors
 from ups_data.schema import Manifest
 
+OPERATOR_TERMS = ("prediction", "rollout", "latent", "spectral")
 # Tokens along each axis, by number of axes: enough for detail, few enough for attention between all of them.
 DEFAULT_TOKENS = {1: 64, 2: 16, 3: 6}
 
@@ -24,6 +27,8 @@ DEFAULT_TOKENS = {1: 64, 2: 16, 3: 6}
 class TrainedOn(Protocol):
     """What a model must know of the data that it is trained on."""
 
+    @property
+    def root(self) -> str: ...
     @property
     def input_fields(self) -> Sequence[str] | None: ...
     @property
@@ -36,7 +41,7 @@ class TrainedOn(Protocol):
     def train_split(self) -> str: ...
 
 
-class UpsModel(nn.Module):
+class UpsModel(Model):
     """Encode a frame, advance the latent, decode anywhere.
 
     Latents and losses live in normalised space; `predict` answers in physical units.
@@ -73,11 +78,78 @@ class UpsModel(nn.Module):
         flat = self.decoder(points.flatten(0, 1), latent.flatten(0, 1))
         return {name: values.unflatten(0, latent.shape[:2]) for name, values in flat.items()}
 
+    def losses(self, batch: QueryBatch, context: LossContext) -> dict[str, Tensor]:
+        """Encode, advance, decode at the batch's points, and compare, in normalised space.
+
+        For a horizon K > 1, `rollout` compares all K steps and `prediction` the first. `latent` needs target points
+        that can be encoded (all points, or a lattice). `inverse_decoding` uses the batch's lattice queries, or the full
+        grid if there are none.
+
+        Raises:
+            UpsDataError: a weight above 0 whose inputs the batch does not hold.
+        """
+        weights = context.weights
+        latent = self.encode(batch.inputs)
+        meta = {"grid_shape": batch.inputs.grid_shape}
+        queries, targets, lattice = batch.input_queries, batch.target_queries, batch.lattice_queries
+        target = self.normalizer(targets.values)
+
+        advanced: Tensor | None = None
+        predicted: dict[str, Tensor] | None = None
+        if any(weights.get(term, 0) > 0 for term in OPERATOR_TERMS):
+            advanced = self.advance(latent, batch.dt, batch.params)
+            predicted = self.decode(targets.coords, advanced)
+            if context.on_errors is not None:
+                context.on_errors(query_errors(predicted, target))
+        rolls = batch.dt.dim() == 2
+        return context.bundle(
+            input_fields=None if queries is None else self.normalizer(queries.values),
+            input_positions=None if queries is None else queries.coords,
+            input_query_weights=None if queries is None else queries.weight,
+            encoded_latent=latent,
+            decoder=self.decoder,
+            encoder=self.encoder,
+            query_positions=None if lattice is None else lattice.coords,
+            coords=batch.inputs.coords,
+            meta=meta if lattice is None else {"grid_shape": lattice.grid_shape},
+            predicted_latent=advanced,
+            target_latent=self._encode_target(targets, target) if weights.get("latent", 0) > 0 else None,
+            pred_next=_first_step(predicted) if rolls else predicted,
+            target_next=_first_step(target) if rolls else target,
+            target_query_weights=targets.weight[:, 0] if rolls else targets.weight,
+            pred_rollout=predicted if rolls else None,
+            target_rollout=target if rolls else None,
+            rollout_query_weights=targets.weight if rolls else None,
+            target_grid_shape=targets.grid_shape,
+            sample_weights=None if batch.valid is None else batch.valid.to(latent.dtype),
+        ).components
+
     @torch.no_grad()
-    def predict(
+    def _encode_target(self, targets: QuerySet, values: dict[str, Tensor]) -> Tensor | None:
+        """The target frames' latent, `(B, M, D)` or `(B, K, M, D)`; None where the points cannot be encoded."""
+        if targets.grid_shape is None or any(values.get(n) is None for n in self.encoder.channels):
+            return None
+        lead = targets.coords.shape[:-2]
+        flat = {name: v.flatten(0, -3) for name, v in values.items()}
+        latent: Tensor = self.encoder(flat, targets.coords.flatten(0, -3), {"grid_shape": targets.grid_shape})
+        return latent.unflatten(0, lead)
+
+    @staticmethod
+    def query_sets(weights: Mapping[str, float]) -> QuerySets:
+        return QuerySets(input=weights.get("inverse_encoding", 0) > 0, lattice=weights.get("inverse_decoding", 0) > 0)
+
+    def predict(self, batch: QueryBatch) -> dict[str, Tensor]:
+        """See `Model.predict`."""
+        return self.predict_at(batch.inputs, batch.dt, batch.params, batch.target_queries.coords)
+
+    @torch.no_grad()
+    def predict_at(
         self, inputs: EncoderInput, dt: Tensor, params: dict[str, Tensor], points: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Physical fields at the target time, at `points` `(1|B, Q, d)` (None: the input's own points).
+        """Physical fields at the target time, wherever one likes.
+
+        Args:
+            points: `(1|B, Q, d)`, for dt `(B, K)` also `(1|B, K, Q, d)`; None: the input's own points.
 
         Returns:
             field → `(B, Q, C)`, or `(B, K, Q, C)` for dt `(B, K)`. Decoded in chunks, without gradients.
@@ -86,8 +158,30 @@ class UpsModel(nn.Module):
         latent = self.advance(self.encode(inputs), dt, params)
         if latent.dim() == 3:
             return self.normalizer.inverse(decode_dense(self.decoder, points, latent))
-        steps = [decode_dense(self.decoder, points, state) for state in latent.unbind(1)]
+        of_step = points.unbind(1) if points.dim() == 4 else [points] * latent.shape[1]
+        steps = [decode_dense(self.decoder, p, state) for p, state in zip(of_step, latent.unbind(1), strict=True)]
         return self.normalizer.inverse({name: torch.stack([s[name] for s in steps], dim=1) for name in steps[0]})
+
+
+def _first_step(fields: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
+    return None if fields is None else {name: values[:, 0] for name, values in fields.items()}
+
+
+def build(manifest: Manifest, options: Mapping[str, Any], data: TrainedOn) -> UpsModel:
+    """The built-in model by the road of every other: `model.target: "ups_data.models.reference:build"`.
+
+    Args:
+        options: `dim`, `tokens`, `depth`, `heads`, see `ModelConfig`.
+
+    Raises:
+        UpsDataError: see `build_model`; an option that it does not have.
+    """
+    try:
+        sizes = ModelConfig.model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UpsDataError(f"model.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return build_model(data.root, manifest, data, sizes)
 
 
 def build_model(root: str | Path, manifest: Manifest, data: TrainedOn, model: ModelConfig) -> UpsModel:

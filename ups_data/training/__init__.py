@@ -1,12 +1,13 @@
-"""The reference model and its training: it receives points, and never knows how they were chosen."""
+"""Training of the built-in model or of one's own: it receives points, and never knows how they were chosen."""
 
 from ups_data.models.decoder import AnyPointDecoder, decode_dense
 from ups_data.models.encoder import GridEncoder
 from ups_data.models.normalize import Normalizer
 from ups_data.models.operator import LatentOperator
+from ups_data.models.protocol import LossBundle, LossContext, Model, QuerySets, query_errors
 from ups_data.models.reference import UpsModel, build_model
 from ups_data.points.coords import make_grid_coords
-from ups_data.training.bundle import LossBundle, compute_operator_loss_bundle
+from ups_data.training.bundle import compute_operator_loss_bundle
 from ups_data.training.config import TrainConfig, load_config
 from ups_data.training.evaluate import Evaluation, evaluate
 from ups_data.training.loop import StepRecord, TrainResult, train
@@ -19,7 +20,7 @@ from ups_data.training.losses import (
     spectral_loss,
 )
 from ups_data.training.runs.trained import load_trained
-from ups_data.training.step import batch_losses
+from ups_data.training.step import batch_losses, loss_context
 
 __all__ = [
     "AnyPointDecoder",
@@ -27,7 +28,10 @@ __all__ = [
     "GridEncoder",
     "LatentOperator",
     "LossBundle",
+    "LossContext",
+    "Model",
     "Normalizer",
+    "QuerySets",
     "StepRecord",
     "TrainConfig",
     "TrainResult",
@@ -42,8 +46,10 @@ __all__ = [
     "latent_step_loss",
     "load_config",
     "load_trained",
+    "loss_context",
     "make_grid_coords",
     "prediction_loss",
+    "query_errors",
     "rollout_loss",
     "spectral_loss",
     "train",

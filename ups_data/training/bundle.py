@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from ups_data.errors import UpsDataError
+from ups_data.models.protocol import LossBundle, total_of
 from ups_data.training.losses import (
     Decoder,
     Encoder,
@@ -22,13 +22,6 @@ from ups_data.training.losses import (
 
 TERMS = ("inverse_encoding", "inverse_decoding", "latent", "prediction", "rollout", "spectral")
 INVERSE_TERMS = ("inverse_encoding", "inverse_decoding")
-
-
-class LossBundle(NamedTuple):
-    """The sum of all terms, and each term times its weight (tensors on the graph)."""
-
-    total: Tensor
-    components: dict[str, Tensor]
 
 
 def inverse_weight(weight: float, epoch: int | None, warmup_epochs: int = 0, max_weight: float | None = None) -> float:
@@ -138,12 +131,7 @@ def compute_operator_loss_bundle(
             weight = inverse_weight(weight, current_epoch, inverse_loss_warmup_epochs, inverse_loss_max_weight)
         if weight > 0:
             components[name] = weight * loss(**required, **optional)
-    if not components:
-        return LossBundle(torch.zeros(()), {})
-    total, *others = components.values()
-    for other in others:
-        total = total + other
-    return LossBundle(total, components)
+    return LossBundle(total_of(components), components)
 
 
 def check_term(name: str, weight: float) -> float:
@@ -155,6 +143,15 @@ def check_term(name: str, weight: float) -> float:
     if name not in TERMS:
         near = get_close_matches(name, TERMS, n=1, cutoff=0)[0]
         raise UpsDataError(f"no loss {name!r}: did you mean {near!r}? Losses are {', '.join(TERMS)}")
+    return check_weight(name, weight)
+
+
+def check_weight(name: str, weight: float) -> float:
+    """The weight, if it is finite and not negative.
+
+    Raises:
+        UpsDataError: it is not.
+    """
     if not 0 <= weight < float("inf"):
         raise UpsDataError(f"loss {name!r} has weight {weight}: give a number from 0")
     return weight

@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.loader import DEFAULT_TIMEOUT
 from ups_data.models.config import Count, ModelConfig, Natural, Section
 from ups_data.sampling import QuerySampling
-from ups_data.training.bundle import check_term
+from ups_data.training.bundle import check_term, check_weight
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -59,7 +59,8 @@ class TrainingConfig(Section):
     Attributes:
         lr: peak learning rate, reached after `lr_warmup_steps`, then falling along a cosine.
         precision: of autocast; fp16 scales the loss.
-        loss_weights: term → weight (see `bundle`); a term left out has its default weight.
+        loss_weights: term → weight (see `bundle`); a term left out has its default weight. Another model may have
+            terms of its own.
         inverse_loss_warmup_epochs, inverse_loss_max_weight: ramp and cap of the inverse terms' weights.
         validate_every: epochs between dense validations (the last epoch is always validated).
         resume: continue from the checkpoint in `out`, if there is one; false starts over.
@@ -112,13 +113,6 @@ class TrainingConfig(Section):
     importance_decay: Annotated[float, Field(ge=0)] | None = None
     importance_shared: bool | None = None
 
-    @field_validator("loss_weights")
-    @classmethod
-    def _known_terms(cls, weights: dict[str, float]) -> dict[str, float]:
-        for name, weight in weights.items():
-            check_term(name, weight)
-        return weights
-
     def to_sampling(self) -> QuerySampling:
         """The points of a training step.
 
@@ -161,6 +155,7 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainConfig":
         sampling = self.to_sampling()
+        self._check_weights()
         weights, horizon = self.loss_weights(), self.data.horizon
         if weights["rollout"] > 0 and horizon < 2:
             raise ValueError(f"training.loss_weights.rollout needs data.horizon of 2 or more, it is {horizon}")
@@ -171,6 +166,12 @@ class TrainConfig(Section):
         if not any(weights.values()):
             raise ValueError("training.loss_weights: every weight is 0")
         return self
+
+    def _check_weights(self) -> None:
+        """Another model may have losses of its own; a misspelt one of the built-in model's would go unnoticed."""
+        check = check_term if self.model.is_reference else check_weight
+        for name, weight in self.training.loss_weights.items():
+            check(name, weight)
 
     def to_sampling(self) -> QuerySampling:
         return self.training.to_sampling()

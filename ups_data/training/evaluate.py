@@ -9,14 +9,14 @@ from torch import Tensor
 
 from ups_data.batch import QueryBatch
 from ups_data.engine.ranks import is_distributed, summed
-from ups_data.models.reference import UpsModel
+from ups_data.models.protocol import Model, check_predicted
 
 Fields = Mapping[str, Tensor]
 
 
 class Evaluation(NamedTuple):
-    """nRMSE over a split: `fields` of each field, `nrmse` their mean; `persistence` of predicting that nothing changes
-    (None where the targets are not among the inputs)."""
+    """nRMSE over a split: `fields` of each field, `nrmse` their mean; `persistence` that of the persistence
+    baseline, which predicts the input frame (None where the targets are not among the inputs)."""
 
     nrmse: float
     fields: dict[str, float]
@@ -29,7 +29,8 @@ def nrmse(predicted: Tensor, target: Tensor) -> Tensor:
     return error / size.clamp_min(torch.finfo(size.dtype).tiny)
 
 
-def evaluate(model: UpsModel, batches: Iterable[QueryBatch], *, device: torch.device | str = "cpu") -> Evaluation:
+@torch.no_grad()
+def evaluate(model: Model, batches: Iterable[QueryBatch], *, device: torch.device | str = "cpu") -> Evaluation:
     """Predict every sample of dense batches and compare.
 
     Where `torch.distributed` is initialised, every rank calls this with its part, and all get the figures of the whole.
@@ -47,7 +48,7 @@ def evaluate(model: UpsModel, batches: Iterable[QueryBatch], *, device: torch.de
     for batch in batches:
         batch = batch.to(device)
         target = {name: values.float() for name, values in batch.target_queries.values.items()}
-        predicted = model.predict(batch.inputs, batch.dt, batch.params)
+        predicted = check_predicted(model.predict(batch), target, type(model).__name__)
         for name, values in target.items():
             errors.setdefault(name, []).append(_of_valid(nrmse(predicted[name], values), batch))
         unchanged = _unchanged(batch, target)

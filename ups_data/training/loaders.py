@@ -3,22 +3,35 @@
 from typing import Any
 
 from ups_data.loader.loader import QueryLoader
+from ups_data.models.protocol import QuerySets
+from ups_data.models.reference import UpsModel
 from ups_data.sampling import QuerySampling
 from ups_data.sampling.mode_options import record_of
+from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
 
 
-def train_loader(config: TrainConfig) -> QueryLoader:
-    """The training split, with the points that the configured losses need."""
-    weights, sampling = config.loss_weights(), config.to_sampling()
+def open_manifest(config: TrainConfig) -> Manifest:
+    """What the dataset says it is: a model is made for it before its loader is."""
+    return Manifest.load(config.data.root)
+
+
+def train_loader(config: TrainConfig, query_sets: QuerySets | None = None) -> QueryLoader:
+    """The training split.
+
+    Args:
+        query_sets: those that the model needs; None: those that the built-in model's configured losses need.
+    """
+    sampling = config.to_sampling()
+    wanted = UpsModel.query_sets(config.loss_weights()) if query_sets is None else query_sets
     dense = record_of(sampling.mode).draws_all or sampling.ratio == 1.0
     return _loader(
         config,
         config.data.train_split,
         sampling,
         num_workers=config.data.num_workers,
-        input_queries=weights["inverse_encoding"] > 0,
-        lattice_queries=weights["inverse_decoding"] > 0 and not dense,
+        input_queries=wanted.input,
+        lattice_queries=wanted.lattice and not dense,
     )
 
 

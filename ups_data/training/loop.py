@@ -10,23 +10,32 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from torch import Tensor
+from torch import Tensor, nn
 
 from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
-from ups_data.models.reference import build_model
+from ups_data.models.protocol import query_sets_of
 from ups_data.training.config import TrainConfig
 from ups_data.training.console import epoch_line, progress_bar
 from ups_data.training.device import device_of, peak_memory_mb
 from ups_data.training.evaluate import Evaluation, evaluate
-from ups_data.training.loaders import train_loader, valid_loader
+from ups_data.training.loaders import open_manifest, train_loader, valid_loader
 from ups_data.training.optimiser import Optimiser
-from ups_data.training.runs.checkpoint import CHECKPOINT, VERSION, check_continues, load_checkpoint, save_checkpoint
+from ups_data.training.runs.checkpoint import (
+    CHECKPOINT,
+    VERSION,
+    check_continues,
+    load_checkpoint,
+    put_weights,
+    reading,
+    save_checkpoint,
+)
 from ups_data.training.runs.metrics import METRICS, MetricsFile
 from ups_data.training.runs.result import EpochTally, StepRecord, TrainResult
 from ups_data.training.runs.rng import rng_state, seed_all, set_rng_state
 from ups_data.training.step import batch_losses
+from ups_data.training.targets import model_of, name_of
 
 HISTORY = "history.json"
 LOCK = ".lock"
@@ -35,11 +44,12 @@ LOCK = ".lock"
 def train(
     config: TrainConfig,
     *,
+    model: nn.Module | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
     console: Console | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train the reference model on a dataset, from the checkpoint in `config.out` if there is one.
+    """Train a model on a dataset, from the checkpoint in `config.out` if there is one.
 
     Model, optimiser, schedule, random states and the loader's place are written together every
     `training.checkpoint_every` steps and after each epoch, so a run that is killed loses the steps since then and
@@ -47,6 +57,8 @@ def train(
 
     Args:
         config: see `load_config`.
+        model: any `nn.Module` with `losses` and `predict` (see `models.protocol.Model`), trained in place; None: the
+            one that the configuration's `model` section describes.
         on_step: called after every optimiser step.
         console: where progress and one line per epoch go; `Console(quiet=True)` for none.
         stop: asked after every step; once it is true, the run is saved and ends.
@@ -59,7 +71,7 @@ def train(
         UpsDataError: data, configuration or checkpoint that cannot be used, an `out` in which another run is under
             way, a full disk, or a loss that is no longer finite.
     """
-    return Trainer(config, on_step=on_step, console=console, stop=stop).run()
+    return Trainer(config, model=model, on_step=on_step, console=console, stop=stop).run()
 
 
 class _Stopped(Exception):
@@ -73,6 +85,7 @@ class Trainer:
         self,
         config: TrainConfig,
         *,
+        model: nn.Module | None,
         on_step: Callable[[StepRecord], None] | None,
         console: Console | None,
         stop: Callable[[], bool],
@@ -81,11 +94,12 @@ class Trainer:
         self.device = device_of(config.training.device)
         self.weights = config.loss_weights()
         self.feeds_back = config.to_sampling().metric == "error"
-        self.loader = train_loader(config)
+        self.given = None if model is None else name_of(model)
+        seed_all(config.training.seed)
+        self.model = model_of(config, open_manifest(config), model).to(self.device)
+        self.loader = train_loader(config, query_sets_of(self.model, self.weights))
         self.batches = self.loader.to(self.device)
         self.valid = valid_loader(config, self.loader)
-        seed_all(config.training.seed)
-        self.model = build_model(config.data.root, self.loader.manifest, config.data, config.model).to(self.device)
         self.optimiser = Optimiser(self.model, config.training, len(self.loader), self.device)
         self.out = Path(config.out)
         self.result = TrainResult(self.out, model=self.model)
@@ -125,7 +139,7 @@ class Trainer:
         if not path.exists():
             return None
         state = load_checkpoint(path)
-        check_continues(state, self.config, path)
+        check_continues(state, self.config, path, model_is_given=self.given is not None)
         return state
 
     def _start(self) -> None:
@@ -248,6 +262,7 @@ class Trainer:
                 "loader": self.batches.state_dict(),
                 "rng": rng_state(),
                 "config": self.config.model_dump(mode="json"),
+                "given_model": self.given,
                 "history": self.result.history(),
             },
         )
@@ -258,15 +273,17 @@ class Trainer:
             file.write(json.dumps(content, indent=1).encode())
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.batches.load_state_dict(state["loader"])
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        set_rng_state(state["rng"])
-        self.epoch, self.tally = state["epoch"], EpochTally(**state["tally"])
-        self.result.restore(state["history"])
+        path = self.out / CHECKPOINT
+        put_weights(self.model, state, path)
+        with reading(path):
+            self.batches.load_state_dict(state["loader"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            set_rng_state(state["rng"])
+            self.epoch, self.tally = state["epoch"], EpochTally(**state["tally"])
+            self.result.restore(state["history"])
         self._write_history()  # the run may have ended between checkpoint and history
         steps = f" and {self.tally.steps} steps" if self.tally.steps else ""
-        self.console.print(f"resumed after {self.epoch} epochs{steps} from {self.out / CHECKPOINT}")
+        self.console.print(f"resumed after {self.epoch} epochs{steps} from {path}")
 
 
 @contextmanager

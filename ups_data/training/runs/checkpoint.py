@@ -1,10 +1,14 @@
 """Checkpoints: written whole or not at all, read without unpickling code."""
 
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
+from textwrap import shorten
 from typing import Any
 
 import torch
+from torch import nn
 
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
@@ -48,30 +52,81 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint to the CPU.
+    """Read a checkpoint to the CPU. Nothing in it can run code.
 
     Raises:
-        UpsDataError: missing, damaged, or holding more than plain data.
+        UpsDataError: missing, not a regular file, damaged, or holding more than plain data.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UpsDataError(f"{path}: no checkpoint here") from None
-    except (RuntimeError, EOFError, UnpicklingError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if not Path(path).is_file():  # a pipe would be waited for
+            kind = "not a regular file" if os.path.lexists(path) else "no checkpoint here"
+            raise UpsDataError(f"{path}: {kind}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UpsDataError:
+        raise
+    except Exception as error:  # what a crafted file makes the reader raise is of any kind
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UpsDataError(f"{path}: not a checkpoint of this project ({reason}); train again") from None
+    if not isinstance(state, dict):
+        raise UpsDataError(f"{path}: not a checkpoint of this project (a {type(state).__name__}); train again")
     return state
 
 
-def check_continues(state: dict[str, Any], config: TrainConfig, path: str | Path) -> None:
+def configuration_of(state: Mapping[str, Any], path: str | Path) -> TrainConfig:
+    """The configuration that a checkpoint's run had.
+
+    Raises:
+        UpsDataError: it holds none that is valid.
+    """
+    try:
+        return TrainConfig.model_validate(state.get("config"))
+    except ValueError as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise UpsDataError(f"{path}: not a checkpoint of this version ({reason}); train again") from None
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn whatever goes wrong as a checkpoint's content is taken over into one line."""
+    try:
+        yield
+    except UpsDataError:
+        raise
+    except Exception as error:
+        reason = shorten(str(error), 200) or type(error).__name__
+        raise UpsDataError(
+            f"{path}: does not fit this run ({reason}): use the model and the data that it was made with, or "
+            "start over with training.resume=false"
+        ) from None
+
+
+def put_weights(model: nn.Module, state: Mapping[str, Any], path: str | Path) -> None:
+    """Give the model the checkpoint's weights.
+
+    Raises:
+        UpsDataError: they are another model's.
+    """
+    with reading(path):
+        model.load_state_dict(state["model"])
+
+
+def check_continues(
+    state: Mapping[str, Any], config: TrainConfig, path: str | Path, *, model_is_given: bool = False
+) -> None:
     """Refuse to continue a run with other settings.
+
+    Args:
+        model_is_given: by the caller, whatever the configuration says.
 
     Raises:
         UpsDataError: a setting that differs, or a checkpoint of another version.
     """
     if state.get("version") != VERSION:
         raise UpsDataError(f"{path}: made by another version of this project: start over with training.resume=false")
-    then, now = _flat(_with_defaults(state["config"])), _flat(config.model_dump(mode="json"))
+    given = state.get("given_model")
+    if given is not None and not model_is_given:
+        raise UpsDataError(f"{path}: holds the weights of {given}: give such a model again, as train(…, model=…)")
+    then, now = _flat(_with_defaults(state.get("config"))), _flat(config.model_dump(mode="json"))
     for key in sorted((then.keys() | now.keys()) - FREE_KEYS):
         if then.get(key) != now.get(key):
             raise UpsDataError(
@@ -80,12 +135,12 @@ def check_continues(state: dict[str, Any], config: TrainConfig, path: str | Path
             )
 
 
-def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(values: Any) -> dict[str, Any]:
     """A configuration with the keys that there are by now: a new key's default is what was done before it."""
     try:
         return TrainConfig.model_validate(values).model_dump(mode="json")
     except ValueError:  # a key that is gone, or a value that is not allowed any more: the comparison will name it
-        return values
+        return values if isinstance(values, dict) else {}
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

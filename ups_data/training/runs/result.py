@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ups_data.models.reference import UpsModel
+from ups_data.models.protocol import Model
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainResult:
     valid_nrmse: float | None = None
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
-    model: UpsModel | None = None
+    model: Model | None = None
 
     def history(self) -> dict[str, Any]:
         """Everything but the model, ready for JSON."""

@@ -1,30 +1,58 @@
 """`load_trained`: a finished run, ready to predict."""
 
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.loader import QueryLoader
-from ups_data.models.reference import UpsModel, build_model
+from ups_data.models.protocol import Model
 from ups_data.training.config import TrainConfig
 from ups_data.training.loaders import train_loader, valid_loader
-from ups_data.training.runs.checkpoint import CHECKPOINT, load_checkpoint
+from ups_data.training.runs.checkpoint import CHECKPOINT, configuration_of, load_checkpoint, put_weights
+from ups_data.training.targets import model_of
 
 
-def load_trained(out: str | Path) -> tuple[UpsModel, QueryLoader]:
+def load_trained(
+    out: str | Path, *, model: nn.Module | None = None, trust_target: bool = False
+) -> tuple[Model, QueryLoader]:
     """The model of a run's checkpoint, on the CPU, and the dense loader of its validation split.
+
+        model, loader = load_trained("runs/train")
+        fields = model.predict(next(iter(loader)))
 
     Args:
         out: the run's folder; its dataset must still be where it was.
+        model: takes the checkpoint's weights; None: the built-in model of the run's sizes.
+        trust_target: import and call the `model.target` that the checkpoint names. That runs code of its choice: only
+            for checkpoints of your own.
 
     Raises:
-        UpsDataError: no checkpoint or no dataset there, or a dataset without validation samples.
+        UpsDataError: no checkpoint or no dataset there, a dataset without validation samples, or a model that is not
+            the built-in one where neither `model` nor `trust_target` is given.
     """
-    state = load_checkpoint(Path(out) / CHECKPOINT)
-    config = TrainConfig.model_validate(state["config"])
+    path = Path(out) / CHECKPOINT
+    state = load_checkpoint(path)
+    config = configuration_of(state, path)
+    if model is None:
+        _check_known(state, config, path, trust_target)
     training = train_loader(config)
     valid = valid_loader(config, training)
     if valid is None:
         raise UpsDataError(f"{config.data.root}: no samples in split {config.data.valid_split!r} to predict")
-    model = build_model(config.data.root, training.manifest, config.data, config.model)
-    model.load_state_dict(state["model"])
-    return model.eval(), valid
+    made = model_of(config, training.manifest, model)
+    put_weights(made, state, path)
+    return made.eval(), valid
+
+
+def _check_known(state: dict[str, Any], config: TrainConfig, path: Path, trust_target: bool) -> None:
+    """Refuse what cannot be built, or only by importing what the checkpoint names."""
+    given = state.get("given_model")
+    if given is not None:
+        raise UpsDataError(f"{path}: holds the weights of {given}: make one, and give it as load_trained(…, model=…)")
+    if not config.model.is_reference and not trust_target:
+        raise UpsDataError(
+            f"{path}: its model is made by {config.model.target!r}, which is not imported unasked: give the model as "
+            "load_trained(…, model=…), or trust_target=True if you trust that code"
+        )

@@ -1,0 +1,54 @@
+"""A run's model: given, or made by what `model.target` names."""
+
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from ups_data.errors import UpsDataError
+from ups_data.models.protocol import Model, as_model
+from ups_data.schema import Manifest
+from ups_data.training.config import TrainConfig
+
+
+def model_of(config: TrainConfig, manifest: Manifest, given: nn.Module | None = None) -> Model:
+    """The model of a run, new unless one is given.
+
+    Args:
+        given: taken instead of what the configuration's `model` section says.
+
+    Raises:
+        UpsDataError: a target that cannot be imported, a model that lacks a method, or a dataset that does not suit it.
+    """
+    if given is not None:
+        return as_model(given, "model")
+    target = config.model.target
+    return as_model(imported(target)(manifest, config.model.to_options(), config.data), f"model.target {target!r}")
+
+
+def imported(target: str) -> Any:
+    """The function that "package.module:function" names.
+
+    Raises:
+        UpsDataError: it cannot be imported; the message says why.
+    """
+    module, _, name = target.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # whatever the module does as it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UpsDataError(
+            f"model.target {target!r} cannot be imported ({reason}): give package.module:function, of a package that "
+            "is installed or whose folder is on PYTHONPATH"
+        ) from error
+    if not callable(found):
+        raise UpsDataError(f"model.target {target!r} is not a function but {type(found).__name__}")
+    return found
+
+
+def name_of(module: nn.Module) -> str:
+    """What a checkpoint calls a given model, for messages; it is never imported."""
+    kind = type(module)
+    return f"{kind.__module__}:{kind.__qualname__}"
