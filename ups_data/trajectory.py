@@ -11,10 +11,12 @@ class ArrayLike(Protocol):
     """An array that may still lie in a file: `frames[a:b]` reads only those frames."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
 
     @property
-    def dtype(self) -> np.dtype: ...
+    def dtype(self) -> np.dtype:
+        """Type of the values."""
 
     def __getitem__(self, key: Any, /) -> np.ndarray: ...
 

@@ -40,10 +40,12 @@ class Throughput:
 
     @property
     def samples_per_second(self) -> float:
+        """Samples that the loop took in a second."""
         return self.samples / self.seconds
 
     @property
     def batches_per_second(self) -> float:
+        """Batches that the loop took in a second."""
         return self.batches / self.seconds
 
     def figures(self) -> dict[str, Any]:

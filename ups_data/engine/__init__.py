@@ -1,0 +1,1 @@
+"""Who does the work: threads, worker processes, and the memory that batches lie in."""

@@ -1,0 +1,1 @@
+"""Batches for a training loop: pipeline, loader, mixture, device, state, feedback."""

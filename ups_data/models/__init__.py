@@ -1,0 +1,1 @@
+"""The reference model: encoder, operator and decoder. It knows no files."""

@@ -63,6 +63,7 @@ class DistanceAttention(nn.Module):
         self.look = nn.Parameter(sides)
 
     def forward(self, features: Tensor, points: Tensor, tokens: Tensor) -> Tensor:
+        """Query features `(B|1, Q, D)` at points `(B|1, Q, d)`, tokens `(B, M, D)` → `(B, Q, D)`."""
         b, n = len(tokens), features.shape[1]
         q = self.query(features).unflatten(-1, (self.heads, self.content)).transpose(1, 2) * self.content**-0.5
         k = self.key(tokens).unflatten(-1, (self.heads, self.content)).transpose(1, 2)

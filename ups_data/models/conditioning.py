@@ -28,6 +28,7 @@ class Conditioning(nn.Module):
         self.register_buffer("std", torch.as_tensor(np.where(std > 0, std, 1.0), dtype=torch.float32))
 
     def time(self, dt: Tensor) -> Tensor:
+        """Times of any shape in the dataset's units → the same in units of `dt_scale`."""
         return dt / self.dt_scale
 
     def params(self, params: dict[str, Tensor]) -> Tensor | None:

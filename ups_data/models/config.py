@@ -36,6 +36,7 @@ class ModelConfig(Section):
 
     @property
     def is_reference(self) -> bool:
+        """Whether the reference model is meant."""
         return self.target == REFERENCE
 
     @model_validator(mode="before")

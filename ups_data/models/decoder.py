@@ -44,6 +44,7 @@ class AnyPointDecoder(nn.Module):
         self.read = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, sum(channels.values())))
 
     def forward(self, points: Tensor, latent: Tensor) -> dict[str, Tensor]:
+        """Points `(B|1, Q, d)`, latent `(B, M, D)` → field → `(B, Q, C)`."""
         if points.stride(0) == 0:  # one set of points broadcast over the batch: its features are computed once
             points = points[:1]
         features = self.fourier(points)

@@ -43,6 +43,7 @@ class GridEncoder(nn.Module):
         self.mix = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
     def forward(self, fields: Mapping[str, Tensor], coords: Tensor, meta: Mapping[str, Any]) -> Tensor:
+        """Fields `(B, N, C)` or `(B, S, N, C)` at `coords` `(1|B, N, d)` → latent `(B, M, D)`."""
         shape = tuple(meta["grid_shape"])
         values = self._stack(fields, shape)
         axes = lattice_axes(coords, shape)

@@ -28,6 +28,7 @@ class FourierFeatures(nn.Module):
         self.features = d + 2 * len(rows)
 
     def forward(self, coords: Tensor) -> Tensor:
+        """Coordinates `(..., d)` → `(..., features)`."""
         angles = coords @ self.frequencies.to(coords.dtype)
         return torch.cat([coords, angles.sin(), angles.cos()], dim=-1)
 

@@ -27,10 +27,12 @@ class Normalizer(nn.Module):
         self.register_buffer("std", torch.where((spread > 0) & spread.isfinite(), spread, torch.ones_like(spread)))
 
     def forward(self, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Field → `(..., C)` in physical units → the same with zero mean and unit variance in each channel."""
         mean, std = self._split(self.mean), self._split(self.std)
         return {name: (x - mean[name]) / std[name] for name, x in fields.items()}
 
     def inverse(self, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What undoes `forward`: normalised → physical units."""
         mean, std = self._split(self.mean), self._split(self.std)
         return {name: x * std[name] + mean[name] for name, x in fields.items()}
 

@@ -21,6 +21,7 @@ class Block(nn.Module):
         self.condition = nn.Linear(dim, 4 * dim)
 
     def forward(self, latent: Tensor, condition: Tensor, places: Tensor) -> Tensor:
+        """Tokens `(B, M, D)` at `places`, scaled and shifted by `condition` `(B, D)` → `(B, M, D)`."""
         scale1, shift1, scale2, shift2 = self.condition(condition)[:, None].chunk(4, dim=-1)
         x = self.norm1(latent) * (1 + scale1) + shift1
         latent = latent + self.attention(x, places, x)
@@ -54,6 +55,7 @@ class LatentOperator(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, latent: Tensor, dt: Tensor, params: Tensor | None = None) -> Tensor:
+        """Latent `(B, M, D)` → latent `dt` `(B,)` later, with parameters `(B, P)`."""
         given = [dt[:, None]] if params is None else [dt[:, None], params]
         condition = self.condition(torch.cat(given, dim=-1))
         x = latent

@@ -28,17 +28,28 @@ class TrainedOn(Protocol):
     """What a model must know of the data that it is trained on."""
 
     @property
-    def root(self) -> str: ...
+    def root(self) -> str:
+        """The dataset."""
+
     @property
-    def input_fields(self) -> Sequence[str] | None: ...
+    def input_fields(self) -> Sequence[str] | None:
+        """Names of the fields that the encoder sees; None: all."""
+
     @property
-    def target_fields(self) -> Sequence[str] | None: ...
+    def target_fields(self) -> Sequence[str] | None:
+        """Names of the fields that are predicted; None: all."""
+
     @property
-    def input_steps(self) -> int: ...
+    def input_steps(self) -> int:
+        """Frames that the encoder sees."""
+
     @property
-    def dt_stride(self) -> int: ...
+    def dt_stride(self) -> int:
+        """Frames from one step to the next."""
+
     @property
-    def train_split(self) -> str: ...
+    def train_split(self) -> str:
+        """The split whose statistics normalise the fields."""
 
 
 class UpsModel(Model):
@@ -136,6 +147,7 @@ class UpsModel(Model):
 
     @staticmethod
     def query_sets(weights: Mapping[str, float]) -> QuerySets:
+        """The query sets that the losses with a weight above 0 need."""
         return QuerySets(input=weights.get("inverse_encoding", 0) > 0, lattice=weights.get("inverse_decoding", 0) > 0)
 
     def predict(self, batch: QueryBatch) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""Where points are: coordinates, blocks, domains, tiles. Nothing here knows a file or how points are drawn."""

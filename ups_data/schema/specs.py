@@ -100,6 +100,7 @@ class GridSpec(Model):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Points along each axis, in array order."""
         return tuple(len(a.physical) for a in self.axes)
 
     def coords(self) -> np.ndarray:
@@ -183,6 +184,7 @@ class ShardSpec(Model):
 
     @property
     def rows(self) -> int:
+        """Frames of all trajectories of the shard."""
         return sum(self.steps)
 
 
@@ -197,6 +199,7 @@ class SplitSpec(Model):
 
     @property
     def num_trajectories(self) -> int:
+        """Trajectories of all shards of the split."""
         return sum(len(s.steps) for s in self.shards)
 
 

@@ -174,6 +174,7 @@ class TrainConfig(Section):
             check(name, weight)
 
     def to_sampling(self) -> QuerySampling:
+        """The points of a training step: see `TrainingConfig.to_sampling`."""
         return self.training.to_sampling()
 
     def loss_weights(self) -> dict[str, float]:

@@ -106,6 +106,7 @@ class Trainer:
         self.epoch, self.tally = 0, EpochTally()
 
     def run(self) -> TrainResult:
+        """Train from the last checkpoint, or from the start, to the end or until `stop` says so."""
         self.out.mkdir(parents=True, exist_ok=True)
         with _alone_in(self.out):
             for name in (CHECKPOINT, HISTORY):

@@ -60,6 +60,7 @@ class Optimiser:
         self.schedule.step()
 
     def state_dict(self) -> dict[str, Any]:
+        """The state of Adam, of the learning rate's schedule and of the loss scale."""
         return {
             "adam": self.adam.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -67,6 +68,7 @@ class Optimiser:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
         self.adam.load_state_dict(state["adam"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])

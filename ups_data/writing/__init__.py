@@ -1,0 +1,1 @@
+"""Trajectories → shards: layout, statistics, importance, arrays. Nothing here knows where trajectories come from."""

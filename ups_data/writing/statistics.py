@@ -69,14 +69,17 @@ class Moments:
 
     @property
     def channels(self) -> int:
+        """Number of channels."""
         return len(self.count)
 
     @property
     def std(self) -> np.ndarray:
+        """`(C,)`, the population standard deviation of each channel."""
         return np.sqrt(self.squares / np.maximum(self.count, 1))
 
     @property
     def rms(self) -> np.ndarray:
+        """`(C,)`, the root mean square of each channel."""
         return np.sqrt(self.squares / np.maximum(self.count, 1) + self.mean**2)
 
     def summaries(self) -> list[Summary]:
@@ -94,6 +97,7 @@ class FieldMoments:
         self._previous: np.ndarray | None = None
 
     def start_trajectory(self) -> None:
+        """Begin a trajectory: its first frame is not compared with the frame before."""
         self._previous = None
 
     def update(self, frames: np.ndarray) -> None:
@@ -122,6 +126,7 @@ class FieldMoments:
         return moments
 
     def statistics(self) -> FieldStatistics:
+        """What was taken in so far, as the manifest holds it."""
         v, d = self.values, self.deltas
         stepped = bool(d.count.any())
         return FieldStatistics(

@@ -1,0 +1,1 @@
+"""The sampling modes, a file for each."""

@@ -1,0 +1,1 @@
+"""Files whose dimensions have names: NetCDF and zarr, read by xarray."""

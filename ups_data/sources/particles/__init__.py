@@ -1,0 +1,1 @@
+"""Files of moving particles."""

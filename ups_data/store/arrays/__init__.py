@@ -1,0 +1,1 @@
+"""The stored arrays of a shard: this project's layout read directly, any other through zarr."""

@@ -1,0 +1,1 @@
+"""What a training run leaves behind and goes on from: checkpoints, metrics, results, random states."""

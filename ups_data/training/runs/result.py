@@ -79,6 +79,7 @@ class EpochTally:
     damaged_samples: int = 0
 
     def add(self, record: StepRecord, lr: float) -> None:
+        """Add one step."""
         if self.steps == 0:
             self.lr = lr
         self.steps += 1

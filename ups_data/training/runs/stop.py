@@ -18,6 +18,7 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
+        """Whether a signal has come."""
         return self._requested
 
     def __enter__(self) -> "StopSignals":
