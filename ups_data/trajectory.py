@@ -23,12 +23,18 @@ class ArrayLike(Protocol):
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a regular grid, as the source has it."""
+    """One axis of a regular grid, as the source has it.
+
+    Attributes:
+        coordinates: `(n,)` in physical units, ascending or descending.
+        units: of the coordinates, such as "m"; None: the source does not say.
+        periodic: whether the last point is a neighbour of the first; None: the source does not say.
+    """
 
     name: str
-    coordinates: np.ndarray  # (n,), physical units, ascending or descending
+    coordinates: np.ndarray
     units: str | None = None
-    periodic: bool | None = None  # None: the source does not say
+    periodic: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,10 @@ class PointSet:
     """Points without a lattice (mesh vertices, particles, cell centres) and the fields on them.
 
     Attributes:
-        coords: `(N, d)`, or `(T, N, d)` where the points move.
+        coords: `(N, d)`, or `(T, N, d)` if the points move.
         fields: name → `(T, N, C)`.
         static: name → `(N, C)`: fields without time.
-        units: name of a field → its units, where the source has them.
+        units: name of a field → its units, if the source has them.
     """
 
     coords: ArrayLike
@@ -53,15 +59,18 @@ class Trajectory:
     """One run of a simulation. Fields are read when they are sliced, not before.
 
     Attributes:
+        key: what the source calls the run.
+        source: the file or folder, for messages.
         fields: name → `(T, *grid, C)`, or `(T, N, C)` with `coords`.
         static: name → `(*grid, C)` or `(N, C)`: fields without time.
-        time: `(T,)` in the source's units, or None.
-        axes: the grid's axes in array order, or None.
-        coords: `(N, d)` positions of points, `(T, N, d)` where they move, or None for a grid.
-        sets: name → point set, where a run has several (surface and volume); `fields`, `static` and `coords` are then
-            empty. Names of fields are unique over the sets.
+        time: `(T,)`, the frames' times in the source's units; None: the source has no times.
+        params: name → the run's parameter, the same names for every run.
+        axes: the grid's axes in array order; None: the source has none.
+        coords: `(N, d)` positions of points, or `(T, N, d)` if they move; None for a grid.
+        sets: name → set of points, if a run has several (surface and volume); `fields`, `static` and `coords` are then
+            empty. A field's name belongs to one set only.
         split: the split that the source itself assigns, or None.
-        units: name of a field → its units, where the source has them.
+        units: name of a field → its units, if the source has them.
     """
 
     key: str

@@ -21,8 +21,8 @@ class QuerySet:
         index: `(B, Q)` int64, row-major point numbers.
         weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability: mean 1 in expectation. A weighted mean
             over the queries is an unbiased estimate of the mean over all N points.
-        grid_shape: the shape of the lattice that the Q points form (array order), where they form one.
-        mask: `(B, Q)` bool, False where a row is padded (its weight is 0 there); None where no row is.
+        grid_shape: the shape of the lattice that the Q points form, in array order; None if they form none.
+        mask: `(B, Q)` bool, False where a row is padded (the weight is 0 there); None if no row is padded.
     """
 
     coords: Tensor
@@ -42,8 +42,8 @@ class EncoderInput:
             (static fields keep `(B, N, C)`).
         coords: `(1, N, d)`, or `(B, N, d)` where the points differ between samples.
         grid_shape: the grid's shape in array order, None for points.
-        mask: `(B, N)` bool, False where a sample has fewer points than others and is padded with zeros; None where none
-            is.
+        mask: `(B, N)` bool, False where a sample has fewer points than others and is padded with zeros; None if no
+            sample is padded.
     """
 
     fields: dict[str, Tensor]
@@ -56,6 +56,11 @@ class EncoderInput:
 class QueryBatch:
     """One training step's data: dense (or sampled) encoder inputs, sparse query sets, conditioning.
 
+    A loss multiplies each query's error by its weight and takes the mean, without dividing by the sum of the weights::
+
+        error = (predicted - batch.target_queries.values["u"]).square().mean(-1)  # (B, Q)
+        loss = (batch.target_queries.weight * error).mean()
+
     Attributes:
         inputs: what the encoder sees.
         input_queries: points of the (last) input frame, for the inverse-encoding loss; None if not asked for.
@@ -67,12 +72,12 @@ class QueryBatch:
         params: name → `(B,)` float32.
         trajectory, step: `(B,)` int64, the trajectory's number in its split and the (last) input frame's number.
         epoch: the epoch that the points were drawn for.
-        valid: `(B,)` bool, False for samples that only fill the batch, so that all have one size: their weights are 0
-            in every query set, and no others grow for it. A mean over all B rows thus counts every sample as much as in
-            a full batch; for the mean over this batch's own, multiply by B ÷ the valid ones. None: all are valid.
-        source: of a mixture, the number of the loader that the batch comes from.
-        set_name, others: where points of several sets were drawn, which set this is, and the batches of the others, of
-            the same samples; `batch["volume"]` is the batch of one set.
+        valid: `(B,)` bool, False for samples that only fill the batch up to its size; None: all samples are valid. Their
+            weights are 0 in every query set. The other weights stay as they are, so that a mean over all B rows counts
+            each sample as much as a full batch does. For the mean over the valid samples, multiply by B ÷ `num_valid`.
+        source: if loaders are mixed, the number of the loader that the batch comes from.
+        set_name, others: if the dataset has several sets of points, the name of this batch's set, and the batches of
+            the other sets, of the same samples; `batch["volume"]` is the batch of one set.
     """
 
     inputs: EncoderInput
@@ -100,7 +105,7 @@ class QueryBatch:
 
     @property
     def num_valid(self) -> int:
-        """Samples that do not only fill the batch."""
+        """The number of samples that do not only fill the batch."""
         return len(self) if self.valid is None else int(self.valid.sum())
 
     def part(self, start: int, stop: int) -> "QueryBatch":
@@ -109,11 +114,11 @@ class QueryBatch:
         return _if_any_fills(_map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t))
 
     def split(self, sizes: list[int]) -> "list[QueryBatch]":
-        """The same as parts of so many samples each, at a tenth of their cost."""
+        """The batch in parts of these numbers of samples, as views; a tenth of the cost of calling `part` for each."""
         return [_if_any_fills(part) for part in _split(self, sizes, sum(sizes))]
 
     def only(self, valid: Tensor) -> "QueryBatch":
-        """The same batch where only some samples count, `(B,)` bool: the others' weights are 0. See `valid`."""
+        """The same batch in which only the samples marked in `valid`, `(B,)` bool, count: the others get weight 0."""
         if bool(valid.all()):
             return self
         sets = {
@@ -125,11 +130,11 @@ class QueryBatch:
         return replace(self, valid=valid if self.valid is None else valid & self.valid, others=others, **sets)
 
     def of_source(self, source: int) -> "QueryBatch":
-        """The same batch as one of a mixture's loader of that number."""
+        """The same batch, marked as coming from loader number `source` of a mixture."""
         return self._with(source=source)
 
     def _with(self, **changes: Any) -> "QueryBatch":
-        """With attributes that the batches of all sets of points share."""
+        """The same batch with other values of attributes that the batches of all sets of points share."""
         others = {name: batch._with(**changes) for name, batch in self.others.items()}
         return replace(self, others=others, **changes)
 
@@ -151,7 +156,7 @@ class QueryBatch:
         _map_tensors(self, call)
 
     def nbytes(self) -> int:
-        """Bytes that the batch's tensors look at: what several share counts once, what is only repeated not at all."""
+        """Bytes of the batch's tensors. Memory that tensors share, and rows that are only repeated, count once."""
         sizes: dict[tuple[int, ...], int] = {}
 
         def note(tensor: Tensor) -> None:

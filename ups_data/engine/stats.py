@@ -7,19 +7,19 @@ from typing import Any
 
 @dataclass
 class LoaderStats:
-    """Totals. `wait_seconds` is the consumer's time; the others are summed over the loader's threads and processes.
+    """Totals. `wait_seconds` is the training loop's time; the other times are summed over threads and processes.
 
     Attributes:
         batches, samples: handed out; samples that only fill a batch are not counted.
-        damaged_samples: left out, each time that one would have come: see `QueryLoader`'s `on_damage`.
-        wait_seconds: the consumer waited for a batch.
+        damaged_samples: how often a damaged sample was left out: see `QueryLoader`'s `on_damage`.
+        wait_seconds: the training loop waited for a batch.
         fetch_seconds: opening, reading and checking stored bytes (a mapped chunk is read where it is first checked).
         decode_seconds: decompressing.
         draw_seconds: drawing points.
         assemble_seconds: copying into batches.
-        decoded_chunks, decoded_bytes: of compressed data; raw data are used where they are mapped.
-        read_bytes: stored bytes of chunks that were fetched; of mapped chunks whenever they are used, whole frames too
-            of which a few points are taken.
+        decoded_chunks, decoded_bytes: of compressed data; uncompressed data are used where they are mapped.
+        read_bytes: stored bytes of the chunks that were used. A mapped chunk counts as a whole whenever it is used, even
+            if only a few of its points are taken.
     """
 
     batches: int = 0

@@ -13,7 +13,7 @@ _BEGINS = 103  # keeps the choice of this module apart from others with the same
 
 @dataclass(frozen=True)
 class MixturePlan:
-    """What each global batch of an epoch of a mixture is: `(batches,)` int64 each, the same on every rank.
+    """Where each global batch of a mixture's epoch comes from: `(batches,)` int64 each, the same on every rank.
 
     Attributes:
         dataset: number of the dataset that the batch comes from.
@@ -34,20 +34,20 @@ def plan_mixture(
 ) -> MixturePlan:
     """Which dataset each batch of a mixture comes from.
 
-    Samples of different datasets differ in shape, so a global batch holds samples of one of them. On an axis of time,
-    the batches of dataset d lie 1/weight apart, from a start that `seed` draws; merged, they are the run, cut into
-    epochs of equal length. So among any n batches in a row, dataset d has n × its share of them, but for less than the
-    number of datasets plus one, and every dataset goes through its own epochs, whole, one after another: no sample
-    comes twice before all the others of its dataset have come once.
+    Samples of different datasets differ in shape, so a global batch holds samples of one dataset only. Put the batches
+    of dataset d on an axis of time, 1 / weight apart, from a start that `seed` draws; merge the datasets along that
+    axis; cut the result into epochs of equal length. So among any n batches in a row, dataset d has n × its share, with
+    an error below the number of datasets plus one. Every dataset goes through its own epochs, one after another: no
+    sample comes twice before all other samples of its dataset have come once.
 
     Args:
         lengths: batches of one epoch of each dataset, equal on all ranks.
         weights: share of the batches that each dataset gets, up to a common factor.
-        epoch_batches: batches of an epoch of the mixture; None: as many as one pass through the dataset that is
-            through first takes.
+        epoch_batches: batches of an epoch of the mixture; None: until the first of the datasets has been passed
+            through once.
 
     Raises:
-        UpsDataError: numbers that do not fit: no dataset, a weight that is not positive, an empty dataset.
+        UpsDataError: there is no dataset, a weight is not positive, or a dataset is empty.
     """
     counts, share = np.asarray(lengths, np.int64), np.asarray(weights, np.float64)
     if not len(counts) or counts.shape != share.shape or not (np.isfinite(share) & (share > 0)).all():

@@ -23,8 +23,8 @@ def tile_importance(
     """The importance of each tile of a frame: its `tile_activity`, `scaled`.
 
     Returns:
-        `(K,)` float16 in [0, 1], the largest 1; zeros for a constant frame. NaN in every tile where the frame holds a
-        NaN or an infinite value, which a draw takes for no preference.
+        `(K,)` float16 in [0, 1], the largest 1; zeros for a constant frame. If the frame holds a NaN or an infinite
+        value, NaN in every tile: a draw then prefers no tile.
 
     Raises:
         UpsDataError: the frame does not have the domain's points.
@@ -35,7 +35,7 @@ def tile_importance(
 def tile_activity(
     metric: Metric, frame: NDArray[np.floating], domain: Domain, tiles: Tiles, std: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """How much happens in each tile of a frame, summed over the channels, each divided by its standard deviation.
+    """How much a frame varies in each of its tiles, summed over the channels, each divided by its standard deviation.
 
     - `gradient`: the mean over the tile of the squared magnitude of the gradient. On grids by central differences,
       one-sided at ends that are not periodic, per cell along every axis. On point sets the slope, squared, of the plane
@@ -43,13 +43,14 @@ def tile_activity(
     - `variance`: the variance of the tile's points.
 
     Args:
-        frame: `(N, C)`, or `(*grid, C)`; of several fields the activities add up.
+        frame: `(N, C)`, or `(*grid, C)`; the activities of several fields may be added up.
         domain: the frame's points; `periodic` and, for the gradient of a point set, `coords` matter.
         tiles: of that domain.
-        std: of each channel, as the dataset has them; by default those of this frame. A channel with 0 is left out.
+        std: the standard deviation of each channel, over the dataset; by default over this frame. A channel whose
+            standard deviation is 0 is left out.
 
     Returns:
-        `(K,)`, not finite where the frame is not.
+        `(K,)`; not finite if the frame holds a value that is not finite.
 
     Raises:
         UpsDataError: the frame does not have the domain's points.

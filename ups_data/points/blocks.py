@@ -26,10 +26,10 @@ _DEAL = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class BlockSizes:
-    """How N points are stored, as far as it is known without reading which points a block holds.
+    """The sizes of the blocks that N points are stored in; which points a block holds is not known.
 
     Attributes:
-        counts: `(B,)` int64, points of each block; they come first in it.
+        counts: `(B,)` int64, points of each block; its empty slots come after them.
         block_points: P, slots of a block.
     """
 
@@ -55,8 +55,8 @@ class Blocks:
     """The stored order of N points: B blocks of P slots. A block's points come first, its empty slots last.
 
     Attributes:
-        index: `(B * P,)` int32, the number of the point in each slot (row-major on a grid), -1 where it is empty.
-        counts: `(B,)` int64, points of each block; they differ by one at most.
+        index: `(B * P,)` int32, the number of the point in each slot (row-major on a grid), -1 if the slot is empty.
+        counts: `(B,)` int64, points of each block; two blocks differ by one point at most.
     """
 
     index: NDArray[np.int32]
@@ -137,18 +137,21 @@ class Bursts:
 
 
 def grid_blocks(shape: Sequence[int], blocks: int, *, seed: int = 0) -> Blocks:
-    """Deal the points of a grid: tiles of s^d cells, smaller at the far edges, deal their cells to the s^d blocks.
+    """Deal the points of a grid into blocks, each of which is a stratified sample of the grid.
+
+    The grid is cut into tiles of s^d cells (smaller at the far edges), and each tile deals its cells to the s^d blocks
+    at random.
 
     Args:
-        shape: the grid, d axes.
-        blocks: B = s^d, at most as many as there are points.
-        seed: of the deal.
+        shape: the grid's shape, d axes.
+        blocks: B = s^d, at most the number of points.
+        seed: of the random deal.
 
     Returns:
         B blocks of `ceil(N / B)` slots.
 
     Raises:
-        UpsDataError: B is no s^d, or more than there are points.
+        UpsDataError: B is not s^d for any s, or is more than the number of points.
     """
     side = tile_side(shape, blocks)
     padded = [-(-n // side) * side for n in shape]
@@ -181,15 +184,17 @@ def tile_side(shape: Sequence[int], blocks: int) -> int:
 
 
 def point_blocks(coords: NDArray[np.floating], *, block_points: int, seed: int = 0) -> Blocks:
-    """Deal points without a lattice: groups of neighbours in Morton order deal their points to the blocks.
+    """Deal points without a lattice into blocks, each of which is a stratified sample of the points.
+
+    Groups of neighbours along the Morton curve deal their points to the blocks at random.
 
     Args:
         coords: `(N, d)`, finite, d at most 3.
         block_points: P, slots of a block.
-        seed: of the deal.
+        seed: of the random deal.
 
     Returns:
-        `ceil(N / P)` blocks of P slots. One block alone keeps the order given.
+        `ceil(N / P)` blocks of P slots. If there is one block only, the points keep their order.
     """
     points = len(coords)
     blocks = -(-points // block_points)

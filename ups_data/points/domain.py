@@ -22,14 +22,15 @@ class Domain:
 
     Attributes:
         num_points: N, 1 to 2^31 - 1.
-        grid_shape: the grid's shape in array order, where the points form a grid; points are numbered row-major.
-        coords: `(N, d)` coordinates of a point set (needed for `stratified` on point sets only).
-        periodic: of a grid, whether each axis goes round; default: none does. Matters for off-grid draws only.
-        blocks: how the points are stored, where they are dealt into blocks (needed for mode `blocks`; their sizes
-            suffice to draw less than all points).
+        grid_shape: the grid's shape in array order, if the points form a grid; points are numbered row-major.
+        coords: `(N, d)` coordinates of a set of points; needed for `stratified` and `importance` on points.
+        periodic: for each axis of a grid, whether it is periodic; by default none is. Only off-grid draws and the
+            metric `gradient` look at it.
+        blocks: how the points are dealt into stored blocks; needed for mode `blocks`. The blocks' sizes are enough if
+            fewer than all points are drawn.
 
     Raises:
-        UpsDataError: where the shape, the coordinates or the blocks do not have N points.
+        UpsDataError: the shape, the coordinates or the blocks do not have N points.
     """
 
     num_points: int
@@ -54,7 +55,7 @@ class Domain:
 
     @functools.cached_property
     def coords_in_blocks(self) -> NDArray[np.float32]:
-        """`(B * P, d)`, the coordinates of the points in the slots of the blocks; zeros where a slot is empty."""
+        """`(B * P, d)`, the coordinates of the points in the slots of the blocks; an empty slot holds zeros."""
         if self.coords is None or not isinstance(self.blocks, Blocks):
             raise ValueError("this domain has no coordinates, or no blocks whose points are known")
         index = self.blocks.index

@@ -61,10 +61,9 @@ class Tiles:
 
 
 def tiles_in(domain: Domain, number: int) -> Tiles:
-    """The K = `number` tiles of a domain, each of about N / K points.
+    """Cut a domain into K = `number` tiles of about N / K points each.
 
-    Their importance, `(K,)`, says all that a draw needs to know of them. A draw takes time in proportion to Q + K, so
-    that K much above Q is not worth its price.
+    A draw takes time in proportion to Q + K, so choose K no larger than Q.
 
     Raises:
         UpsDataError: K is below 1 or above N; a point set without coordinates.
