@@ -72,9 +72,10 @@ class QueryBatch:
         params: name → `(B,)` float32.
         trajectory, step: `(B,)` int64, the trajectory's number in its split and the (last) input frame's number.
         epoch: the epoch that the points were drawn for.
-        valid: `(B,)` bool, False for samples that only fill the batch up to its size; None: all samples are valid. Their
-            weights are 0 in every query set. The other weights stay as they are, so that a mean over all B rows counts
-            each sample as much as a full batch does. For the mean over the valid samples, multiply by B ÷ `num_valid`.
+        valid: `(B,)` bool, False for samples that only fill the batch up to its size; None: all samples are valid.
+            Their weights are 0 in every query set. The other weights stay as they are, so that a mean over all B rows
+            counts each sample as much as a full batch does; for the mean over the valid samples, multiply by
+            B ÷ `num_valid`.
         source: if loaders are mixed, the number of the loader that the batch comes from.
         set_name, others: if the dataset has several sets of points, the name of this batch's set, and the batches of
             the other sets, of the same samples; `batch["volume"]` is the batch of one set.

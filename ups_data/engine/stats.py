@@ -18,8 +18,8 @@ class LoaderStats:
         draw_seconds: drawing points.
         assemble_seconds: copying into batches.
         decoded_chunks, decoded_bytes: of compressed data; uncompressed data are used where they are mapped.
-        read_bytes: stored bytes of the chunks that were used. A mapped chunk counts as a whole whenever it is used, even
-            if only a few of its points are taken.
+        read_bytes: stored bytes of the chunks that were used. A mapped chunk counts as a whole whenever it is used,
+            even if only a few of its points are taken.
     """
 
     batches: int = 0
