@@ -11,7 +11,7 @@ import pytest
 from ups_data import ShardWriter
 from ups_data.schema import MANIFEST, Manifest
 from ups_data.schema.file import with_digest
-from ups_data.store.seal import write_seal
+from ups_data.store.sealing import write_seal
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 DIFFUSION_REACTION = SHARED / "pdebench" / "2D_diff-react_NA_NA.h5"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders that one process has to itself.
+"""Files that are whole or not there, files that are regular, and folders that one process has to itself.
 
 A folder may have been handed over with links in it, so none is followed where something is written.
 """
@@ -6,6 +6,7 @@ A folder may have been handed over with links in it, so none is followed where s
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -37,6 +38,22 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def open_regular(path: str | Path, buffering: int = -1) -> BinaryIO:
+    """Open a file to read its bytes, if it is a regular one.
+
+    Opening a FIFO would wait for somebody who writes to it, and reading a device may never end.
+
+    Raises:
+        OSError: there is no such file, it cannot be opened, or it is not a regular file.
+    """
+    no_wait = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    file = open(path, "rb", buffering, opener=lambda name, flags: os.open(name, flags | no_wait))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return file
 
 
 def remove_debris(path: Path) -> None:

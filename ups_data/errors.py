@@ -1,4 +1,4 @@
-"""The one exception type for input that cannot be used, and how text out of files is shown."""
+"""The exceptions for input that cannot be used, and how text out of files is shown."""
 
 
 class UpsDataError(ValueError):
@@ -6,6 +6,14 @@ class UpsDataError(ValueError):
 
     The command-line tools print it and exit with status 2.
     """
+
+
+class StoreError(UpsDataError):
+    """An object of a store cannot be read; the message names the object, and the range if one was asked for."""
+
+
+class MissingObjectError(StoreError):
+    """The store has no object of that key."""
 
 
 def printable(text: object) -> str:

@@ -115,7 +115,7 @@ def test_both_ways_read_the_same(tmp_path, monkeypatch):
 PROGRAM = """
 import faulthandler, mmap, os, sys
 import numpy as np
-from ups_data import native
+from ups_data import _native as native
 
 path, order = sys.argv[1:]
 if order == "before":

@@ -14,7 +14,8 @@ from tests.datasets import edit_manifest, write_grid
 from tests.writing.arrays import shards_of
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.store.arrays.opening import open_array
-from ups_data.store.seal import SEAL, file_digest
+from ups_data.store.seal import SEAL
+from ups_data.store.sealing import file_digest
 from ups_data.store.verify import verify_dataset
 
 PACKAGE = Path(__file__).parents[1] / "ups_data"

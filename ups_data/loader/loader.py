@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -24,6 +23,7 @@ from ups_data.plan import CANONICAL_RANKS
 from ups_data.reading.damage import DamagedSamples
 from ups_data.schema import Manifest
 from ups_data.store.arrays.stored import Verify
+from ups_data.store.root import Root
 
 # Half of the time after which NCCL gives up on a rank that waits for its data: the error that says why comes first.
 DEFAULT_TIMEOUT = 300.0
@@ -56,7 +56,7 @@ class QueryLoader:
 
     def __init__(
         self,
-        root: str | Path,
+        root: Root,
         *,
         split: str,
         batch_size: int,

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -27,6 +26,7 @@ from ups_data.reading.pool import Pool
 from ups_data.reading.reader import SampleReader
 from ups_data.schema import Manifest
 from ups_data.store.arrays.stored import Verify
+from ups_data.store.root import Root
 from ups_data.store.shard import Shard
 
 BLOCK_SAMPLES = 64
@@ -42,7 +42,7 @@ class SampleSource:
     The attributes are `QueryDataset`'s arguments, with None resolved.
     """
 
-    root: str | Path
+    root: Root
     split: str
     batch_size: int
     sampling: Sampling

@@ -1,7 +1,6 @@
 """`QueryDataset`: the pipeline that yields light samples."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from webdataset import DataPipeline
 from webdataset.compat import FluidInterface
@@ -11,6 +10,7 @@ from ups_data.loader.selection import Ragged, Sampling
 from ups_data.plan import CANONICAL_RANKS
 from ups_data.schema import Manifest
 from ups_data.store.arrays.stored import Verify
+from ups_data.store.root import Root
 
 DEFAULT_POOL_BYTES = 512 * 1024**2  # two shuffle groups: see plan.GROUP_BYTES
 
@@ -26,7 +26,7 @@ class QueryDataset(DataPipeline, FluidInterface):
     processes (`WebLoader(..., num_workers=N)`) worker w yields the samples of batches w, w + N, ….
 
     Args:
-        root: the dataset's folder.
+        root: the dataset's folder, or an `ObjectStore` that it lies in.
         split: one of the manifest's splits.
         batch_size: samples per rank and step; the order of an epoch is planned in batches.
         sampling: which points of a frame are queried; where a dataset has several sets of points, set → sampling.
@@ -59,7 +59,7 @@ class QueryDataset(DataPipeline, FluidInterface):
 
     def __init__(
         self,
-        root: str | Path,
+        root: Root,
         *,
         split: str,
         batch_size: int,

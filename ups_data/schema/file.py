@@ -5,9 +5,10 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ups_data.errors import UpsDataError
+from ups_data.atomic import open_regular
+from ups_data.errors import MissingObjectError, UpsDataError
 from ups_data.schema import limits
 
 MANIFEST = "dataset.json"
@@ -22,8 +23,20 @@ def with_digest(text: str) -> bytes:
     return f'{{\n "digest": "sha256:{hashlib.sha256(body).hexdigest()}",\n'.encode() + body[2:]
 
 
-def read_manifest(root: str | Path, *, edited: bool) -> dict[str, Any]:
-    """The object of `root/dataset.json`, its digest compared and taken out.
+class Readable(Protocol):
+    """Where a manifest may lie other than in a folder: any `ObjectStore`."""
+
+    def name(self, key: str) -> str:
+        """What messages call an object."""
+        ...
+
+    def get(self, key: str, limit: int) -> bytes:
+        """An object of at most so many bytes."""
+        ...
+
+
+def read_manifest(root: str | Path | Readable, *, edited: bool) -> dict[str, Any]:
+    """The object of `dataset.json` in a folder or a store, its digest compared and taken out.
 
     Args:
         edited: the digest need not fit.
@@ -31,11 +44,10 @@ def read_manifest(root: str | Path, *, edited: bool) -> dict[str, Any]:
     Raises:
         UpsDataError: it is missing, damaged, too large, or of another version.
     """
-    path = Path(root) / MANIFEST
+    path = manifest_name(root)
     try:
-        with open(path, "rb") as file:
-            text = file.read(min(os.fstat(file.fileno()).st_size, limits.JSON_BYTES) + 1)
-    except FileNotFoundError:
+        text = _read(root)
+    except (FileNotFoundError, MissingObjectError):
         raise UpsDataError(
             f"{root}: no dataset here ({MANIFEST} is missing); make one with tools/make_shards.py"
         ) from None
@@ -60,6 +72,18 @@ def read_manifest(root: str | Path, *, edited: bool) -> dict[str, Any]:
         raise UpsDataError(f"{path}: no JSON object; copy or make the dataset again")
     found.pop("digest", None)
     return found
+
+
+def manifest_name(root: str | Path | Readable) -> str:
+    """What messages call the manifest."""
+    return str(Path(root) / MANIFEST) if isinstance(root, str | Path) else root.name(MANIFEST)
+
+
+def _read(root: str | Path | Readable) -> bytes:
+    if not isinstance(root, str | Path):
+        return root.get(MANIFEST, limits.JSON_BYTES)
+    with open_regular(Path(root) / MANIFEST) as file:
+        return file.read(min(os.fstat(file.fileno()).st_size, limits.JSON_BYTES) + 1)
 
 
 def _is_whole(text: bytes) -> bool:

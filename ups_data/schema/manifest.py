@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 from ups_data.schema import limits
-from ups_data.schema.file import MANIFEST, read_manifest, with_digest
+from ups_data.schema.file import MANIFEST, Readable, manifest_name, read_manifest, with_digest
 from ups_data.schema.specs import (
     FieldSpec,
     GridSpec,
@@ -212,10 +212,11 @@ class Manifest(Model):
         return self._most_points(field.point_set) * field.point_bytes
 
     @classmethod
-    def load(cls, root: str | Path, *, edited: bool = False) -> "Manifest":
-        """Read and validate `root/dataset.json`.
+    def load(cls, root: str | Path | Readable, *, edited: bool = False) -> "Manifest":
+        """Read and validate `dataset.json`.
 
         Args:
+            root: the dataset's folder, or the store that it lies in.
             edited: accept a manifest that was changed by hand; `save` makes it what other readers accept.
 
         Raises:
@@ -228,7 +229,7 @@ class Manifest(Model):
             where = ".".join(map(str, first["loc"]))[:200]
             reason = " ".join(first["msg"].removeprefix("Value error, ").split())[:1000]
             raise UpsDataError(
-                f"{Path(root) / MANIFEST}: {where + ': ' if where else ''}{reason}; make the dataset again"
+                f"{manifest_name(root)}: {where + ': ' if where else ''}{reason}; make the dataset again"
             ) from None
 
     def save(self, root: str | Path) -> None:

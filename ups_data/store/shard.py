@@ -14,6 +14,7 @@ from ups_data.store.arrays.metadata import array_name
 from ups_data.store.arrays.opening import open_array
 from ups_data.store.arrays.stored import StoredArray, Verify
 from ups_data.store.arrays.table import read_table
+from ups_data.store.root import Root, open_store
 from ups_data.store.seal import Seal, load_seal
 
 
@@ -21,24 +22,41 @@ class Shard:
     """A shard of a dataset; its seal, arrays and tables are opened when they are first asked for.
 
     Args:
-        root: the dataset's folder.
+        root: the dataset's folder, or the store that it lies in.
         spec: the shard's entry in the manifest.
         verify: when chunks are compared with their checksums.
+
+    Attributes:
+        store: of the dataset.
+        key: of the shard there.
     """
 
-    def __init__(self, root: str | Path, manifest: Manifest, spec: ShardSpec, verify: Verify = "first") -> None:
-        self.path = Path(root) / spec.path
-        self._root, self._manifest, self._spec, self._verify = Path(root), manifest, spec, verify
+    def __init__(self, root: Root, manifest: Manifest, spec: ShardSpec, verify: Verify = "first") -> None:
+        self.store, self.key = open_store(root), spec.path
+        self._manifest, self._spec, self._verify = manifest, spec, verify
+        self._where = f"shard {self.store.name(self.key)}"
         self._arrays: dict[str, StoredArray] = {}
         self._points: dict[str | None, list[int]] = {}
         self._lock = threading.Lock()
         self._geometries: WeakValueDictionary[tuple[str | None, int], Blocks] = WeakValueDictionary()
         self._grid_geometry: Blocks | None = None
 
+    @property
+    def path(self) -> Path:
+        """Its folder.
+
+        Raises:
+            UpsDataError: it is not in a folder.
+        """
+        path = self.store.local_path(self.key)
+        if path is None:
+            raise UpsDataError(f"{self._where}: is not in a folder; copy the dataset into one")
+        return path
+
     @cached_property
     def seal(self) -> Seal:
         """What its files hold. Raises UpsDataError where it is missing, or not the one that the manifest lists."""
-        return load_seal(self.path, self._spec.digest, self._root)
+        return load_seal(self.store, self.key, self._spec.digest)
 
     def field(self, name: str) -> StoredArray:
         """Rows of a field, one for each frame; one for each trajectory where it is static.
@@ -184,15 +202,16 @@ class Shard:
             if name in self._arrays:
                 return self._arrays[name]
             seal = self.seal.array(name)
-            array = open_array(self.path / name, where=f"shard {self.path}, {called}", seal=seal, verify=self._verify)
+            where = f"{self._where}, {called}"
+            array = open_array(self.store, f"{self.key}/{name}", where=where, seal=seal, verify=self._verify)
             if array.shape != expected or array.dtype.name != dtype:
                 raise UpsDataError(
-                    f"shard {self.path}, {called}: holds {array.dtype.name} {array.shape}, the manifest says "
+                    f"{where}: holds {array.dtype.name} {array.shape}, the manifest says "
                     f"{dtype} {expected}; copy or make the dataset again"
                 )
             if array.block_points != block_points:
                 raise UpsDataError(
-                    f"shard {self.path}, {called}: has blocks of {array.block_points} points, the manifest says "
+                    f"{where}: has blocks of {array.block_points} points, the manifest says "
                     f"{block_points}; copy or make the dataset again"
                 )
             self._arrays[name] = array
@@ -209,7 +228,7 @@ class Shard:
             seen[index] = True  # -1 is the last
         if not (seen[:points].all() and (index[empty.reshape(-1)] == -1).all()):
             raise UpsDataError(
-                f"shard {self.path}, {_folder(set_name)}/index: geometry {geometry} is no permutation of {points} "
+                f"{self._where}, {_folder(set_name)}/index: geometry {geometry} is no permutation of {points} "
                 "points; copy or make the dataset again"
             )
         return Blocks(index, counts)
@@ -230,7 +249,7 @@ class Shard:
         )
 
     def _table(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        return read_table(self.seal, f"trajectories/{name}", shape, where=f"shard {self.path}, trajectories/{name}")
+        return read_table(self.seal, f"trajectories/{name}", shape, where=f"{self._where}, trajectories/{name}")
 
 
 def _folder(set_name: str | None) -> str:

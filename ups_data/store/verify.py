@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal, get_args
 
-from ups_data.errors import UpsDataError
+from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import Manifest, ShardSpec
+from ups_data.store.arrays.metadata import ARRAY
 from ups_data.store.arrays.stored import StoredArray
-from ups_data.store.seal import Seal, file_digest, file_names, load_seal
+from ups_data.store.root import Root, open_store
+from ups_data.store.seal import FORMER_SEAL, SEAL, Seal, object_digest
 from ups_data.store.shard import Shard
 
 Depth = Literal["sizes", "digests", "chunks"]
@@ -28,7 +29,7 @@ class Damage:
 
 
 def verify_dataset(
-    root: str | Path,
+    root: Root,
     *,
     depth: Depth = "chunks",
     threads: int | None = None,
@@ -37,6 +38,7 @@ def verify_dataset(
     """Check every shard of a dataset, several at once.
 
     Args:
+        root: the dataset's folder, or the store that it lies in; it is listed.
         depth: "sizes" looks at each shard's seal and at the sizes of its files only, "digests" reads everything once
             and notices every change, "chunks" also decodes everything, and so tells which rows of which field are
             damaged, and notices what was damaged before it was sealed.
@@ -51,6 +53,7 @@ def verify_dataset(
     """
     if depth not in get_args(Depth):
         raise UpsDataError(f"depth {depth!r}: choose one of {', '.join(get_args(Depth))}")
+    root = open_store(root)
     manifest = Manifest.load(root)
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     total, done = sum(s.bytes for s in shards), 0
@@ -64,38 +67,42 @@ def verify_dataset(
     return found
 
 
-def verify_shard(root: str | Path, manifest: Manifest, spec: ShardSpec, depth: Depth = "chunks") -> list[Damage]:
+def verify_shard(root: Root, manifest: Manifest, spec: ShardSpec, depth: Depth = "chunks") -> list[Damage]:
     """What is damaged of one shard; see `verify_dataset`."""
-    path = Path(root) / spec.path
-    if not path.is_dir():
-        return [Damage(spec.path, "is missing")]
-    where = f"shard {path}, "
+    shard = Shard(root, manifest, spec)
+    where = f"shard {shard.store.name(spec.path)}"
     try:
-        seal = load_seal(path, spec.digest, Path(root))
+        there = {key.removeprefix(f"{spec.path}/"): size for key, size in shard.store.list(spec.path)}
+        if not there:
+            return [Damage(spec.path, "is missing")]
+        seal = shard.seal
     except UpsDataError as error:
-        reasons = [str(error).removeprefix(f"shard {path}: ")]
+        reasons = [str(error).removeprefix(f"{where}: ")]
     else:
-        reasons = list(_changed(path, seal, depth))
+        reasons = list(_changed(seal, there, depth))
         if depth == "chunks":
-            reasons += _damaged_arrays(Shard(root, manifest, spec), manifest, spec)
+            reasons += _damaged_arrays(shard, manifest, spec)
     # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
-    return [Damage(spec.path, r.removeprefix(where).split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
+    return [Damage(spec.path, r.removeprefix(f"{where}, ").split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
 
 
-def _changed(path: Path, seal: Seal, depth: Depth) -> Iterator[str]:
-    for name in sorted(seal.files.keys() | set(file_names(path))):
+def _changed(seal: Seal, there: dict[str, int], depth: Depth) -> Iterator[str]:
+    """Objects that are not as the seal has them, among those that are there: name → size."""
+    own = SEAL if SEAL in there else FORMER_SEAL
+    for name in sorted(seal.files.keys() | there.keys() - {own}):
         if name not in seal.files:
             yield f"{name} is not of this shard"
             continue
         size, digest = seal.files[name]
         try:
-            found = (path / name).stat().st_size
-            if found != size:
-                yield f"{name} holds {found:,} bytes, {size:,} were written"
-            elif depth != "sizes" and file_digest(path / name) != digest:
+            if name not in there:
+                yield f"{name} is missing"
+            elif there[name] != size:
+                yield f"{name} holds {there[name]:,} bytes, {size:,} were written"
+            elif depth != "sizes" and object_digest(seal.store, seal.store.open(f"{seal.key}/{name}", size)) != digest:
                 yield f"{name}: its bytes are not those that were written"
-        except OSError as error:
-            yield f"{name} cannot be read ({error.strerror})"
+        except StoreError as error:
+            yield f"{name}: {error}"
 
 
 def _damaged_arrays(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterator[str]:
@@ -105,7 +112,7 @@ def _damaged_arrays(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterat
         folder = "points" if name is None else f"points/{name}"
         if manifest.grid is None:
             arrays[f"{folder}/coords"] = partial(shard.coords, name)
-        if (shard.path / folder / "index").exists():
+        if f"{folder}/index/{ARRAY}" in shard.seal.files:
             arrays[f"{folder}/index"] = partial(shard.index, name)
     for called, open_array in arrays.items():
         yield from _damaged_chunks(called, open_array)

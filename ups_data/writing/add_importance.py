@@ -22,7 +22,7 @@ from ups_data.errors import UpsDataError
 from ups_data.points.activity import Metric
 from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec
 from ups_data.store.arrays.metadata import array_name
-from ups_data.store.seal import seal_path, sealed, write_seal
+from ups_data.store.sealing import seal_path, sealed, write_seal
 from ups_data.store.shard import Shard
 from ups_data.writing.array_writer import ArrayWriter
 from ups_data.writing.folders import check_inside, remove_folder

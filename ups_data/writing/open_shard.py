@@ -13,7 +13,7 @@ from ups_data.points.blocks import Blocks
 from ups_data.schema import FieldSpec, ShardSpec
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import array_name
-from ups_data.store.seal import write_seal
+from ups_data.store.sealing import write_seal
 from ups_data.writing.array_writer import ArrayWriter
 from ups_data.writing.casting import cast_exactly
 from ups_data.writing.importance import Importance, RunImportance, array_options, group_names

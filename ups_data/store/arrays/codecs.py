@@ -5,9 +5,7 @@ what precedes. The zarr metadata says the same in zarr's words, so that any zarr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import crc32c
 import numpy as np
@@ -17,6 +15,7 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from ups_data import _native as built
+from ups_data.store.object_store import Ranges
 
 # Levels are blosc's; shuffling bytes of equal significance together is what makes floats compress at all.
 _LEVELS = {"lz4": 5, "zstd": 5}
@@ -46,33 +45,12 @@ def checksum(body: bytes | memoryview) -> bytes:
     return crc32c.crc32c(body).to_bytes(4, "little")
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Where stored chunks lie, without their checksums: `(n,)` each, chunk i in the `length[i]` bytes from byte
-    `offset[i]` of `buffers[buffer[i]]` on."""
-
-    buffers: list[Any]
-    buffer: NDArray[np.int64]
-    offset: NDArray[np.int64]
-    length: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.buffer)
-
-    def part(self, which: NDArray[np.bool_]) -> "Stored":
-        return Stored(self.buffers, self.buffer[which], self.offset[which], self.length[which])
-
-    def body(self, number: int) -> memoryview:
-        start = self.offset[number]
-        return memoryview(self.buffers[self.buffer[number]])[start : start + self.length[number]]
-
-
-def joined(parts: Sequence[Stored]) -> Stored:
+def joined(parts: Sequence[Ranges]) -> Ranges:
     """The chunks of one after another."""
     if len(parts) == 1:
         return parts[0]
     first = np.cumsum([0, *(len(p.buffers) for p in parts[:-1])])
-    return Stored(
+    return Ranges(
         buffers=[buffer for p in parts for buffer in p.buffers],
         buffer=np.concatenate([p.buffer + f for p, f in zip(parts, first, strict=True)]),
         offset=np.concatenate([p.offset for p in parts]),
@@ -82,7 +60,7 @@ def joined(parts: Sequence[Stored]) -> Stored:
 
 def decode(
     codec: str,
-    stored: Stored,
+    stored: Ranges,
     outs: list[np.ndarray],
     out: NDArray[np.int64],
     place: NDArray[np.int64],

@@ -1,40 +1,53 @@
 """Reading an array that this project wrote, without zarr.
 
-The shard object is mapped: raw chunks are handed out as views of the map, and compressed ones are decoded straight into
-their destination; whoever used what was handed out asks afterwards whether the object is still the file that was
-opened. A chunk's crc32c is checked the first time this process touches it, against the one behind it and, in a shard,
-against the shard's seal.
+Where the store is zero-copy, raw chunks are handed out as views of its memory, and compressed ones are decoded straight
+into their destination; whoever used what was handed out asks afterwards whether the object is still the one that was
+opened. A chunk's crc32c is checked the first time this process touches it (every time it comes, from a store that
+fetches it anew), against the one behind it and, in a shard, against the shard's seal.
 """
 
 import threading
 import time
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data import _native as built
-from ups_data.errors import UpsDataError
+from ups_data.errors import StoreError, UpsDataError
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import DirectLayout, object_name
-from ups_data.store.arrays.objects import StoredObject
+from ups_data.store.arrays.objects import Listed, StoredObject, open_objects
 from ups_data.store.arrays.stored import Verify, bounded_bytes, place_of
+from ups_data.store.object_store import AGAIN, ObjectStore, Ranges, Wanted, joined_key
 from ups_data.store.seal import ArraySeal
 
 
 class DirectArray:
-    """An array in the layout of `ArrayWriter`: chunks of whole rows or of whole blocks, packed in objects of rows."""
+    """An array in the layout of `ArrayWriter`: chunks of whole rows or of whole blocks, packed in objects of rows.
+
+    Args:
+        key: of the array in the store.
+        where: what messages call it.
+        seal: what its objects are compared with; None: an array that belongs to no shard.
+    """
 
     def __init__(
-        self, path: Path, layout: DirectLayout, *, where: str, seal: ArraySeal | None = None, verify: Verify = "first"
+        self,
+        store: ObjectStore,
+        key: str,
+        layout: DirectLayout,
+        *,
+        where: str,
+        seal: ArraySeal | None = None,
+        verify: Verify = "first",
     ) -> None:
         self.shape, self.dtype, self.chunk_shape = layout.shape, layout.dtype, layout.chunk_shape
         self.chunk_rows = layout.chunk_shape[0]
         self.blocks, self.block_points = layout.blocks, layout.block_points
-        self.mapped = layout.codec == "none" and built.native is not None
-        self._path, self._where, self.codec, self._fill = path, where, layout.codec, layout.fill
-        self._seal, self._verify = seal, verify
+        self.mapped = layout.codec == "none" and store.zero_copy
+        self._store, self._key, self._where, self._seal = store, key, where, seal
+        self.codec, self._fill = layout.codec, layout.fill
+        self._verify, self._once = verify, verify != "always" and store.verify_once
         self._object_chunks = layout.object_rows * layout.blocks
         rows = self._object_chunks // layout.blocks * self.chunk_rows
         self._one_object = self.shape[0] <= rows
@@ -69,7 +82,7 @@ class DirectArray:
 
     def decode(
         self,
-        stored: codecs.Stored,
+        stored: Ranges,
         outs: list[np.ndarray],
         out: NDArray[np.int64],
         place: NDArray[np.int64],
@@ -109,49 +122,62 @@ class DirectArray:
             buffers.append(np.full(self.chunk_shape, self._fill, self.dtype))
         return buffers, buffer, offset
 
-    def stored(self, numbers: np.ndarray) -> codecs.Stored:
+    def ranges(self, numbers: NDArray[np.int64]) -> list[Wanted]:
+        """What `stored` reads of the store: the ranges of those chunks with their checksums, object by object, without
+        those that are absent. For whoever reads ahead.
+
+        Raises:
+            UpsDataError: an object is missing, or its index is damaged.
+        """
+        return [part.wanted for part in self._parts(numbers)]
+
+    def stored(self, numbers: np.ndarray) -> Ranges:
         """Where chunks are stored, checked; those that are absent have offset and length -1. Python works chunk by
-        chunk only on those that were not checked yet, or where files are not mapped.
+        chunk only on those that are to be compared with their checksums, or where files are not mapped.
 
         Raises:
             UpsDataError: as `chunk`.
         """
         begun = time.perf_counter()
-        found = self._stored_in(0, numbers) if self._one_object else self._stored_in_several(numbers)
-        there = found.length >= 0
+        parts = self._parts(numbers)
+        try:
+            found = self._store.get_ranges([part.wanted for part in parts])
+        except StoreError as error:
+            raise UpsDataError(f"{self._where}: {error}") from None
+        self._compare(numbers, parts, found)
+        size = int(found.length.sum())
+        found.length = found.length - codecs.CHECKSUM_BYTES  # not in place: a store may keep what it returned
+        if len(found) < len(numbers) or len(parts) > 1:
+            found = _placed(found, np.concatenate([part.here for part in parts]), len(numbers))
         with self._lock:
             self.fetch_seconds += time.perf_counter() - begun
-            self.read_bytes += int(found.length.sum(where=there)) + codecs.CHECKSUM_BYTES * int(there.sum())
+            self.read_bytes += size
         return found
 
-    def _stored_in(self, number: int, numbers: NDArray[np.int64]) -> codecs.Stored:
-        """The same of chunks that all lie in one object."""
-        opened, places = self._object(number), numbers - number * self._object_chunks
-        offset, length = opened.offsets[places], opened.lengths[places] - codecs.CHECKSUM_BYTES
-        if opened.data is None:
-            bodies: list[Any] = [self._fetch(n) or b"" for n in numbers.tolist()]
-            start = np.minimum(offset, 0)
-        else:
-            if not opened.all_checked:
-                unchecked = places[~opened.checked[places]].tolist()
-                for place in unchecked:
-                    self._fetch(place + number * self._object_chunks)
-                opened.all_checked = not unchecked and bool(opened.checked.all())
-            bodies, start = [opened.data], offset
-        length[offset < 0] = -1
-        buffer = np.arange(len(numbers)) if opened.data is None else np.zeros(len(numbers), np.int64)
-        return codecs.Stored(bodies, buffer, start, length)
+    def _parts(self, numbers: NDArray[np.int64]) -> list["_Part"]:
+        """Those chunks, object by object, without those that are absent."""
+        if self._one_object:
+            return [_part(self._opened([0])[0], np.arange(len(numbers)), numbers)]
+        which = numbers // self._object_chunks
+        objects = np.unique(which).tolist()
+        parts = []
+        for number, opened in zip(objects, self._opened(objects), strict=True):
+            here = np.flatnonzero(which == number)
+            parts.append(_part(opened, here, numbers[here] % self._object_chunks))
+        return parts
 
-    def _stored_in_several(self, numbers: NDArray[np.int64]) -> codecs.Stored:
-        objects = numbers // self._object_chunks
-        buffers: list[Any] = []
-        buffer, offset, length = np.empty((3, len(numbers)), np.int64)
-        for number in set(objects.tolist()):
-            here = np.flatnonzero(objects == number)
-            found = self._stored_in(number, numbers[here])
-            buffer[here], offset[here], length[here] = found.buffer + len(buffers), found.offset, found.length
-            buffers += found.buffers
-        return codecs.Stored(buffers, buffer, offset, length)
+    def _compare(self, numbers: NDArray[np.int64], parts: list["_Part"], found: Ranges) -> None:
+        """Compare with their checksums the chunks that have not been, as far as `verify` asks for it."""
+        first = 0
+        for opened, here, places, _ in parts:
+            if not opened.all_checked:
+                unchecked = np.flatnonzero(~opened.checked[places]).tolist()
+                for which in unchecked:
+                    self._check(int(numbers[here[which]]), opened, int(places[which]), found.body(first + which))
+                if self._once:
+                    opened.checked[places] = True
+                    opened.all_checked = not unchecked and bool(opened.checked.all())
+            first += len(here)
 
     def rows_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """The first row of each of those chunks."""
@@ -168,25 +194,13 @@ class DirectArray:
             opened = self._objects.get(number)
             if opened is not None:
                 last = min((number + 1) * span, self.shape[0]) - 1
-                opened.check_unchanged(f"rows {number * span} to {last}")
+                opened.check_unchanged(f"{self._where}, rows {number * span} to {last}")
 
-    def _fetch(self, number: int) -> memoryview | None:
-        """The stored bytes of a chunk without their checksum, checked; None where the chunk is absent."""
-        opened, place = self._object(number // self._object_chunks), number % self._object_chunks
-        offset = int(opened.offsets[place])
-        if offset < 0:
-            return None
-        end = offset + int(opened.lengths[place]) - codecs.CHECKSUM_BYTES
-        if not opened.checked[place]:
-            stored = opened.bytes(offset, end + codecs.CHECKSUM_BYTES)
-            self._check(number, opened, stored[: -codecs.CHECKSUM_BYTES], stored[-codecs.CHECKSUM_BYTES :])
-            opened.checked[place] = self._verify != "always"
-            return stored[: -codecs.CHECKSUM_BYTES]
-        return opened.bytes(offset, end)
-
-    def _check(self, number: int, opened: StoredObject, body: memoryview, stored: memoryview) -> None:
-        wrong, intact = "the stored bytes are damaged", codecs.checksum(body) == stored
-        if intact and opened.crcs is not None and int(opened.crcs[number % self._object_chunks]) != _number(stored):
+    def _check(self, number: int, opened: StoredObject, place: int, stored: memoryview) -> None:
+        """Compare a chunk with the checksum behind it, and with the seal's."""
+        body, crc = stored[: -codecs.CHECKSUM_BYTES], stored[-codecs.CHECKSUM_BYTES :]
+        wrong, intact = "the stored bytes are damaged", codecs.checksum(body) == crc
+        if intact and opened.crcs is not None and int(opened.crcs[place]) != int.from_bytes(crc, "little"):
             wrong, intact = "the stored bytes are not those that were written there", False
         if intact:
             intact = (len(body) if self.codec == "none" else codecs.decoded_bytes(body)) == self.chunk_bytes
@@ -194,24 +208,50 @@ class DirectArray:
             raise self._damaged(number, wrong)
 
     def _damaged(self, number: int, what: str) -> UpsDataError:
-        return UpsDataError(f"{self._where}, {place_of(self, number)}: {what}; copy or make the shard again")
+        return UpsDataError(f"{self._where}, {place_of(self, number)}: {what}; {AGAIN}")
 
-    def _object(self, number: int) -> StoredObject:
+    def _opened(self, numbers: list[int]) -> list[StoredObject]:
+        """Objects, opened together when they are first asked for."""
         # Two threads may open the same object at once; either result serves.
-        opened = self._objects.get(number)
-        if opened is None:
-            path = self._path / object_name(number, len(self.shape))
-            sealed = None
-            if self._seal is not None:
-                sealed = self._seal.object(number, self._object_chunks, path, self._where)
-            opened = StoredObject(path, self._object_chunks, where=self._where, sealed=sealed)
-            lengths = opened.lengths[opened.offsets >= 0]
-            if self.codec == "none" and (lengths != self.chunk_bytes + codecs.CHECKSUM_BYTES).any():
-                raise UpsDataError(f"{self._where}: the index of {path} is damaged; copy or make the shard again")
-            opened.checked[:] = self._verify == "never"
-            self._objects[number] = opened
-        return opened
+        missing = [number for number in numbers if number not in self._objects]
+        if missing:
+            listed = [self._listed(number) for number in missing]
+            found = open_objects(self._store, listed, self._object_chunks, self._where)
+            for number, opened in zip(missing, found, strict=True):
+                lengths = opened.lengths[opened.offsets >= 0]
+                if self.codec == "none" and (lengths != self.chunk_bytes + codecs.CHECKSUM_BYTES).any():
+                    name = self._store.name(opened.object.key)
+                    raise UpsDataError(f"{self._where}: the index of {name} is damaged; {AGAIN}")
+                opened.checked[:] = self._verify == "never"
+                self._objects[number] = opened
+        return [self._objects[number] for number in numbers]
+
+    def _listed(self, number: int) -> Listed:
+        name = object_name(number, len(self.shape))
+        if self._seal is not None:
+            return self._seal.object(number, self._object_chunks, name, self._where)
+        return Listed(joined_key(self._key, name))
 
 
-def _number(stored: memoryview) -> int:
-    return int.from_bytes(stored, "little")
+class _Part(NamedTuple):
+    """Chunks that lie in one object: which of those asked for they are, their places there, and their ranges."""
+
+    opened: StoredObject
+    here: NDArray[np.int64]
+    places: NDArray[np.int64]
+    wanted: Wanted
+
+
+def _part(opened: StoredObject, here: NDArray[np.int64], places: NDArray[np.int64]) -> _Part:
+    start = opened.offsets[places]
+    if not opened.full:
+        there = start >= 0
+        here, places, start = here[there], places[there], start[there]
+    return _Part(opened, here, places, (opened.object, start, start + opened.lengths[places]))
+
+
+def _placed(found: Ranges, here: NDArray[np.int64], count: int) -> Ranges:
+    """Ranges at their places among `count`; the others have offset and length -1."""
+    buffer, (offset, length) = np.zeros(count, np.int64), np.full((2, count), -1)
+    buffer[here], offset[here], length[here] = found.buffer, found.offset, found.length
+    return Ranges(found.buffers, buffer, offset, length)

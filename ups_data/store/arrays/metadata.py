@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,8 +90,8 @@ def object_name(number: int, axes: int) -> str:
     return "/".join(["c", str(number), *["0"] * (axes - 1)])
 
 
-def parsed(text: bytes, path: Path, where: str) -> dict[str, Any]:
-    """JSON of an object.
+def parsed(text: bytes, name: str, where: str) -> dict[str, Any]:
+    """JSON of an object, which messages call `name`.
 
     Raises:
         UpsDataError: it is something else.
@@ -100,9 +99,9 @@ def parsed(text: bytes, path: Path, where: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as e:
-        raise UpsDataError(f"{where}: {path} is damaged ({e}); copy or make the dataset again") from None
+        raise UpsDataError(f"{where}: {name} is damaged ({e}); copy or make the dataset again") from None
     if not isinstance(found, dict):
-        raise UpsDataError(f"{where}: {path} is damaged (no JSON object); copy or make the dataset again")
+        raise UpsDataError(f"{where}: {name} is damaged (no JSON object); copy or make the dataset again")
     return found
 
 

@@ -1,100 +1,95 @@
-"""One object of a stored array, opened, with the index at its end read and checked."""
+"""Objects of a stored array, opened, with the index at the end of each read and checked."""
 
-import os
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data import _native as built
-from ups_data.errors import UpsDataError
+from ups_data.errors import StoreError, UpsDataError
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ABSENT
+from ups_data.store.object_store import AGAIN, Object, ObjectStore
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object of an array, before it is opened.
+
+    Attributes:
+        key: in the store.
+        size: in bytes; None: not known.
+        crcs: `(chunks + 1,)`, of its chunks and of its index, as the seal has them; None: not known.
+    """
+
+    key: str
+    size: int | None = None
+    crcs: NDArray[np.uint32] | None = None
 
 
 class StoredObject:
-    """The chunks packed in one file, as the zarr v3 sharding codec lays them out.
-
-    Mapped by the native module, whose maps survive that the file is cut; without it, read piece by piece.
+    """The chunks packed in one object, as the zarr v3 sharding codec lays them out.
 
     Attributes:
-        data: the whole file where it is mapped, None where it is not.
-        offsets, lengths: `(chunks,)` int64, of each stored chunk in bytes; -1 where it is absent.
+        object: in the store.
+        offsets, lengths: `(chunks,)` int64, of each stored chunk in bytes, its checksum counted in; -1 where it is
+            absent.
+        full: whether no chunk is absent.
         crcs: `(chunks,)` of the chunks as the seal has them; None: not known.
-        checked: `(chunks,)` bool, whether this process has compared the chunk with its checksum.
-        all_checked: whether it is known to have compared all of them.
+        checked: `(chunks,)` bool, whether a chunk need not be compared with its checksum any more.
+        all_checked: whether it is known that none need.
 
     Args:
-        sealed: the file's size and the checksums `(chunks + 1,)` of its chunks and its index; None: not known.
+        tail: the index, with its checksum.
+        name: what messages call the object.
 
     Raises:
-        UpsDataError: the file is missing, or its index is damaged, of another object, or points outside it.
+        UpsDataError: the index is damaged, of another object, or points outside the object.
     """
 
-    def __init__(
-        self, path: Path, chunks: int, *, where: str, sealed: tuple[int, NDArray[np.uint32]] | None = None
-    ) -> None:
-        self._path, self._where = path, where
-        self._map = None
-        try:
-            with open(path, "rb", buffering=0) as file:
-                found = os.fstat(file.fileno())
-                self._identity, size = _identity(found), found.st_size
-                if built.native is not None:
-                    self._map = built.native.Map(file.fileno(), size)
-        except OSError as e:  # an empty file cannot be mapped
-            raise UpsDataError(f"{where}: {path} cannot be read ({e}); copy or make the shard again") from None
-        self.data = None if self._map is None else memoryview(self._map)
-        end = size - codecs.CHECKSUM_BYTES
-        start = end - 16 * chunks
-        intact = start >= 0 and (sealed is None or size == sealed[0])
-        if intact:
-            tail = self.bytes(start, size)
-            index, stored = tail[: -codecs.CHECKSUM_BYTES], tail[-codecs.CHECKSUM_BYTES :]
-            crc = crc32c.crc32c(index)
-            intact = crc.to_bytes(4, "little") == stored and (sealed is None or crc == sealed[1][-1])
-        if not intact:
-            raise UpsDataError(f"{where}: the index of {path} is damaged; copy or make the shard again")
-        table = np.frombuffer(bytes(index), "<u8").reshape(-1, 2)
+    def __init__(self, opened: Object, tail: memoryview, crcs: NDArray[np.uint32] | None, name: str) -> None:
+        copy = bytes(tail)  # what is checked is what is used, whatever happens to a mapped file
+        index, stored = copy[: -codecs.CHECKSUM_BYTES], copy[-codecs.CHECKSUM_BYTES :]
+        crc = crc32c.crc32c(index)
+        if crc.to_bytes(4, "little") != stored or (crcs is not None and crc != crcs[-1]):
+            raise UpsDataError(f"the index of {name} is damaged; {AGAIN}")
+        table = np.frombuffer(index, "<u8").reshape(-1, 2)
         present = table[table[:, 0] != ABSENT]
-        limit = np.uint64(start)
+        limit = np.uint64(opened.size - len(tail))
         if ((present > limit) | (present.sum(1, keepdims=True) > limit)).any() or (present[:, 1] < 4).any():
-            raise UpsDataError(f"{where}: the index of {path} points outside it; copy or make the shard again")
+            raise UpsDataError(f"the index of {name} points outside it; {AGAIN}")
+        self.object = opened
         self.offsets: NDArray[np.int64] = table[:, 0].astype(np.int64)  # ABSENT is -1 as a signed number
         self.lengths: NDArray[np.int64] = table[:, 1].astype(np.int64)
-        self.crcs = None if sealed is None else sealed[1][:-1]
-        self.checked, self.all_checked = np.zeros(chunks, bool), False
+        self.full = len(present) == len(table)
+        self.crcs = None if crcs is None else crcs[:-1]
+        self.checked, self.all_checked = np.zeros(len(table), bool), False
 
-    def bytes(self, start: int, end: int) -> memoryview:
-        """Those bytes of the file; zeros, or fewer of them, where it was cut."""
-        if self.data is not None:
-            return self.data[start:end]
+    def check_unchanged(self, where: str) -> None:
+        """See `Object`; `where` says what lies in it."""
         try:
-            with open(self._path, "rb", buffering=0) as file:
-                return memoryview(os.pread(file.fileno(), end - start, start))
-        except OSError as e:
-            raise UpsDataError(
-                f"{self._where}: {self._path} cannot be read ({e}); copy or make the shard again"
-            ) from None
-
-    def check_unchanged(self, rows: str) -> None:
-        """To be called after bytes were used and before anybody sees what was made of them.
-
-        Raises:
-            UpsDataError: the file is not as it was when it was opened, or has been cut for a while.
-        """
-        intact = self._map is None or self._map.faults == 0
-        try:
-            intact = intact and _identity(os.stat(self._path)) == self._identity
-        except OSError:
-            intact = False
-        if not intact:
-            raise UpsDataError(
-                f"{self._where}, {rows}: {self._path} was cut, overwritten, replaced or removed while it was open; "
-                "copy or make the shard again if it is damaged, and open the dataset again"
-            )
+            self.object.check_unchanged()
+        except StoreError as error:
+            raise UpsDataError(f"{where}: {error}") from None
 
 
-def _identity(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def open_objects(store: ObjectStore, listed: Sequence[Listed], chunks: int, where: str) -> list[StoredObject]:
+    """Open objects of so many chunks each, and read their indexes, all at once.
+
+    Raises:
+        UpsDataError: one is missing, or its index is damaged, of another object, or points outside it.
+    """
+    length = 16 * chunks + codecs.CHECKSUM_BYTES
+    try:
+        opened = [store.open(entry.key, entry.size) for entry in listed]
+        for found in opened:
+            if found.size < length:
+                raise UpsDataError(f"the index of {store.name(found.key)} is damaged, it is too short; {AGAIN}")
+        tails = store.get_ranges([(o, np.array([o.size - length]), np.array([o.size])) for o in opened])
+        return [
+            StoredObject(found, tails.body(number), entry.crcs, store.name(entry.key))
+            for number, (entry, found) in enumerate(zip(listed, opened, strict=True))
+        ]
+    except UpsDataError as error:
+        raise UpsDataError(f"{where}: {error}") from None

@@ -15,7 +15,8 @@ from ups_data.errors import UpsDataError
 from ups_data.schema import limits
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ARRAY, object_name, parsed
-from ups_data.store.seal import AGAIN, Seal
+from ups_data.store.object_store import AGAIN
+from ups_data.store.seal import Seal
 
 
 def read_table(seal: Seal, name: str, shape: tuple[int, ...], *, where: str) -> np.ndarray:
@@ -27,7 +28,7 @@ def read_table(seal: Seal, name: str, shape: tuple[int, ...], *, where: str) -> 
     files = {file.removeprefix(f"{name}/"): seal.files[file][0] for file in seal.names(name)}
     if ARRAY not in files:
         raise UpsDataError(f"{where}: is missing; {AGAIN}")
-    metadata = parsed(seal.read(f"{name}/{ARRAY}", where=where), seal.shard / name / ARRAY, where)
+    metadata = parsed(seal.read(f"{name}/{ARRAY}", where=where), seal.name(f"{name}/{ARRAY}"), where)
     if metadata.get("shape") != list(shape) or metadata.get("data_type") != "float64":
         found = f"{metadata.get('data_type')} {metadata.get('shape')}"[:100]
         raise UpsDataError(f"{where}: holds {found}, the manifest says float64 {list(shape)}; {AGAIN}")

@@ -1,7 +1,6 @@
 """Any zarr array that this project did not write, read through zarr-python."""
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import zarr
@@ -10,37 +9,48 @@ from ups_data.errors import UpsDataError
 from ups_data.schema import limits
 from ups_data.store.arrays.metadata import ARRAY, HARMLESS, blocks_of, codec_names, parsed
 from ups_data.store.arrays.stored import bounded_bytes, place_of
-from ups_data.store.seal import ArraySeal, read_bounded
+from ups_data.store.arrays.zarr_store import StoreOfZarr
+from ups_data.store.object_store import joined_key
+from ups_data.store.root import Root, open_store
+from ups_data.store.seal import ArraySeal, get
 
 
 class ZarrArray:
     """Any other zarr array, through zarr-python.
 
-    Decoded by `zarrs` where the array has no checksums. Where it has, by zarr-python's own pipeline: `zarrs` 0.2.3
-    reads a chunk inside a shard as a partial value and strips its crc32c unread, so damage would be served. In a shard,
-    the digests of the files that a chunk is read from are checked first, once.
+    Decoded by `zarrs` where the array is files and has no checksums. Where it has, by zarr-python's own pipeline:
+    `zarrs` 0.2.3 reads a chunk inside a shard as a partial value and strips its crc32c unread, so damage would be
+    served. In a shard, the digests of the files that a chunk is read from are checked first, once.
+
+    Args:
+        root: a folder or a store.
+        key: of the array there; empty: the root is the array.
+        seal: what its files are compared with; None: an array that belongs to no shard.
     """
 
     mapped = False
     fetch_seconds = 0.0
 
-    def __init__(self, path: Path, *, where: str, seal: ArraySeal | None = None) -> None:
-        text = seal.read(ARRAY, where=where) if seal else read_bounded(path / ARRAY, limits.METADATA_BYTES, where)
-        foreign = codec_names(parsed(text, path / ARRAY, where)) - HARMLESS
+    def __init__(self, root: Root, key: str = "", *, where: str, seal: ArraySeal | None = None) -> None:
+        store, file = open_store(root), joined_key(key, ARRAY)
+        called, name = store.name(file), store.name(key)
+        text = seal.read(ARRAY, where=where) if seal else get(store, file, limits.METADATA_BYTES, where)
+        foreign = codec_names(parsed(text, called, where)) - HARMLESS
         if foreign:
-            raise UpsDataError(f"{where}: {path} is coded by {sorted(foreign)}; make the dataset again")
+            raise UpsDataError(f"{where}: {name} is coded by {sorted(foreign)}; make the dataset again")
         # Imported late: most processes never need it, and it starts threads that do not survive a fork.
         import zarrs  # noqa: F401, registers the pipeline
 
-        checked = b'"crc32c"' in text
-        pipeline = "zarr.core.codec_pipeline.BatchedCodecPipeline" if checked else "zarrs.ZarrsCodecPipeline"
+        self._path = store.local_path(key)
+        plain = b'"crc32c"' not in text and self._path is not None
+        pipeline = "zarrs.ZarrsCodecPipeline" if plain else "zarr.core.codec_pipeline.BatchedCodecPipeline"
         with zarr.config.set({"codec_pipeline.path": pipeline}):
             try:
-                array = zarr.open_array(path, mode="r")
+                array = zarr.open_array(self._path or StoreOfZarr(store, key, text, seal), mode="r")
             except Exception as e:  # whatever zarr finds wrong with the metadata
-                raise UpsDataError(f"{where}: {path / ARRAY}: {_line(e)}; copy or make the dataset again") from e
+                raise UpsDataError(f"{where}: {called}: {_line(e)}; copy or make the dataset again") from e
         if len(array.shape) < 2 or 0 in array.shape or array.dtype.kind not in "fiu":
-            raise UpsDataError(f"{where}: {path} holds {array.dtype} {array.shape}; copy or make the dataset again")
+            raise UpsDataError(f"{where}: {name} holds {array.dtype} {array.shape}; copy or make the dataset again")
         self._array, self._where = array, where
         self._seal, self._checked = seal, set[str]()
         self.shape, self.dtype, chunk_shape = array.shape, array.dtype, array.chunks
@@ -84,7 +94,7 @@ class ZarrArray:
                 continue
             if self._seal.lists(name):
                 self._seal.check(name, where=self._where)
-            elif (self._seal.folder / name).exists():
+            elif self._path is not None and (self._path / name).exists():
                 raise UpsDataError(f"{self._where}: {name} is not among the shard's files; copy the shard again")
             self._checked.add(name)
 
