@@ -30,7 +30,7 @@ class Block(nn.Module):
 
 
 class LatentOperator(nn.Module):
-    """One step in latent space, `latent + change(latent, dt, params)`; starts as "nothing changes".
+    """One step in latent space, `latent + change(latent, dt, params)`; starts as persistence, without any change.
 
     Args:
         dim, tokens: width and lattice of the latent.

@@ -20,10 +20,12 @@ from ups_data.training.losses import (
     spectral_loss,
 )
 from ups_data.training.runs.trained import load_trained
+from ups_data.training.sinks import CsvSink, Sink, scalars
 from ups_data.training.step import batch_losses, loss_context
 
 __all__ = [
     "AnyPointDecoder",
+    "CsvSink",
     "Evaluation",
     "GridEncoder",
     "LatentOperator",
@@ -32,6 +34,7 @@ __all__ = [
     "Model",
     "Normalizer",
     "QuerySets",
+    "Sink",
     "StepRecord",
     "TrainConfig",
     "TrainResult",
@@ -51,6 +54,7 @@ __all__ = [
     "prediction_loss",
     "query_errors",
     "rollout_loss",
+    "scalars",
     "spectral_loss",
     "train",
 ]

@@ -1,23 +1,18 @@
 """`train`: from a configuration to a trained model."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
-from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.batch import QueryBatch
-from ups_data.errors import UpsDataError
+from ups_data.errors import UpsDataError, shown
 from ups_data.models.protocol import query_sets_of
 from ups_data.training.config import TrainConfig
-from ups_data.training.console import epoch_line, progress_bar
 from ups_data.training.device import device_of, peak_memory_mb
 from ups_data.training.evaluate import Evaluation, evaluate
 from ups_data.training.loaders import open_manifest, train_loader, valid_loader
@@ -31,20 +26,20 @@ from ups_data.training.runs.checkpoint import (
     reading,
     save_checkpoint,
 )
+from ups_data.training.runs.folder import forget_run, only_run_in, write_history
 from ups_data.training.runs.metrics import METRICS, MetricsFile
 from ups_data.training.runs.result import EpochTally, StepRecord, TrainResult
 from ups_data.training.runs.rng import rng_state, seed_all, set_rng_state
+from ups_data.training.sinks import ConsoleSink, Sink
 from ups_data.training.step import batch_losses
 from ups_data.training.targets import model_of, name_of
-
-HISTORY = "history.json"
-LOCK = ".lock"
 
 
 def train(
     config: TrainConfig,
     *,
     model: nn.Module | None = None,
+    sinks: Sequence[Sink] = (),
     on_step: Callable[[StepRecord], None] | None = None,
     console: Console | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -59,6 +54,8 @@ def train(
         config: see `load_config`.
         model: any `nn.Module` with `losses` and `predict` (see `models.protocol.Model`), trained in place; None: the
             one that the configuration's `model` section describes.
+        sinks: called with (steps taken, values) after every step, validation and epoch, see `training.sinks.Sink`;
+            beside `metrics.jsonl` and the console.
         on_step: called after every optimiser step.
         console: where progress and one line per epoch go; `Console(quiet=True)` for none.
         stop: asked after every step; once it is true, the run is saved and ends.
@@ -71,7 +68,7 @@ def train(
         UpsDataError: data, configuration or checkpoint that cannot be used, an `out` in which another run is under
             way, a full disk, or a loss that is no longer finite.
     """
-    return Trainer(config, model=model, on_step=on_step, console=console, stop=stop).run()
+    return Trainer(config, model=model, sinks=sinks, on_step=on_step, console=console, stop=stop).run()
 
 
 class _Stopped(Exception):
@@ -86,6 +83,7 @@ class Trainer:
         config: TrainConfig,
         *,
         model: nn.Module | None,
+        sinks: Sequence[Sink],
         on_step: Callable[[StepRecord], None] | None,
         console: Console | None,
         stop: Callable[[], bool],
@@ -104,39 +102,47 @@ class Trainer:
         self.out = Path(config.out)
         self.result = TrainResult(self.out, model=self.model)
         self.epoch, self.tally = 0, EpochTally()
+        epochs = config.training.epochs
+        self.bar = ConsoleSink(self.console, steps=epochs * len(self.loader), epochs=epochs)
+        self.sinks: list[Sink] = [self.bar, *sinks]
 
     def run(self) -> TrainResult:
         """Train from the last checkpoint, or from the start, to the end or until `stop` says so."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        with _alone_in(self.out):
-            for name in (CHECKPOINT, HISTORY):
-                remove_debris(self.out / name)
+        with only_run_in(self.out):
             state = self._last_checkpoint()
             with MetricsFile(self.out / METRICS, keep=0 if state is None else state["metrics"]) as self.metrics:
+                self.sinks.insert(0, self.metrics)
                 try:
                     self._start() if state is None else self._restore(state)
-                    self._train()
+                    with self.bar:
+                        self._train()
                 except _Stopped:
-                    self.console.print(f"stopped in epoch {self.epoch + 1} after {self.tally.steps} steps")
+                    self._say(f"stopped in epoch {self.epoch + 1} after {self.tally.steps} steps")
         self._tell_of_damage()
         return self.result
+
+    def _emit(self, **values: Any) -> None:
+        taken = self.epoch * len(self.loader) + self.tally.steps
+        for sink in self.sinks:
+            sink(taken, values)
+
+    def _say(self, text: str) -> None:
+        self.console.print(shown(text), soft_wrap=True)
 
     def _tell_of_damage(self) -> None:
         of_epochs = sum(entry.get("damaged_samples", 0) for entry in self.result.epochs)
         trained = of_epochs + self.tally.damaged_samples
         validated = 0 if self.valid is None else self.valid.stats.damaged_samples
         if trained or validated:
-            self.console.print(
+            self._say(
                 f"damaged samples were left out, {trained} times in training and {validated} times in validation: "
-                "tools/verify_shards.py lists the shards",
-                soft_wrap=True,
+                "ups-data verify lists the shards",
             )
 
     def _last_checkpoint(self) -> dict[str, Any] | None:
         path = self.out / CHECKPOINT
         if not self.config.training.resume:
-            for name in (CHECKPOINT, HISTORY):  # so that no later run goes on from them
-                (self.out / name).unlink(missing_ok=True)
+            forget_run(self.out)
         if not path.exists():
             return None
         state = load_checkpoint(path)
@@ -144,39 +150,36 @@ class Trainer:
         return state
 
     def _start(self) -> None:
-        """Figures to beat: the untrained model's, and that of predicting no change."""
+        """Figures to beat: the untrained model's, and the persistence baseline's."""
         if self.valid is not None:
             before = evaluate(self.model, self._watched(self.valid), device=self.device)
             self.result.untrained_nrmse, self.result.persistence_nrmse = before.nrmse, before.persistence
-            still = "" if before.persistence is None else f" · persistence {before.persistence:.4f}"
-            self.console.print(f"untrained nRMSE {before.nrmse:.4f}{still}")
         else:
-            self.console.print(f"no split {self.config.data.valid_split!r} with samples: training without validation")
+            self._say(f"no split {self.config.data.valid_split!r} with samples: training without validation")
+        self._emit(untrained_nrmse=self.result.untrained_nrmse, persistence_nrmse=self.result.persistence_nrmse)
 
     def _train(self) -> None:
         """The epochs that are left."""
         epochs = self.config.training.epochs
-        with progress_bar(self.console) as progress:
-            bar = progress.add_task("training", total=epochs * len(self.loader), info="")
-            while self.epoch < epochs:
-                try:
-                    self._steps(progress, bar)
-                    entry = self.tally.entry(self.epoch, self.loader.manifest.num_points)
-                    if (self.epoch + 1) % self.config.training.validate_every == 0 or self.epoch + 1 == epochs:
-                        self._validate(entry)
-                except _Stopped:
-                    self._save()
-                    raise
-                self.result.epochs.append(entry)
-                self.result.seconds += entry["seconds"]
-                self.result.peak_memory_mb = peak_memory_mb(self.device)
-                self.epoch, self.tally = self.epoch + 1, EpochTally()
-                self.result.finished = self.epoch == epochs
+        while self.epoch < epochs:
+            try:
+                self._steps()
+                entry = self.tally.entry(self.epoch, self.loader.manifest.num_points)
+                if (self.epoch + 1) % self.config.training.validate_every == 0 or self.epoch + 1 == epochs:
+                    self._validate(entry)
+            except _Stopped:
                 self._save()
-                self._write_history()
-                progress.console.print(epoch_line(entry, epochs), soft_wrap=True)
+                raise
+            self.result.epochs.append(entry)
+            self.result.seconds += entry["seconds"]
+            self.result.peak_memory_mb = peak_memory_mb(self.device)
+            self.epoch, self.tally = self.epoch + 1, EpochTally()
+            self.result.finished = self.epoch == epochs
+            self._save()
+            self._write_history()
+            self._emit(epoch=entry["epoch"], summary=entry)
 
-    def _steps(self, progress: Progress, bar: TaskID) -> None:
+    def _steps(self) -> None:
         """The steps that are left of this epoch: none, where its validation was interrupted."""
         if self.tally.steps == 0:
             self.batches.set_epoch(self.epoch)
@@ -194,8 +197,8 @@ class Trainer:
             record = StepRecord(self.epoch, self.tally.steps, queries, loss, arrived - ready, done - arrived)
             self.tally.add(record, lr)
             self.tally.damaged_samples += len(batch) - batch.num_valid  # nothing else fills a batch of this split
-            self.metrics.write(epoch=record.epoch, step=record.step, queries=queries, lr=lr, loss=loss)
-            progress.update(bar, completed=before + self.tally.steps, info=f"loss {loss['total']:.4f}")
+            seconds = {"data": record.data_seconds, "compute": record.compute_seconds}
+            self._emit(epoch=record.epoch, step=record.step, queries=queries, lr=lr, loss=loss, seconds=seconds)
             if self.on_step is not None:
                 self.on_step(record)
             now = time.perf_counter()
@@ -247,7 +250,7 @@ class Trainer:
         found: Evaluation = evaluate(self.model, self._watched(self.valid), device=self.device)
         entry["valid_nrmse"], entry["valid_fields"] = found.nrmse, found.fields
         self.result.valid_nrmse = found.nrmse
-        self.metrics.write(epoch=self.epoch, valid_nrmse=found.nrmse, valid_fields=found.fields)
+        self._emit(epoch=self.epoch, valid_nrmse=found.nrmse, valid_fields=found.fields)
 
     def _save(self) -> None:
         """Everything that the steps to come depend on, in one file. The metrics are on the disk before it is."""
@@ -269,9 +272,7 @@ class Trainer:
         )
 
     def _write_history(self) -> None:
-        content = {"config": self.config.model_dump(mode="json"), **self.result.history()}
-        with replacing(self.out / HISTORY) as file:
-            file.write(json.dumps(content, indent=1).encode())
+        write_history(self.out, self.config.model_dump(mode="json"), self.result.history())
 
     def _restore(self, state: dict[str, Any]) -> None:
         path = self.out / CHECKPOINT
@@ -284,13 +285,4 @@ class Trainer:
             self.result.restore(state["history"])
         self._write_history()  # the run may have ended between checkpoint and history
         steps = f" and {self.tally.steps} steps" if self.tally.steps else ""
-        self.console.print(f"resumed after {self.epoch} epochs{steps} from {path}")
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    try:
-        with exclusive(out / LOCK):
-            yield
-    except BlockingIOError:
-        raise UpsDataError(f"{out}: another run is under way here: wait for its end, or give another out") from None
+        self._say(f"resumed after {self.epoch} epochs{steps} from {path}")

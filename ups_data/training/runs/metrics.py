@@ -1,7 +1,8 @@
-"""The log of a run: one line of JSON per step and per validation."""
+"""The log of a run, a sink: one line of JSON per step and per validation."""
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 from ups_data.errors import UpsDataError
 
 METRICS = "metrics.jsonl"  # its name in a run's folder
+TIMES = ("seconds",)  # what differs from run to run
 
 
 class MetricsFile:
     """Lines that are neither lost nor doubled when a run is killed and continued.
 
     A checkpoint keeps the length that `sync` returned; the run that continues from it cuts the file there and writes
-    the steps since then again. Nothing that differs from run to run (times of day, durations) belongs in a line.
+    the steps since then again. Nothing that differs from run to run (times of day, durations) is in a line.
 
     Args:
         keep: bytes to keep, 0 for a new run.
@@ -35,8 +37,11 @@ class MetricsFile:
         self._file.truncate(keep)
         self._file.seek(keep)
 
-    def write(self, **values: Any) -> None:
-        """Append one line; others can read it at once."""
+    def __call__(self, step: int, values: Mapping[str, Any]) -> None:
+        """As a sink: append a line for a step or a validation, without its times; others can read it at once."""
+        if not {"loss", "valid_nrmse"} & values.keys():
+            return
+        values = {name: value for name, value in values.items() if name not in TIMES}
         self._file.write(json.dumps(values).encode() + b"\n")
         self._file.flush()
 

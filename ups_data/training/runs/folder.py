@@ -1,0 +1,43 @@
+"""A run's folder: who may write there, and what lies there."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ups_data.atomic import exclusive, remove_debris, replacing
+from ups_data.errors import UpsDataError
+from ups_data.training.runs.checkpoint import CHECKPOINT
+
+HISTORY = "history.json"
+LOCK = ".lock"
+
+
+@contextmanager
+def only_run_in(out: Path) -> Iterator[None]:
+    """Make the folder, keep other runs out of it, and remove what killed ones left half-written.
+
+    Raises:
+        UpsDataError: another run is under way there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(out / LOCK):
+            for name in (CHECKPOINT, HISTORY):
+                remove_debris(out / name)
+            yield
+    except BlockingIOError:
+        raise UpsDataError(f"{out}: another run is under way here: wait for its end, or give another out") from None
+
+
+def forget_run(out: Path) -> None:
+    """Remove what a later run would go on from."""
+    for name in (CHECKPOINT, HISTORY):
+        (out / name).unlink(missing_ok=True)
+
+
+def write_history(out: Path, config: Mapping[str, Any], history: Mapping[str, Any]) -> None:
+    """The configuration and the epochs, as JSON."""
+    with replacing(out / HISTORY) as file:
+        file.write(json.dumps({"config": config, **history}, indent=1).encode())
