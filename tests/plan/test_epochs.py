@@ -50,8 +50,8 @@ def test_a_horizon_longer_than_every_trajectory_is_refused(manifest):
 
 
 def test_windows_are_runs_of_one_shard_and_hold_short_trajectories_whole(manifest, monkeypatch):
-    monkeypatch.setattr(plan, "WINDOW_BYTES", 8 * 960)  # eight frames
-    monkeypatch.setattr(plan, "SPANS_PER_WINDOW", 1)
+    monkeypatch.setattr(plan.samples, "WINDOW_BYTES", 8 * 960)  # eight frames
+    monkeypatch.setattr(plan.samples, "SPANS_PER_WINDOW", 1)
     table = table_of(manifest)
     assert (np.diff(table.window) >= 0).all()
     assert table.window.max() > 4
@@ -79,9 +79,9 @@ def test_epochs_and_seeds_differ_and_repeat(manifest):
 
 def test_groups_bound_what_is_in_use_at_once(manifest, monkeypatch):
     """Samples of a window lie together, within a run as long as a group."""
-    monkeypatch.setattr(plan, "WINDOW_BYTES", 8 * 960)
-    monkeypatch.setattr(plan, "SPANS_PER_WINDOW", 1)
-    monkeypatch.setattr(plan, "GROUP_BYTES", 40 * 960)
+    monkeypatch.setattr(plan.samples, "WINDOW_BYTES", 8 * 960)
+    monkeypatch.setattr(plan.samples, "SPANS_PER_WINDOW", 1)
+    monkeypatch.setattr(plan.samples, "GROUP_BYTES", 40 * 960)
     table = table_of(manifest)
     place = np.empty(len(table), int)
     place[plan.epoch_order(table, seed=0, epoch=0, shuffle=True)] = np.arange(len(table))
@@ -92,8 +92,8 @@ def test_groups_bound_what_is_in_use_at_once(manifest, monkeypatch):
 
 
 def test_first_samples_are_uniform_over_the_split(manifest, monkeypatch):
-    monkeypatch.setattr(plan, "WINDOW_BYTES", 4 * 960)
-    monkeypatch.setattr(plan, "GROUP_BYTES", 16 * 960)
+    monkeypatch.setattr(plan.samples, "WINDOW_BYTES", 4 * 960)
+    monkeypatch.setattr(plan.samples, "GROUP_BYTES", 16 * 960)
     table = table_of(manifest)
     first = [plan.epoch_order(table, seed=0, epoch=e, shuffle=True)[0] for e in range(2000)]
     counts = np.bincount(table.window[first], minlength=table.window.max() + 1)

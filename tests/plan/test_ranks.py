@@ -55,7 +55,7 @@ def test_a_small_rest_is_shared_alike_by_every_number_of_ranks(samples):
 
 def test_the_order_is_that_of_before_with_one_canonical_rank(monkeypatch):
     """One canonical rank shuffles a group as a whole; eight deal the same samples of the same groups."""
-    monkeypatch.setattr(plan, "GROUP_BYTES", 10 * 17 * FRAME)
+    monkeypatch.setattr(plan.samples, "GROUP_BYTES", 10 * 17 * FRAME)
     table = table_of(60, 17)
     orders = [plan.plan_epoch(table, seed=0, epoch=0, batch_size=34, canonical_ranks=c).order for c in (1, 8)]
     assert not np.array_equal(*orders)
@@ -66,7 +66,7 @@ def test_the_order_is_that_of_before_with_one_canonical_rank(monkeypatch):
 
 @pytest.mark.parametrize("world", [2, 4, 8])
 def test_a_rank_decodes_its_share_of_the_windows(monkeypatch, world):
-    monkeypatch.setattr(plan, "GROUP_BYTES", 64 * 16 * FRAME)
+    monkeypatch.setattr(plan.samples, "GROUP_BYTES", 64 * 16 * FRAME)
     table = table_of(640, 16)
     before = windows_touched(table, ranks_of(table, 32, world, canonical_ranks=1))
     after = windows_touched(table, ranks_of(table, 32, world))
@@ -79,7 +79,7 @@ def test_a_rank_decodes_its_share_of_the_windows(monkeypatch, world):
 
 def test_large_windows_are_cut_between_ranks(monkeypatch):
     """Four windows to a group and eight ranks: each rank needs half a window of them, not all four."""
-    monkeypatch.setattr(plan, "GROUP_BYTES", 4 * 64 * FRAME)
+    monkeypatch.setattr(plan.samples, "GROUP_BYTES", 4 * 64 * FRAME)
     table = table_of(40, 64)
     for p in ranks_of(table, 32, 8):
         for group in range(10):
@@ -111,7 +111,7 @@ def live_bytes(table, order):
 
 @pytest.mark.parametrize("world", [1, 2, 8])
 def test_no_rank_needs_more_than_a_group_at_once(monkeypatch, world):
-    monkeypatch.setattr(plan, "GROUP_BYTES", 30 * 10 * FRAME)
+    monkeypatch.setattr(plan.samples, "GROUP_BYTES", 30 * 10 * FRAME)
     rng = np.random.default_rng(0)
     sizes = rng.integers(1, 40, 300)
     window = np.repeat(np.arange(300), sizes)
@@ -125,7 +125,7 @@ def test_no_rank_needs_more_than_a_group_at_once(monkeypatch, world):
 
 
 def test_samples_of_a_batch_come_from_all_over_the_group(monkeypatch):
-    monkeypatch.setattr(plan, "GROUP_BYTES", 64 * 16 * FRAME)
+    monkeypatch.setattr(plan.samples, "GROUP_BYTES", 64 * 16 * FRAME)
     table = table_of(640, 16)
     (p,) = ranks_of(table, 32, 1)
     distinct = [len(set(table.window[p[b]].tolist())) for b in range(len(p))]
