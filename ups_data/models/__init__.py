@@ -1,1 +1,1 @@
-"""The reference model: encoder, operator and decoder. It knows no files."""
+"""The protocol of models, and the built-in one: encoder, operator and decoder. Nothing here knows a file."""

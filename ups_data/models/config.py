@@ -36,7 +36,7 @@ class ModelConfig(Section):
 
     @property
     def is_reference(self) -> bool:
-        """Whether the reference model is meant."""
+        """Whether the built-in model is meant."""
         return self.target == REFERENCE
 
     @model_validator(mode="before")
