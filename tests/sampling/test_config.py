@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from tests.sampling.cases import CASES, DOMAINS, grid, keys
 from ups_data.errors import UpsDataError
 from ups_data.points.domain import Domain
-from ups_data.sampling import QuerySampling, draw_queries
+from ups_data.sampling import QuerySampling, as_sampling, draw_queries
 
 
 def test_default_is_every_point() -> None:
@@ -82,6 +82,7 @@ def test_num_drawn_is_what_is_drawn(mode: str, name: str, ratio: float) -> None:
         ({"schedule": "step", "start_ratio": 1.0, "end_ratio": 0.2, "end_epoch": 3, "jumps": 0}, "jumps is 0: give at"),
         ({"schedule_unit": "steps"}, "schedule_unit 'steps' is not known: did you mean 'step'\\?"),
         ({"importance_metric": "grad"}, "importance_metric 'grad' is not known: did you mean 'gradient'\\?"),
+        ({"order": "rand"}, "order 'rand' is not known: did you mean 'random'\\?"),
         ({"importance_floor": 0}, "importance_floor is 0: give a number above 0 and at most 1"),
         ({"off_grid": True, "mode": "lattice"}, "off_grid takes points off the grid that mode 'lattice' promises"),
         ({"off_grid": True, "mode_schedule": {3: "lattice"}}, "off_grid takes points off the grid"),
@@ -159,6 +160,40 @@ def test_survives_pickle_json_and_a_larger_model(options: dict) -> None:
     assert Training(sampling={"ratio": 0.3}).sampling == QuerySampling(ratio=0.3)
     with pytest.raises(ValidationError, match="ratio is 3: give a number above 0 and at most 1"):
         Training(sampling={"ratio": 3})
+
+
+def test_new_options_are_not_part_of_old_states() -> None:
+    """What is as by default is left out of a loader's state, so states from before an option stay valid."""
+    assert QuerySampling(ratio=0.1).model_dump(exclude_defaults=True) == {"ratio": 0.1}
+    given = QuerySampling(ratio=0.1, order="random", shared=True).model_dump(exclude_defaults=True)
+    assert given == {"ratio": 0.1, "order": "random", "shared": True}
+
+
+def test_a_lattice_of_a_sampling_comes_row_by_row() -> None:
+    lattice = QuerySampling(ratio=0.25, mode="stratified", order="random", off_grid=True).as_lattice()
+    assert draw_queries(lattice, grid(8, 8), keys(1), 0).grid_shape == (4, 4)
+
+
+@pytest.mark.parametrize(("value", "sampling"), [(0.1, QuerySampling(ratio=0.1)), (1, QuerySampling(ratio=1.0))])
+def test_a_number_is_a_ratio(value: float, sampling: QuerySampling) -> None:
+    assert as_sampling(value) == sampling
+    assert as_sampling(sampling) is sampling
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (1000, r"sampling=1000 is a ratio above 1: .* give QuerySampling\(num_queries=1000\)"),
+        (1.5, "QuerySampling: ratio is 1.5: give a number above 0 and at most 1"),
+        (0, "QuerySampling: ratio is 0: give a number above 0"),
+        (float("inf"), "QuerySampling: ratio is inf"),
+        (True, "sampling is True: give a QuerySampling, or a number, which is its ratio"),
+        ("0.1", "sampling is '0.1': give a QuerySampling, or a number"),
+    ],
+)
+def test_what_is_no_sampling(value: object, message: str) -> None:
+    with pytest.raises(UpsDataError, match=f"^{message}"):
+        as_sampling(value)
 
 
 def test_cannot_be_changed() -> None:

@@ -10,7 +10,7 @@ This room knows numpy arrays only. A draw is made for a whole batch at once::
 
 from ups_data.points.domain import Domain
 from ups_data.points.tiles import Tiles, tiles_in
-from ups_data.sampling.config import QuerySampling
+from ups_data.sampling.config import QuerySampling, as_sampling
 from ups_data.sampling.draw import Draw
 from ups_data.sampling.mode import Mode, Request
 from ups_data.sampling.modes.lattice import lattice_shape
@@ -19,6 +19,7 @@ from ups_data.sampling.modes.uniform import distinct_integers
 from ups_data.sampling.queries import draw_queries
 from ups_data.sampling.random import Stream, child_keys, random_bits, random_integers, sample_keys
 from ups_data.sampling.registry import register_mode
+from ups_data.sampling.sharing import share_keys
 
 __all__ = [
     "Domain",
@@ -28,6 +29,7 @@ __all__ = [
     "Request",
     "Stream",
     "Tiles",
+    "as_sampling",
     "child_keys",
     "coordinates",
     "distinct_integers",
@@ -38,5 +40,6 @@ __all__ = [
     "random_integers",
     "register_mode",
     "sample_keys",
+    "share_keys",
     "tiles_in",
 ]

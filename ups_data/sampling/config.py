@@ -1,6 +1,5 @@
 """`QuerySampling`: how many points are drawn, and how."""
 
-import difflib
 import math
 from typing import Any, Literal, get_args
 
@@ -8,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from ups_data.errors import UpsDataError
 from ups_data.points.domain import Domain
+from ups_data.sampling.mistakes import known, one_line
 from ups_data.sampling.mode import Mixture, Mode
 from ups_data.sampling.mode_options import (
     ModeSchedule,
-    known,
     mode_at,
     names_in,
     parse_mode,
@@ -30,7 +29,13 @@ class QuerySampling(BaseModel):
 
     Give one of `ratio`, `num_queries`, or a `schedule` with its start and end; with none of them every point is drawn.
     Ratio 1 (or as many queries as points, or mode `full`) means every point in row-major order with weight 1, whatever
-    the mode.
+    the mode (in `order="random"` too every point comes once with weight 1).
+
+    Which points are drawn is a pure function of (seed, epoch, trajectory, step, stream), except with `shared`.
+
+        QuerySampling(ratio=0.1, mode="stratified")
+        QuerySampling(num_queries=4096, mode="stratified", order="random")  # the first 512 are a fair draw, too
+        QuerySampling(schedule="cosine", start_ratio=1.0, end_ratio=0.1, end_epoch=50)
 
     Attributes:
         ratio: queries ÷ points, in (0, 1].
@@ -51,6 +56,17 @@ class QuerySampling(BaseModel):
             draws the grid nearest to that number).
         off_grid: on grids, move every drawn point to a random place in its cell (see `Draw.offset`); its target is
             interpolated. For training that should not lock to the lattice. Not with `lattice` or `blocks`.
+        order: in which order the points come. `stored`: as they are read with the least effort, which is an order of
+            space: row-major (`uniform`, `full`, `lattice`), along a space-filling curve (`stratified`, `importance`),
+            or block by block. So the first M points are a part of the domain, not a sample of it.
+            `random`: the first M points of Q, the others, and every slice are fair draws of their own, for every M, and
+            a point's weight among them is the weight it has. With `stratified` and `importance` each slice is spread
+            along the curve as evenly as can be, with the other modes it is a random subset. The points are the same in
+            both orders; in `random` order those of a lattice form none (`grid_shape` is None), and blocks are
+            copied point by point.
+        shared: all samples of a batch that lie on the same points (grids, shared meshes) get the same queries, for
+            models that take one geometry for a batch. They are those of the batch's first sample. So which points are
+            drawn also depends on which samples share a batch: on `batch_size` and on the number of ranks.
         importance_metric: of mode `importance`: `gradient` or `variance` of the data, or `error`, the model's own.
         importance_floor: share of the queries that `importance` spreads evenly, in (0, 1]; so every point can be drawn
             and no weight exceeds 1 / floor.
@@ -78,6 +94,8 @@ class QuerySampling(BaseModel):
     jumps: int = 4
     query_multiple: int = 1
     off_grid: bool = False
+    order: Literal["stored", "random"] = "stored"
+    shared: bool = False
     importance_metric: Literal["gradient", "variance", "error"] = "gradient"
     importance_floor: float = 0.1
     importance_window: int = 1
@@ -88,7 +106,7 @@ class QuerySampling(BaseModel):
         try:
             super().__init__(**options)
         except ValidationError as error:
-            raise UpsDataError(f"QuerySampling: {_one_line(error)}") from None
+            raise UpsDataError(f"QuerySampling: {one_line(error, list(type(self).model_fields))}") from None
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -100,7 +118,7 @@ class QuerySampling(BaseModel):
     def _known_modes(cls, mode_schedule: Any) -> Any:
         return parse_mode_schedule(mode_schedule)
 
-    @field_validator("schedule", "schedule_unit", "importance_metric", mode="before")
+    @field_validator("schedule", "schedule_unit", "order", "importance_metric", mode="before")
     @classmethod
     def _known_name(cls, name: Any, info: Any) -> Any:
         return known(info.field_name, name, get_args(cls.model_fields[info.field_name].annotation))
@@ -147,7 +165,8 @@ class QuerySampling(BaseModel):
             return self
         missing = [name for name, value in ramp.items() if value is None]
         if missing:
-            raise ValueError(f"schedule {self.schedule!r} needs {' and '.join(missing)}: give {_them(missing)}")
+            them = "it" if len(missing) == 1 else "them"
+            raise ValueError(f"schedule {self.schedule!r} needs {' and '.join(missing)}: give {them}")
         for name in ("ratio", "num_queries"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} and schedule {self.schedule!r} are both given: leave {name} out")
@@ -184,7 +203,8 @@ class QuerySampling(BaseModel):
 
     def as_lattice(self) -> "QuerySampling":
         """The same numbers of points, in mode `lattice` at every epoch."""
-        return self.model_copy(update={"mode": LATTICE.name, "mode_schedule": None, "off_grid": False})
+        as_grid = {"mode": LATTICE.name, "mode_schedule": None, "off_grid": False, "order": "stored"}
+        return self.model_copy(update=as_grid)
 
     def with_count(self, count: int) -> "QuerySampling":
         """The same way of drawing, of `count` points at every epoch."""
@@ -258,18 +278,18 @@ class QuerySampling(BaseModel):
         super().__setstate__(state)
 
 
-def _them(names: list[str]) -> str:
-    return "it" if len(names) == 1 else "them"
+def as_sampling(value: QuerySampling | float) -> QuerySampling:
+    """A sampling; a number is a ratio: `as_sampling(0.1)` is `QuerySampling(ratio=0.1)`.
 
-
-def _one_line(error: ValidationError) -> str:
-    """The first complaint of pydantic's, in one line and in the user's words."""
-    first = error.errors()[0]
-    option = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "value_error":
-        return str(first["ctx"]["error"])
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(option, QuerySampling.model_fields, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(QuerySampling.model_fields)}"
-        return f"option {option!r} is not known: {hint}"
-    return f"{option} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    Raises:
+        UpsDataError: neither, or a ratio out of (0, 1].
+    """
+    if isinstance(value, QuerySampling):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UpsDataError(f"sampling is {value!r}: give a QuerySampling, or a number, which is its ratio")
+    if value > 1 and float(value).is_integer():
+        raise UpsDataError(
+            f"sampling={value} is a ratio above 1: for that many points give QuerySampling(num_queries={int(value)})"
+        )
+    return QuerySampling(ratio=float(value))

@@ -1,29 +1,16 @@
 """Modes as options: parsing names, mixtures and schedules, and which mode an epoch uses."""
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ups_data.errors import UpsDataError
+from ups_data.sampling.mistakes import known
 from ups_data.sampling.mode import Mixture, Mode
 from ups_data.sampling.modes.mixture import mixed
 from ups_data.sampling.registry import find_mode, mixable_modes, mode_aliases, mode_named, mode_names
 
 ModeSchedule = tuple[tuple[int, str | Mixture], ...]  # (first epoch, mode), ascending
-
-
-def known(option: str, value: Any, allowed: Sequence[str], aliases: Sequence[str] = ()) -> Any:
-    """The value, if it is one of those allowed.
-
-    Raises:
-        ValueError: one line with the nearest of those allowed and their aliases.
-    """
-    if isinstance(value, str) and value in allowed:
-        return value
-    near = difflib.get_close_matches(str(value), [*allowed, *aliases], n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"{option} {value!r} is not known: {hint}Give one of {', '.join(allowed)}")
 
 
 def parse_mode(value: Any) -> str | Mixture:

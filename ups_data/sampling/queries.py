@@ -10,6 +10,8 @@ from ups_data.sampling.draw import Draw
 from ups_data.sampling.mode import Mode, Request
 from ups_data.sampling.modes.full import draw_full
 from ups_data.sampling.modes.off_grid import jitter
+from ups_data.sampling.order import in_random_order
+from ups_data.sampling.sharing import draw_once
 
 # Once a large array has been freed, glibc stops returning arrays of that size to the system at every free (its mmap
 # threshold adapts). Without this, a process that never frees one takes a page fault per 4 KB of every temporary:
@@ -29,7 +31,8 @@ def draw_queries(
     Args:
         sampling: how many points, and how.
         domain: the points to choose from, the same for the whole batch.
-        keys: `(B,)` uint64 from `sample_keys`, one per sample. A sample's points depend on its own key only.
+        keys: `(B,)` uint64 from `sample_keys`, one per sample. A sample's points depend on its own key only. Where the
+            sampling is `shared`, they come from `share_keys`.
         epoch: for the schedules of ratio and mode (the keys hold it already); fractional where `schedule_unit` is
             `step`.
         importance: `(B, K)` importance per point of each tile, any scale, in the order of `tiles_in(domain, K)`; for
@@ -44,8 +47,17 @@ def draw_queries(
             `blocks` on points that are not stored in blocks; `importance` without any, or with another number of rows;
             off-grid queries of a point set.
     """
-    draw = _on_points(sampling, domain, keys, epoch, importance)
-    return jitter(draw, domain, keys) if sampling.off_grid else draw
+
+    def of(rows: NDArray[np.int64] | slice) -> Draw:
+        own, tiles = keys[rows], None if importance is None else importance[rows]
+        draw = _on_points(sampling, domain, own, epoch, tiles)
+        if sampling.off_grid:
+            draw = jitter(draw, domain, own)
+        if sampling.order == "stored":
+            return draw
+        return in_random_order(draw, domain, own, along_curve=sampling.record_at(epoch).along_curve)
+
+    return draw_once(of, keys) if sampling.shared else of(slice(None))
 
 
 def _on_points(
