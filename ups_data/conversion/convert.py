@@ -65,10 +65,11 @@ def convert(
     _check_options(stored, workers, on_error)
     if split is not None:
         check_shares(split)
+    # Before it is opened: what changes from now on is noticed.
+    identity = Identity.of(path, {**vars(stored), "format": format, "split": None if split is None else dict(split)})
     source = open_source(path, format, keep_damaged=on_error == "skip")
     if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
-    identity = Identity.of(path, {**vars(stored), "format": format, "split": None if split is None else dict(split)})
     conversion = Conversion(out, source, Job(path, format, stored, 0, on_error), identity, split, progress)
     try:
         return conversion.run(workers)

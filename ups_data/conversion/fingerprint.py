@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -49,12 +50,28 @@ class Identity(Model):
             files={name: _mark(file) for name, file in _files(source)},
         )
 
+    def again(self, source: Path) -> "Identity":
+        """The same of the source as it is now."""
+        return self.model_copy(update={"files": {name: _mark(file) for name, file in _files(source)}})
+
     @property
     def fingerprint(self) -> str:
         """Of what the dataset holds: the same for a copy of the source under the same path, with other times."""
         files = {name: [mark.size, mark.ends] for name, mark in self.files.items()}
         text = json.dumps([self.source, self.options, files], sort_keys=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def changed(self, source: Path) -> str | None:
+        """The first of the files that is not as it was, in words. Size and time are compared: it is asked often."""
+        folder = source if source.is_dir() else source.parent
+        for name, mark in self.files.items():
+            try:
+                status = os.stat(folder / name)
+            except OSError:
+                return f"{name} of the source is gone"
+            if (status.st_size, status.st_mtime_ns) != (mark.size, mark.mtime_ns):
+                return f"{name} of the source has changed"
+        return None
 
     def difference(self, now: "Identity") -> str | None:
         """The first thing in which another identity differs, in words."""
@@ -94,11 +111,14 @@ def _files(source: Path) -> Iterator[tuple[str, Path]]:
 
 def _mark(file: Path) -> FileMark:
     try:
-        with open(file, "rb") as f:
-            stat = os.fstat(f.fileno())
+        # Without O_NONBLOCK, opening a named pipe waits for a writer.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
+            status = os.fstat(f.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UpsDataError(f"{file}: is no regular file, but a pipe, a socket or a device: give a file of data")
             ends = f.read(LOOKED_AT)
-            f.seek(max(0, stat.st_size - LOOKED_AT))
+            f.seek(max(0, status.st_size - LOOKED_AT))
             ends += f.read(LOOKED_AT)
     except OSError as error:
         raise UpsDataError(f"{file}: cannot be read ({error.strerror}): check the path and its permissions") from None
-    return FileMark(size=stat.st_size, mtime_ns=stat.st_mtime_ns, ends=hashlib.sha256(ends).hexdigest()[:16])
+    return FileMark(size=status.st_size, mtime_ns=status.st_mtime_ns, ends=hashlib.sha256(ends).hexdigest()[:16])

@@ -9,12 +9,12 @@ from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.shard_plan import Plan, PlannedShard, make_plan
 from ups_data.conversion.shard_task import Job, Made, ShardMaker
 from ups_data.conversion.splits import assign_splits
-from ups_data.conversion.work_folder import FOLDER, WorkFolder, is_whole
+from ups_data.conversion.work_folder import FOLDER, WorkFolder
 from ups_data.conversion.workers import make_in_workers
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest
 from ups_data.sources import Source
-from ups_data.writing.written import WrittenShard, dataset_manifest
+from ups_data.writing.written import WrittenShard, dataset_manifest, is_whole
 
 
 class Conversion:
@@ -42,7 +42,11 @@ class Conversion:
         try:
             with self._work.held():
                 try:
-                    return self._run_alone(workers)
+                    try:
+                        return self._run_alone(workers)
+                    except OSError:
+                        self._work.check_held()  # which says more
+                        raise
                 except BaseException:
                     self._work.abandon()
                     if not self._any_finished:
@@ -74,14 +78,24 @@ class Conversion:
         missing = [shard for shard in plan.shards if shard.path not in done]
         with closing(self._make(maker, missing, workers, tell)) as making:
             for shard, made in making:
+                self._check_source(self._identity.changed(self._job.path))
                 self._work.publish(shard, made)
                 self._any_finished = True
                 done[shard.path] = made
                 tell(shard, len(shard.trajectories))
         manifest = self._manifest(plan, maker, done)
+        self._check_source(self._identity.difference(self._identity.again(self._job.path)))
+        self._work.check_published([made.written.spec for made in done.values() if made.written is not None])
         manifest.save(self._out)
         self._work.remove()
         return manifest
+
+    def _check_source(self, change: str | None) -> None:
+        if change is not None:
+            raise UpsDataError(
+                f"{self._job.path}: {change} while it was converted: wait until nothing writes to it, remove "
+                f"{self._out}, and convert it anew"
+            )
 
     def _make(
         self,

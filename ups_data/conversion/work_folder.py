@@ -7,10 +7,9 @@ shard is of no account. The folder goes when the manifest is there.
 followed; and what a run removes is what it made, and what lies in the places of its own plan.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,9 +20,8 @@ from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, LeftOut, ShardSpec, limits
-from ups_data.store.sealing import seal_path
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
-from ups_data.writing.written import WrittenShard
+from ups_data.writing.written import WrittenShard, files_of, is_whole
 
 FOLDER = ".conversion"
 
@@ -39,6 +37,7 @@ class WorkFolder:
         self._made: list[Path] = []  # folders that this run has made, in order
         self._renamed: list[tuple[Path, Path]] = []  # shards that this run has put into their places, their records
         self._new_plan = False
+        self._held: os.stat_result | None = None  # the lock
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -59,6 +58,7 @@ class WorkFolder:
             if make_folder(out, self._path):
                 self._made.append(self._path)
             with exclusive(self._lock):
+                self._held = os.lstat(self._lock)
                 yield
         except BaseException:
             for folder in reversed(self._made):
@@ -72,9 +72,10 @@ class WorkFolder:
             remove_debris(self._out / MANIFEST)
 
     def abandon(self) -> None:
-        """Remove what this run was writing."""
+        """Remove what this run was writing, with the folders that this had made again if `out` was removed."""
         remove_folder(self._out, self._asides)
-        remove_empty(self._writing)
+        for folder in (self._writing, self._path, self._out):
+            remove_empty(folder)
 
     def load_plan(self) -> Plan | None:
         """The plan of the conversion that was begun here.
@@ -112,8 +113,9 @@ class WorkFolder:
         """Rename a shard that was written aside into its place, and record it.
 
         Raises:
-            UpsDataError: a link leads out of `out`.
+            UpsDataError: a link leads out of `out`, or `out` is not the folder any more that it was.
         """
+        self.check_held()
         place = self._out / shard.path
         remove_folder(self._out, place)
         if made.written is not None:
@@ -129,6 +131,35 @@ class WorkFolder:
         }
         with replacing(self._record(shard)) as file:
             file.write(json.dumps(record).encode())
+
+    def check_published(self, shards: Iterable[ShardSpec]) -> None:
+        """Compare what is there with what was written, before it is called a dataset.
+
+        Raises:
+            UpsDataError: `out` was removed or changed meanwhile.
+        """
+        self.check_held()
+        for spec in shards:
+            if not is_whole(self._out, spec):
+                raise UpsDataError(
+                    f"{self._out}: {spec.path} was removed or changed while others were written: run the same command "
+                    "again; it makes that one again"
+                )
+
+    def check_held(self) -> None:
+        """Whether this process has still to itself what it began with.
+
+        Raises:
+            UpsDataError: `out` was removed or replaced.
+        """
+        try:
+            if self._held is not None and os.path.samestat(self._held, os.lstat(self._lock)):
+                return
+        except FileNotFoundError:
+            pass
+        raise UpsDataError(
+            f"{self._out}: was removed or replaced while it was written: remove what is left of it, and convert anew"
+        )
 
     def finished(self, shard: PlannedShard) -> Made | None:
         """What is recorded of a shard; None unless it is there as it was, see `is_whole`."""
@@ -177,26 +208,9 @@ class WorkFolder:
         return self._path / f"{shard.path.replace('/', '-').removesuffix('.zarr')}.json"
 
 
-def is_whole(out: Path, spec: ShardSpec) -> bool:
-    """Whether a shard has the seal that is listed, and its files the size that is.
-
-    What else is in the files is not read: whether that is intact, `ups_data.store.verify` says.
-    """
-    shard = out / spec.path
-    try:
-        digest = hashlib.sha256(read_own(seal_path(shard), limits.JSON_BYTES)).hexdigest()
-        return f"sha256:{digest}" == spec.digest and sum(f.stat().st_size for f in _files(shard)) == spec.bytes
-    except (OSError, ValueError):
-        return False
-
-
-def _files(shard: Path) -> Iterator[Path]:
-    return (path for path in shard.rglob("*") if not path.is_dir())
-
-
 def _sync(shard: Path) -> None:
     """A record that survives a power cut must not outlive what it records."""
-    for file in _files(shard):
+    for file in files_of(shard):
         descriptor = os.open(file, os.O_RDONLY)
         try:
             os.fsync(descriptor)

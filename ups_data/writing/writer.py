@@ -19,7 +19,7 @@ from ups_data.writing.importance import Importance, check_metrics
 from ups_data.writing.layout import Layout
 from ups_data.writing.open_shard import OpenShard
 from ups_data.writing.run import Run
-from ups_data.writing.written import WrittenShard, dataset_manifest
+from ups_data.writing.written import WrittenShard, dataset_manifest, is_whole
 
 
 class ShardWriter:
@@ -130,12 +130,18 @@ class ShardWriter:
         """Publish the last shards and the manifest.
 
         Raises:
-            UpsDataError: nothing was added.
+            UpsDataError: nothing was added, or a shard that was published is gone.
         """
         if self._layout is None or self._importance is None:
             raise UpsDataError(f"{self.root}: no trajectory was added")
         for split in list(self._open):
             self._publish(split)
+        for shards in self._written.values():
+            for shard in shards:
+                if not is_whole(self.root, shard.spec):
+                    raise UpsDataError(
+                        f"{self.root}: {shard.spec.path} was removed or changed meanwhile: write it anew"
+                    )
         manifest = dataset_manifest(self._layout, self._importance, self._source, self._written)
         manifest.save(self.root)
         return manifest

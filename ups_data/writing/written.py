@@ -1,10 +1,14 @@
 """What is known of a shard once it is written, and the manifest that it makes with others."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ups_data.schema import Manifest, ShardSpec, SplitSpec
+from ups_data.schema import Manifest, ShardSpec, SplitSpec, limits
+from ups_data.store.sealing import seal_path
+from ups_data.writing.folders import read_own
 from ups_data.writing.importance import Importance
 from ups_data.writing.layout import Layout
 from ups_data.writing.statistics import FieldMoments, Moments
@@ -77,6 +81,24 @@ def dataset_manifest(
     specs = {name: _split_spec(splits[name], layout, ragged) for name in sorted(splits, key=usual_order)}
     manifest = layout.manifest(dict(source), specs, ragged=ragged)
     return manifest.model_copy(update={"importance": importance.listed()})
+
+
+def is_whole(out: Path, spec: ShardSpec) -> bool:
+    """Whether a shard has the seal that is listed, and its files the size that is.
+
+    What else is in the files is not read: whether that is intact, `ups_data.store.verify` says.
+    """
+    shard = out / spec.path
+    try:
+        digest = hashlib.sha256(read_own(seal_path(shard), limits.JSON_BYTES)).hexdigest()
+        return f"sha256:{digest}" == spec.digest and sum(f.stat().st_size for f in files_of(shard)) == spec.bytes
+    except (OSError, ValueError):
+        return False
+
+
+def files_of(shard: Path) -> Iterator[Path]:
+    """All files below a folder."""
+    return (path for path in shard.rglob("*") if not path.is_dir())
 
 
 def point_counts(counts: Mapping[str | None, list[int]]) -> dict[str, list[int]]:
