@@ -97,6 +97,7 @@ class WorkFolder:
         ) from None
 
     def save_plan(self, plan: Plan) -> None:
+        """Write the plan, once."""
         self._new_plan = True
         with replacing(self._path / "plan.json") as file:
             file.write(plan.model_dump_json().encode())

@@ -35,15 +35,19 @@ class LocalStore(ObjectStore):
 
     @property
     def zero_copy(self) -> bool:  # type: ignore[override]
+        """Whether files are mapped: with the native module."""
         return built.native is not None
 
     def name(self, key: str) -> str:
+        """The file's path."""
         return str(self.root / key)
 
     def local_path(self, key: str) -> Path:
+        """The file."""
         return self.root / key
 
     def get(self, key: str, limit: int) -> bytes:
+        """See `ObjectStore.get`."""
         path = self._inside(key)
         try:
             with open_regular(path) as file:
@@ -58,6 +62,7 @@ class LocalStore(ObjectStore):
         return data
 
     def open(self, key: str, size: int | None) -> "LocalObject":
+        """See `ObjectStore.open`. The file is mapped, if it can be, and its size compared."""
         path = self._inside(key)
         try:
             with open_regular(path, buffering=0) as file:
@@ -74,6 +79,7 @@ class LocalStore(ObjectStore):
         return LocalObject(key, path, found, mapped)
 
     def get_ranges(self, wanted: Sequence[Wanted]) -> Ranges:
+        """See `ObjectStore.get_ranges`: views of the maps, or what is read from the files."""
         if len(wanted) == 1 and wanted[0][0].data is not None:  # as a batch's reads nearly always are
             ((opened, start, stop),) = wanted
             return Ranges([opened.data], np.zeros(len(start), np.int64), start, stop - start)
@@ -86,6 +92,7 @@ class LocalStore(ObjectStore):
         return Ranges([opened.data for opened, _, _ in wanted], buffer, start, stop - start)
 
     def put(self, key: str, data: bytes) -> None:
+        """See `ObjectStore.put`: written aside, and renamed into its place."""
         path = self._inside(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +104,7 @@ class LocalStore(ObjectStore):
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         # Links to folders are not followed: they may lead in circles.
+        """See `ObjectStore.list`."""
         for folder, _, files in os.walk(self._inside(prefix) if prefix else self.root):
             for file in files:
                 path, size = Path(folder, file), 0
@@ -142,6 +150,7 @@ class LocalObject(Object):
         self._path, self._map = path, mapped
 
     def check_unchanged(self) -> None:
+        """See `Object.check_unchanged`: the file is the one that was opened, and was not cut meanwhile."""
         intact = self._map is None or self._map.faults == 0
         try:
             intact = intact and _identity(os.stat(self._path)) == self.identity

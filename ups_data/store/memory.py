@@ -37,9 +37,11 @@ class MemoryStore(ObjectStore):
             self.put(key, data)
 
     def name(self, key: str) -> str:
+        """`memory:` and the key."""
         return f"memory:{key}"
 
     def get(self, key: str, limit: int) -> bytes:
+        """See `ObjectStore.get`."""
         time.sleep(self.latency)
         try:
             found = obstore.get(self._store, check_key(key))
@@ -50,6 +52,7 @@ class MemoryStore(ObjectStore):
         raise StoreError(f"{self.name(key)} is damaged, it is longer than {limit:,} bytes; {AGAIN}")
 
     def open(self, key: str, size: int | None) -> Object:
+        """See `ObjectStore.open`."""
         check_key(key)
         try:
             return Object(key, obstore.head(self._store, key)["size"] if size is None else size)
@@ -57,6 +60,7 @@ class MemoryStore(ObjectStore):
             raise self._unreadable(key, error) from None
 
     def get_ranges(self, wanted: Sequence[Wanted]) -> Ranges:
+        """See `ObjectStore.get_ranges`."""
         time.sleep(self.latency)
         bodies: list[Any] = []
         for opened, start, stop in wanted:
@@ -73,9 +77,11 @@ class MemoryStore(ObjectStore):
         return Ranges(bodies, np.arange(len(bodies)), np.zeros(len(bodies), np.int64), length)
 
     def put(self, key: str, data: bytes) -> None:
+        """See `ObjectStore.put`."""
         obstore.put(self._store, check_key(key), data)
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """See `ObjectStore.list`."""
         for some in obstore.list(self._store, prefix=prefix or None):
             for found in some:
                 yield found["path"], found["size"]

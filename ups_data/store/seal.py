@@ -94,6 +94,7 @@ class ArraySeal:
     array: str
 
     def read(self, name: str, *, where: str) -> bytes:
+        """A small file of the array, compared with its digest; see `Seal.read`."""
         return self.seal.read(f"{self.array}/{name}", where=where)
 
     def check(self, name: str, *, where: str) -> None:
@@ -108,6 +109,7 @@ class ArraySeal:
             raise UpsDataError(f"{where}: {self.seal.name(file)} is damaged; {AGAIN}")
 
     def lists(self, name: str) -> bool:
+        """Whether the seal lists a file of that name."""
         return f"{self.array}/{name}" in self.seal.files
 
     def object(self, number: int, chunks: int, name: str, where: str) -> Listed:

@@ -42,6 +42,7 @@ def encode(codec: str, chunk: np.ndarray) -> bytes:
 
 
 def checksum(body: bytes | memoryview) -> bytes:
+    """The crc32c of a chunk's body, as zarr stores it behind the body: 4 bytes, little-endian."""
     return crc32c.crc32c(body).to_bytes(4, "little")
 
 

@@ -59,6 +59,7 @@ class DirectArray:
         self.read_bytes = 0
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
+        """See `StoredArray.chunk`."""
         view = self._views.get(number)
         if view is not None and self._verify != "always":
             return view

@@ -34,10 +34,12 @@ class DirectLayout:
 
     @property
     def blocks(self) -> int:
+        """Blocks of a row: chunks beside each other."""
         return blocks_of(self.shape, self.chunk_shape)[0]
 
     @property
     def block_points(self) -> int:
+        """Slots of a block."""
         return blocks_of(self.shape, self.chunk_shape)[1]
 
 

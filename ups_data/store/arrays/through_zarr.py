@@ -63,6 +63,7 @@ class ZarrArray:
         self.read_bytes = 0
 
     def chunk(self, number: int, out: np.ndarray | None = None) -> np.ndarray:
+        """See `StoredArray.chunk`."""
         if out is None:
             out = np.empty(self.chunk_shape, self.dtype)
         row_chunk, block = divmod(number, self.blocks)
