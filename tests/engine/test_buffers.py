@@ -9,9 +9,9 @@ import torch
 
 from tests.datasets import write_grid
 from ups_data import QueryLoader, QuerySampling
-from ups_data.engine import wire
 from ups_data.engine.buffers import SMALL, Buffers
-from ups_data.engine.wire import Channel, Receiver, Sender
+from ups_data.engine.processes import wire
+from ups_data.engine.processes.wire import Channel, Receiver, Sender
 
 
 def waiting(buffers):
@@ -66,6 +66,7 @@ def test_memory_that_cannot_be_mapped_leaves_no_descriptor_open(monkeypatch):
     def fails(fd, size):
         raise RuntimeError("no memory")
 
+    gc.collect()  # what other tests left
     before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(wire, "_mapped", fails)
     with pytest.raises(RuntimeError, match="no memory"):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.datasets import write_grid
 from ups_data import QueryDataset, QueryLoader, QuerySampling, UpsDataError
-from ups_data.loader.pipeline import BLOCKS_OF_POOL
+from ups_data.loader.drawing import BLOCKS_OF_POOL
 from ups_data.reading.pool import Pool
 from ups_data.schema import Manifest
 

@@ -10,7 +10,7 @@ import torch
 
 from tests.datasets import fields, write_grid
 from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
-from ups_data.loader.averages import TileAverages, zero_table
+from ups_data.loader.feedback.averages import TileAverages, zero_table
 from ups_data.points.domain import Domain
 from ups_data.points.tiles import tiles_in
 

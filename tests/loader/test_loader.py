@@ -79,13 +79,23 @@ def test_a_complete_pass_moves_on_and_set_epoch_goes_anywhere(root):
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_a_pass_that_is_left_early_starts_over(root):
+def test_after_a_pass_that_is_left_early_comes_the_next_epoch(root, caplog):
+    """And a state that was taken in between goes on where the pass was left."""
+    reference = loader(root)
+    epochs = [[digest(b) for b in reference] for _ in range(3)]
     source = loader(root)
-    whole = [digest(b) for b in loader(root)]
     for batch in source:
-        assert digest(batch) == whole[0]
+        assert digest(batch) == epochs[0][0]
         break
-    assert [digest(b) for b in source] == whole
+    state = source.state_dict()
+    assert [digest(b) for b in source] == epochs[1]
+    next(iter(source))
+    _ = [None for _ in source]
+    assert caplog.text.count("was left after") == 1
+    assert "epoch 0 was left after 1 of 16 batches, and this pass is epoch 1" in caplog.text
+    again = loader(root)
+    again.load_state_dict(state)
+    assert [digest(b) for b in again] == epochs[0][1:]
 
 
 def test_evaluation_is_in_order_and_complete(root):
@@ -181,7 +191,7 @@ def test_a_long_horizon_decodes_a_chunk_once_too(tmp_path, monkeypatch):
     monkeypatch.setattr("ups_data.writing.layout.CHUNK_BYTES", 960)
     monkeypatch.setattr("ups_data.plan.samples.WINDOW_BYTES", 480)
     monkeypatch.setattr("ups_data.plan.samples.GROUP_BYTES", 48 * 960)
-    monkeypatch.setattr("ups_data.loader.pipeline.BLOCK_SAMPLES", 4)  # as few, against a group, as large frames make it
+    monkeypatch.setattr("ups_data.loader.drawing.BLOCK_SAMPLES", 4)  # as few, against a group, as large frames make it
     write_grid(tmp_path / "d", steps=(12,) * 12, codec="lz4")
     # One thread: where two are at the end of one group and the beginning of the next, two groups are not quite enough.
     source = loader(tmp_path / "d", horizon=4, pool_bytes=96 * 960, threads=1)
@@ -198,12 +208,26 @@ def test_a_small_pool_changes_nothing_but_the_reads(tmp_path, monkeypatch):
 
 
 def test_no_thread_outlives_a_pass_left_early(root):
-    before = threading.active_count()
+    gc.collect()  # loaders of other tests
+    before = set(threading.enumerate())
     for batch in loader(root, threads=4):
         assert len(batch) == 4
         break
+    assert set(threading.enumerate()) <= before
+
+
+def test_threads_that_have_begun_the_next_epoch_end_with_their_loader(root):
     gc.collect()
-    assert threading.active_count() == before
+    before = set(threading.enumerate())
+    source = loader(root, threads=2)
+    _ = [None for _ in source]
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 2
+    del source
+    gc.collect()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_the_switch_interval_is_given_back(root):

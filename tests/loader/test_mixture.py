@@ -104,15 +104,20 @@ def test_resume_at_every_batch(roots, making):
         assert steps(resumed, 18 - stop, feeds_back=True) == expected[stop:], stop
 
 
-def test_a_pass_that_is_left_early_starts_over_and_set_epoch_goes_anywhere(roots):
+def test_after_a_pass_that_is_left_early_comes_the_next_epoch_and_set_epoch_goes_anywhere(roots):
     source = mixture(roots)
     epochs = [[rows(b) for b in source] for _ in range(4)]
     source.set_epoch(2)
     for batch in source:
         assert rows(batch) == epochs[2][0]
         break
+    state = source.state_dict()
+    assert [rows(b) for b in source] == epochs[3]
+    assert source.epoch == 4
+    source.load_state_dict(state)
+    assert [rows(b) for b in source] == epochs[2][1:]
+    source.set_epoch(2)
     assert [rows(b) for b in source] == epochs[2]
-    assert source.epoch == 3
 
 
 def test_on_a_device(roots):

@@ -1,11 +1,12 @@
-from inspect import signature
+from dataclasses import fields
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from ups_data import QueryLoader, QuerySampling, UpsDataError
-from ups_data.training.config import DataConfig, TrainConfig, known_keys, load_config
+from ups_data.loader.options import LoaderOptions
+from ups_data.training.config import TrainConfig, known_keys, load_config
 from ups_data.training.loaders import train_loader, valid_loader
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("train_*.yaml"))
@@ -188,8 +189,19 @@ def test_the_loader_s_guards_reach_it(waves: Path) -> None:
         valid_loader(config, train_loader(config))
     assert len(made.call_args_list) == 2
     for call in made.call_args_list:
-        given = [call.kwargs[name] for name in ("timeout", "verify", "on_damage", "max_damaged")]
+        given = [getattr(call.args[1], name) for name in ("timeout", "verify", "on_damage", "max_damaged")]
         assert given == [None, "always", "skip", 3]
-    ours = signature(QueryLoader).parameters
-    for name in ("timeout", "verify", "on_damage", "max_damaged"):
-        assert DataConfig.model_fields[name].default == ours[name].default
+
+
+def test_a_configuration_has_every_option_of_the_loader() -> None:
+    keys = set(known_keys())
+    for spec in fields(LoaderOptions):
+        assert f"data.{'train_split' if spec.name == 'split' else spec.name}" in keys
+    few = {"ratio": 0.1, "mode": "blocks"}
+    data = {"root": "d", "inputs": {"surface": few, "volume": 0.2}, "repeats": 3}
+    config = TrainConfig.model_validate({"data": data})
+    assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
+    made = config.data.loader_options("test", sampling=0.5)
+    assert made.inputs == {"surface": QuerySampling(**few), "volume": QuerySampling(ratio=0.2)}
+    assert (made.split, made.repeats, made.sampling) == ("test", 3, QuerySampling(ratio=0.5))
+    assert made.timeout == LoaderOptions(split="test", batch_size=1, sampling=0.5).timeout

@@ -27,23 +27,32 @@ class Threads:
             threading.Thread(target=_run, args=(self._tasks, self._cancelled), name=f"ups_data_{i}", daemon=True)
             for i in range(count)
         ]
-        for thread in self._threads:
-            thread.start()
         _at_work.add(self)
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # no room for one more: those that started must not wait for ever
+            self.abandon()
+            raise
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> "Future[T]":
         future: Future[T] = Future()
         self._tasks.put((future, lambda: function(*arguments)))
         return future
 
-    def end(self, seconds: float = LEAVE_SECONDS) -> None:
-        """Nothing more is begun; wait for what is at work, but no longer than so many seconds."""
+    def abandon(self) -> None:
+        """Nothing more is begun, and nobody waits for what is at work."""
         self._cancelled.set()
         for _ in self._threads:
             self._tasks.put(None)
+
+    def end(self, seconds: float = LEAVE_SECONDS) -> None:
+        """Nothing more is begun; wait for what is at work, but no longer than so many seconds."""
+        self.abandon()
         until = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            if thread.ident is not None:
+                thread.join(max(0.0, until - time.monotonic()))
         left = sum(thread.is_alive() for thread in self._threads)
         _at_work.discard(self)
         if left:

@@ -1,16 +1,13 @@
 """Batches on a device, copied there while the step before is computed."""
 
 from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
 from ups_data.batch import QueryBatch
-
-if TYPE_CHECKING:
-    from ups_data.loader.loader import QueryLoader
-    from ups_data.loader.mixture import QueryMixture
+from ups_data.loader.protocol import Batches
 
 
 class DeviceLoader:
@@ -20,25 +17,32 @@ class DeviceLoader:
     loader's own.
     """
 
-    def __init__(self, loader: "QueryLoader | QueryMixture", device: torch.device) -> None:
+    def __init__(self, loader: Batches, device: torch.device) -> None:
         self.loader, self.device = loader, device
         self._state: dict[str, Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
+        if name == "loader":  # while it is unpickled
+            raise AttributeError(name)
         return getattr(self.loader, name)
 
     def __len__(self) -> int:
         return len(self.loader)
 
+    def __repr__(self) -> str:
+        return f"{self.loader!r}.to({str(self.device)!r})"
+
     def state_dict(self) -> dict[str, Any]:
         """As the loader's, counted by the batches handed out, not by those on their way."""
         return {**self.loader.state_dict(), **(self._state or {})}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
         self.loader.load_state_dict(state)
         self._state = None
 
     def set_epoch(self, epoch: int) -> None:
+        """Make the next pass that of this epoch."""
         self.loader.set_epoch(epoch)
         self._state = None
 

@@ -1,157 +1,123 @@
 """`QueryLoader`: batches of the pipeline, from threads in this process or from worker processes."""
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from ups_data.store.root import Root
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ups_data.batch import QueryBatch
+from ups_data.engine.blocks import Pass
+from ups_data.engine.engine import Engine
+from ups_data.engine.processes.workers import Workers
 from ups_data.engine.stats import LoaderStats
-from ups_data.engine.workers import Workers
 from ups_data.errors import UpsDataError
 from ups_data.loader.device import DeviceLoader
-from ups_data.loader.feedback import Feedback
+from ups_data.loader.feedback.feedback import Feedback
 from ups_data.loader.mixture import QueryMixture
-from ups_data.loader.selection import Ragged, Sampling
+from ups_data.loader.options import LoaderOptions, Sampling, collected, takes_options
+from ups_data.loader.position import Position
+from ups_data.loader.protocol import Errors
 from ups_data.loader.state import VERSION, check_state, differences, identity
-from ups_data.loader.webdataset import DEFAULT_POOL_BYTES, QueryDataset
-from ups_data.plan import CANONICAL_RANKS
+from ups_data.loader.webdataset import QueryDataset
 from ups_data.reading.damage import DamagedSamples
 from ups_data.schema import Manifest
-from ups_data.store.arrays.stored import Verify
-from ups_data.store.root import Root
-
-# Half of the time after which NCCL gives up on a rank that waits for its data: the error that says why comes first.
-DEFAULT_TIMEOUT = 300.0
 
 
+@takes_options(LoaderOptions, loader_only=True)
 class QueryLoader:
-    """Iterates over the batches of an epoch; each complete pass moves on to the next epoch.
+    """Iterates over the batches of an epoch. Each pass is the next epoch, whoever drives the loop.
 
-    Threads of this process assemble the batches (`num_workers=0`); with `num_workers=N`, N worker processes do, for
-    pipelines with heavy user code. Both yield the same batches in the same order.
+        loader = QueryLoader("data/run", split="train", batch_size=16, sampling=0.1)
+        for batch in loader:
+            ...
+
+    A pass moves the loader on to the next epoch just before it hands out its last batch. If a pass is left early, the
+    next pass is the next epoch too, and a warning says so once; `state_dict` taken in between still continues where the
+    pass was left. `set_epoch` makes the next pass that of any epoch. Several passes may run side by side.
+
+    Threads of this process make the batches (`num_workers=0`); with `num_workers=N`, N worker processes do, for
+    pipelines with heavy user code. Both hand out the same batches in the same order. While the last batches of an epoch
+    are taken, the first ones of the next epoch are begun.
+
+    A pickled loader is made anew where it is unpickled, at the same place: each process that `torch.multiprocessing`
+    spawns has a rank of its own.
 
     Args:
-        threads: of this process, None: as many as cores, at most 4; 0: assemble in the calling thread.
-        num_workers: worker processes.
-        multiprocessing_context: how they start, `forkserver` or `spawn` (so a script needs
-            `if __name__ == "__main__":`); never `fork`.
-        on_damage: "raise": a sample whose stored bytes are damaged or missing is an `UpsDataError`. "skip": another
-            sample fills its place with weight 0, and `QueryBatch.valid` tells; it is logged and counted. The number of
-            batches, their size and all other samples stay what they are, on every rank alike. A sample is damaged if
-            anything is that it needs to be made: of what is read block by block, the blocks that are drawn. A damaged
-            manifest is an error always.
-        max_damaged: how many different samples may be found so, on this rank; one more is an error. A damaged chunk
-            takes the samples of all its frames along.
-        timeout: seconds that a batch may be waited for, 300 by default; None: for ever. A read that does not return, or
-            a worker process that does not answer, is an `UpsDataError` then. With `threads=0` nobody notices.
-        prefetch: what a thread (blocks of a few batches) or a worker process (batches) has made ahead, at least 1.
+        root: the dataset's folder, or an `ObjectStore` that it lies in.
+        options: a record of options, which keyword arguments win over.
 
-    The other arguments are `QueryDataset`'s.
+    Raises:
+        UpsDataError: there is no dataset there, a split or a field is unknown, there are more queries than points, the
+            horizon is longer than every trajectory, or there are too few samples for one batch.
     """
 
-    def __init__(
-        self,
-        root: Root,
-        *,
-        split: str,
-        batch_size: int,
-        sampling: Sampling,
-        inputs: Sampling | None = None,
-        input_fields: Sequence[str] | None = None,
-        target_fields: Sequence[str] | None = None,
-        input_steps: int = 1,
-        horizon: int = 1,
-        dt_stride: int = 1,
-        shuffle: bool | None = None,
-        drop_last: bool | None = None,
-        seed: int = 0,
-        num_workers: int = 0,
-        threads: int | None = None,
-        pool_bytes: int = DEFAULT_POOL_BYTES,
-        rank: int | None = None,
-        world_size: int | None = None,
-        input_queries: bool = True,
-        lattice_queries: bool = False,
-        input_stride: int = 1,
-        ragged: Ragged = "sample",
-        repeats: int = 1,
-        verify: Verify = "first",
-        pad: bool = False,
-        canonical_ranks: int = CANONICAL_RANKS,
-        prefetch: int = 2,
-        multiprocessing_context: str = "forkserver",
-        timeout: float | None = DEFAULT_TIMEOUT,
-        on_damage: Literal["raise", "skip"] = "raise",
-        max_damaged: int = 64,
-    ) -> None:
-        if multiprocessing_context not in ("forkserver", "spawn"):
-            raise UpsDataError(
-                f"multiprocessing_context {multiprocessing_context!r}: give 'forkserver' or 'spawn'; threads, and "
-                "zarrs' own, do not survive a fork, and a forked worker would wait for them for ever"
-            )
-        if num_workers < 0 or (threads is not None and threads < 0) or prefetch < 1:
-            raise UpsDataError(f"num_workers={num_workers}, threads={threads}, prefetch={prefetch}: too small")
-        if timeout is not None and not timeout > 0:
-            raise UpsDataError(f"timeout={timeout}: give seconds, or None for no limit")
-        if on_damage not in ("raise", "skip") or max_damaged < 0:
-            raise UpsDataError(
-                f"on_damage={on_damage!r}, max_damaged={max_damaged}: give 'raise' or 'skip', and a number of samples"
-            )
-        self.dataset = QueryDataset(
-            root,
-            split=split,
-            batch_size=batch_size,
-            sampling=sampling,
-            inputs=inputs,
-            input_fields=input_fields,
-            target_fields=target_fields,
-            input_steps=input_steps,
-            horizon=horizon,
-            dt_stride=dt_stride,
-            shuffle=shuffle,
-            drop_last=drop_last,
-            seed=seed,
-            pool_bytes=pool_bytes,
-            rank=rank,
-            world_size=world_size,
-            input_queries=input_queries,
-            lattice_queries=lattice_queries,
-            input_stride=input_stride,
-            ragged=ragged,
-            repeats=repeats,
-            verify=verify,
-            pad=pad,
-            canonical_ranks=canonical_ranks,
-        )
+    def __init__(self, root: Root, options: LoaderOptions | None = None, **given: Any) -> None:
+        self.options = collected(LoaderOptions, options, given, caller="QueryLoader")
+        self.dataset = QueryDataset(root, self.options)
         self._source = self.dataset.source
-        self._source.damaged = damaged = DamagedSamples(max_damaged) if on_damage == "skip" else None
+        skips = self.options.on_damage == "skip"
+        self._source.damaged = damaged = DamagedSamples(self.options.max_damaged) if skips else None
         self._heard = (lambda sample, line: None) if damaged is None else damaged.add
-        self._threads = min(4, os.cpu_count() or 1) if threads is None else threads
-        self._num_workers, self._prefetch, self._start_method = num_workers, prefetch, multiprocessing_context
-        self._timeout = timeout
+        self._engine = Engine(
+            threads=0 if self.options.num_workers else self.options.num_threads,
+            ahead=self.options.prefetch - 1,
+            timeout=self.options.timeout,
+        )
         self._workers: Workers | None = None
         self._handed_out = LoaderStats()
         self._of_workers = LoaderStats()  # of worker processes that have ended
         self._feedback = Feedback(self._source)
-        self._progress = (0, 0)  # (epoch, batch) after the last batch that was handed out
+        # Without an order of its own, an epoch is none to miss.
+        self._position = Position(warns=self.options.shuffles)
+        self._identities: dict[int, dict[str, Any]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (self._source.root, self.options, self._position.progress, self._feedback.state_dict())
+
+    def __repr__(self) -> str:
+        source = self._source
+        return (
+            f"QueryLoader({str(source.root)!r}, split={self.options.split!r}, {len(source.table)} samples, "
+            f"{len(self)} batches of {self.options.batch_size} on rank {source.ranks.rank} of "
+            f"{source.ranks.world_size}, epoch {self.epoch})"
+        )
 
     @property
     def manifest(self) -> Manifest:
+        """Of the dataset."""
         return self._source.manifest
 
     @property
     def sampling(self) -> Sampling:
-        return self._source.sampling
+        """Which points are queried, by sets of points where there are several."""
+        return self.options.sampling
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a batch, on this rank."""
+        return self.options.batch_size
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether the samples that do not fill a global batch are left out."""
+        return self.options.drops_last
+
+    @property
+    def seed(self) -> int:
+        """Of the order and of the points."""
+        return self.options.seed
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """The rank of this process, and the number of ranks."""
+        return self._source.ranks.rank, self._source.ranks.world_size
 
     @property
     def epoch(self) -> int:
-        """The epoch of the next pass, or of the one under way."""
-        return self._source.epoch
+        """The epoch of the pass under way, or of the next pass."""
+        return self._position.epoch
 
     @property
     def stats(self) -> LoaderStats:
@@ -165,7 +131,7 @@ class QueryLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass that of this epoch, from its first batch."""
-        self._seek(epoch, 0)
+        self.seek(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands: the batches that follow are those that `load_state_dict` continues with.
@@ -177,9 +143,9 @@ class QueryLoader:
         return {**self.place(), "feedback": self._feedback.state_dict()}
 
     def place(self) -> dict[str, Any]:
-        """The state but for what was fed back: small, for every batch."""
-        epoch, batch = self._progress
-        return {"version": VERSION, "epoch": epoch, "batch": batch, "plan": self._identity}
+        """The state without what was fed back: small, for every batch."""
+        epoch, batch = self._position.progress
+        return {"version": VERSION, "epoch": epoch, "batch": batch, "plan": self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken: the next batch is made as the first one of an epoch is, whatever comes
@@ -190,15 +156,16 @@ class QueryLoader:
         Raises:
             UpsDataError: the state is of another dataset or plan; the message says what differs.
         """
-        place = check_state(state, differences(state.get("plan", {}), self._identity), len(self))
+        place = check_state(state, differences(state.get("plan", {}), self._identity()), len(self))
         self._feedback.load_state_dict(state.get("feedback", {}))
-        self._seek(*place)
+        self.seek(*place)
 
-    def _seek(self, epoch: int, batch: int) -> None:
-        self._progress = epoch, batch
-        self._source.set_epoch(epoch, batch)
+    def seek(self, epoch: int, batch: int) -> None:
+        """Make the next pass begin with this batch of an epoch."""
+        self._position.seek(epoch, batch)
+        self.dataset.set_epoch(epoch)
 
-    def feedback(self, batch: QueryBatch, errors: Tensor | Mapping[str, Tensor]) -> None:
+    def feedback(self, batch: QueryBatch, errors: Errors) -> None:
         """Tell how large the model's errors were, for the importance metric `error`; nothing happens without it.
 
         Errors are averaged over tiles and epochs, and over ranks where an epoch begins, which every rank must do
@@ -214,9 +181,13 @@ class QueryLoader:
         """
         self._feedback.add(batch, errors)
 
-    @cached_property
-    def _identity(self) -> dict[str, Any]:
-        return identity(self._source)
+    def feedback_state(self) -> dict[str, Any]:
+        """What was fed back, as `state_dict` has it."""
+        return self._feedback.state_dict()
+
+    def load_feedback_state(self, state: Mapping[str, Any]) -> None:
+        """Continue with what was fed back when `feedback_state` was taken."""
+        self._feedback.load_state_dict(state)
 
     @staticmethod
     def mix(
@@ -239,6 +210,13 @@ class QueryLoader:
         Raises:
             UpsDataError: weights that do not fit, loaders of different ranks, bound to a device, or given twice.
         """
+        for number, loader in enumerate(loaders):
+            if not isinstance(loader, QueryLoader):
+                bound = isinstance(loader, DeviceLoader)
+                what = "bound to a device: mix first, then call .to() on the mixture"
+                raise UpsDataError(
+                    f"mix: loader {number} is {what if bound else f'a {type(loader).__name__}: give QueryLoaders'}"
+                )
         return QueryMixture(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
 
     def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":
@@ -247,48 +225,70 @@ class QueryLoader:
         return self if device.type == "cpu" else DeviceLoader(self, device)
 
     def __iter__(self) -> Iterator[QueryBatch]:
-        epoch, first = start = self._source.epoch, self._source.first_batch
-        self._feedback.begin(epoch)
-        plan = self._source.plan(epoch)
-        if self._num_workers:
-            batches = self._from_workers(epoch, first, len(plan))
-        else:
-            engine = self._source.engine(
-                plan, epoch, first, threads=self._threads, ahead=self._prefetch - 1, timeout=self._timeout
-            )
-            batches = iter(engine)
-        after = epoch, 0  # a pass that is left early starts over
-        try:
-            for number in range(first, len(plan)):
-                self._source.check_process()
-                begun = time.perf_counter()
-                batch = next(batches)
-                self._handed_out.wait_seconds += time.perf_counter() - begun
-                self._handed_out.batches += 1
-                self._handed_out.samples += batch.num_valid
-                self._progress = (epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0)
-                yield batch
-            after = epoch + 1, 0
-        finally:
-            if (self._source.epoch, self._source.first_batch) == start:  # nobody called set_epoch meanwhile
-                self._source.set_epoch(*after)
+        self._source.check_process()
+        self._source.ranks.settle()
+        end = len(self)
+        with self._position.begun(end) as (epoch, first):
+            self._feedback.begin(epoch)
+            made_by = self._from_workers if self.options.num_workers else self._from_threads
+            batches = made_by(epoch, first, end)
+            try:
+                for number in range(first, end):
+                    self._source.check_process()
+                    begun = time.perf_counter()
+                    batch = next(batches)
+                    self._handed_out.wait_seconds += time.perf_counter() - begun
+                    self._handed_out.batches += 1
+                    self._handed_out.samples += batch.num_valid
+                    self._position.hand_out(epoch, number, end)
+                    yield batch
+            finally:
+                batches.close()
 
-    def _from_workers(self, epoch: int, first: int, end: int) -> Iterator[QueryBatch]:
+    def _identity(self) -> dict[str, Any]:
+        ranks = self._source.ranks.world_size
+        if ranks not in self._identities:
+            self._identities[ranks] = identity(self._source)
+        return self._identities[ranks]
+
+    def _from_threads(self, epoch: int, first: int, end: int) -> Generator[QueryBatch]:
+        yield from self._engine.batches(self._source.begun(epoch, first), self._following)
+
+    def _following(self) -> Pass | None:
+        """The pass that is going to come next; None if its points depend on what this one feeds back."""
+        return None if self._source.drawing.feeds_back else self._source.begun(*self._position.next)
+
+    def _following_place(self) -> tuple[int, int] | None:
+        return None if self._source.drawing.feeds_back else self._position.next
+
+    def _from_workers(self, epoch: int, first: int, end: int) -> Generator[QueryBatch]:
         if self._workers is None:
             self._workers = Workers(
                 self._source,
-                self._num_workers,
-                prefetch=self._prefetch,
-                start_method=self._start_method,
-                timeout=self._timeout,
+                self.options.num_workers,
+                prefetch=self.options.prefetch,
+                start_method=self.options.multiprocessing_context,
+                timeout=self.options.timeout,
                 describe=self._source.describe,
                 heard=self._heard,
             )
+        workers = self._workers
         try:
-            yield from self._workers.batches(epoch, first, end)
+            yield from workers.batches(epoch, first, end, self._following_place)
         except Exception:
             # The next pass starts new ones.
-            workers, self._workers = self._workers, None
-            workers.close()
-            self._of_workers = sum(workers.stats.values(), self._of_workers)
+            if self._workers is workers:
+                self._workers = None
+                workers.close()
+                self._of_workers = sum(workers.stats.values(), self._of_workers)
             raise
+
+
+def _made_again(
+    root: Root, options: LoaderOptions, place: tuple[int, int], feedback: Mapping[str, Any]
+) -> QueryLoader:
+    """A loader that was pickled."""
+    loader = QueryLoader(root, options)
+    loader.seek(*place)
+    loader.load_feedback_state(feedback)
+    return loader

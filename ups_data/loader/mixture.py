@@ -1,25 +1,24 @@
 """`QueryMixture`: batches of several loaders, mixed by weight."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ups_data.batch import QueryBatch
 from ups_data.engine.stats import LoaderStats
 from ups_data.errors import UpsDataError
 from ups_data.loader.device import DeviceLoader
+from ups_data.loader.position import Position
+from ups_data.loader.protocol import Errors, Mixable
 from ups_data.loader.state import VERSION, check_state, differences
 from ups_data.plan import MixturePlan, plan_mixture
 from ups_data.schema import Manifest
 
-if TYPE_CHECKING:
-    from ups_data.loader.loader import QueryLoader
-
 
 class QueryMixture:
-    """Several loaders as one: see `QueryLoader.mix`, which makes it. The loaders are the mixture's from then on.
+    """Several loaders as one: see `QueryLoader.mix`, which makes it. The loaders are the mixture's from then on. Each
+    pass is the mixture's next epoch, as a loader's is.
 
     A batch is of one loader; `QueryBatch.source` tells which. `plan.plan_mixture` decides before anything is read, and
     alike on every rank: of any n batches in a row each loader has its share, and goes through its own epochs whole, one
@@ -28,7 +27,7 @@ class QueryMixture:
 
     def __init__(
         self,
-        loaders: "Sequence[QueryLoader]",
+        loaders: Sequence[Mixable],
         *,
         weights: Sequence[float],
         seed: int | None = None,
@@ -36,10 +35,11 @@ class QueryMixture:
     ) -> None:
         self.loaders, self.weights = list(loaders), [float(w) for w in weights]
         _check(self.loaders)
-        self.seed = self.loaders[0]._source.seed if seed is None else seed
+        self.seed = self.loaders[0].seed if seed is None else seed
         self._epoch_batches = epoch_batches
-        self._length = len(self._plan(0))
-        self._position = self._progress = (0, 0)  # of the next pass, and after the last batch that was handed out
+        self._lengths: dict[tuple[int, ...], int] = {}
+        self._position = Position(warns=True)
+        _ = len(self)  # refuses weights that do not fit
 
     @property
     def manifests(self) -> list[Manifest]:
@@ -47,8 +47,8 @@ class QueryMixture:
 
     @property
     def epoch(self) -> int:
-        """The epoch of the next pass, or of the one under way."""
-        return self._position[0]
+        """The epoch of the pass under way, or of the next pass."""
+        return self._position.epoch
 
     @property
     def stats(self) -> LoaderStats:
@@ -57,19 +57,22 @@ class QueryMixture:
 
     def __len__(self) -> int:
         """Batches of an epoch, the same on every rank."""
-        return self._length
+        lengths = tuple(len(loader) for loader in self.loaders)
+        if lengths not in self._lengths:
+            self._lengths[lengths] = len(self._plan(0))
+        return self._lengths[lengths]
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass that of this epoch of the mixture, from its first batch."""
-        self._position = self._progress = epoch, 0
+        self._position.seek(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the mixture and each of its loaders stand: see `QueryLoader.state_dict`."""
-        return {**self.place(), "feedback": [loader._feedback.state_dict() for loader in self.loaders]}
+        return {**self.place(), "feedback": [loader.feedback_state() for loader in self.loaders]}
 
     def place(self) -> dict[str, Any]:
         """The state but for what was fed back: small, for every batch."""
-        epoch, batch = self._progress
+        epoch, batch = self._position.progress
         of_loaders = [loader.place() for loader in self.loaders]
         return {"version": VERSION, "epoch": epoch, "batch": batch, "plan": self._identity(), "loaders": of_loaders}
 
@@ -84,12 +87,12 @@ class QueryMixture:
             differ += differences(then.get("plan", {}), loader.place()["plan"], f"loader {number}: ")
         place = check_state(state, differ, len(self))
         for loader, fed_back in zip(self.loaders, state["feedback"], strict=True):
-            loader._feedback.load_state_dict(fed_back)
+            loader.load_feedback_state(fed_back)
         for loader, then in zip(self.loaders, state["loaders"], strict=True):
-            loader._seek(then["epoch"], then["batch"])
-        self._position = self._progress = place
+            loader.seek(then["epoch"], then["batch"])
+        self._position.seek(*place)
 
-    def feedback(self, batch: QueryBatch, errors: Tensor | Mapping[str, Tensor]) -> None:
+    def feedback(self, batch: QueryBatch, errors: Errors) -> None:
         """Tell the loader that the batch came from how large the errors were: see `QueryLoader.feedback`."""
         self.loaders[batch.source].feedback(batch, errors)
 
@@ -102,21 +105,18 @@ class QueryMixture:
         return self if device.type == "cpu" else DeviceLoader(self, device)
 
     def __iter__(self) -> Iterator[QueryBatch]:
-        epoch, first = start = self._position
-        plan = self._plan(epoch)
-        streams = self._streams(plan, first)
-        after = epoch, 0  # a pass that is left early starts over
-        try:
-            for number, which in enumerate(plan.dataset[first:].tolist(), first):
-                batch = next(streams[which])
-                self._progress = (epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0)
-                yield batch.of_source(which)
-            after = epoch + 1, 0
-        finally:
-            for stream in streams.values():
-                stream.close()
-            if self._position == start:  # nobody called set_epoch meanwhile
-                self._position = after
+        _check_ranks(self.loaders)
+        with self._position.begun(len(self)) as (epoch, first):
+            plan = self._plan(epoch)
+            streams = self._streams(plan, first)
+            try:
+                for number, which in enumerate(plan.dataset[first:].tolist(), first):
+                    batch = next(streams[which])
+                    self._position.hand_out(epoch, number, len(plan))
+                    yield batch.of_source(which)
+            finally:
+                for stream in streams.values():
+                    stream.close()
 
     def _streams(self, plan: MixturePlan, first: int) -> dict[int, Any]:
         """The batches of each loader that the rest of an epoch needs, from where it needs them on."""
@@ -125,7 +125,7 @@ class QueryMixture:
             wanted = (plan.dataset[first:] == which).nonzero()[0]
             if len(wanted):
                 place = first + int(wanted[0])
-                loader._seek(int(plan.epoch[place]), int(plan.batch[place]))
+                loader.seek(int(plan.epoch[place]), int(plan.batch[place]))
                 streams[which] = _endless(loader)
         return streams
 
@@ -138,27 +138,25 @@ class QueryMixture:
             "loaders": len(self.loaders),
             "weights": self.weights,
             "seed of the mixture": self.seed,
-            "epoch_batches": self._length,
+            "epoch_batches": len(self),
         }
 
 
-def _endless(loader: "QueryLoader") -> Iterator[QueryBatch]:
+def _endless(loader: Mixable) -> Iterator[QueryBatch]:
     """Epoch after epoch."""
     while True:
         yield from loader
 
 
-def _check(loaders: "list[QueryLoader]") -> None:
+def _check(loaders: list[Mixable]) -> None:
     if not loaders:
         raise UpsDataError("mix: no loader is given: give at least one, and a weight for each")
-    for number, loader in enumerate(loaders):
-        if isinstance(loader, DeviceLoader):
-            raise UpsDataError(f"mix: loader {number} is bound to a device: mix first, then call .to() on the mixture")
-        if isinstance(loader, QueryMixture) or not hasattr(loader, "_source"):
-            raise UpsDataError(f"mix: loader {number} is a {type(loader).__name__}: give QueryLoaders")
     if len({id(loader) for loader in loaders}) < len(loaders):
         raise UpsDataError("mix: one loader is given twice: make a loader for each place")
-    places = [(loader._source.place, loader._source.places) for loader in loaders]
-    if len(set(places)) > 1:
-        told = ", ".join(f"{rank} of {ranks}" for rank, ranks in places)
+    _check_ranks(loaders)
+
+
+def _check_ranks(loaders: list[Mixable]) -> None:
+    if len({loader.ranks for loader in loaders}) > 1:
+        told = ", ".join(f"{rank} of {ranks}" for rank, ranks in (loader.ranks for loader in loaders))
         raise UpsDataError(f"mix: the loaders are of different ranks ({told}): give all the same rank and world_size")

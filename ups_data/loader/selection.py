@@ -1,17 +1,14 @@
 """What a loader reads and draws: its arguments, checked against the dataset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from ups_data.errors import UpsDataError
+from ups_data.loader.options import LoaderOptions, Sampling
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 
 POSITION_BYTES = 20  # three coordinates and a number
-
-Ragged = Literal["sample", "pad"]
-Sampling = QuerySampling | Mapping[str, QuerySampling]
 
 
 @dataclass(frozen=True)
@@ -69,16 +66,7 @@ class Selection:
         return max(1, dense + drawn + decoded)
 
 
-def select(
-    manifest: Manifest,
-    split: str,
-    *,
-    sampling: Sampling,
-    inputs: Sampling | None,
-    input_fields: Sequence[str] | None,
-    target_fields: Sequence[str] | None,
-    ragged: Ragged,
-) -> list[Selection]:
+def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
     """One selection, or one for each set of points that `sampling` names, in its order.
 
     Raises:
@@ -86,20 +74,18 @@ def select(
             points; every point of trajectories that have different numbers of them, without padding; importance that
             is not stored.
     """
-    manifest.split(split)
-    if ragged not in get_args(Ragged):
-        raise UpsDataError(f"ragged {ragged!r}: give 'sample' (as many queries of every sample) or 'pad' (with a mask)")
+    manifest.split(options.split)
     names = [f.name for f in manifest.fields]
-    wanted = {"in": list(names if input_fields is None else input_fields)}
-    wanted["out"] = list(names if target_fields is None else target_fields)
+    wanted = {"in": list(names if options.input_fields is None else options.input_fields)}
+    wanted["out"] = list(names if options.target_fields is None else options.target_fields)
     set_of = {name: manifest.field(name).point_set for name in (*wanted["in"], *wanted["out"])}
-    samplings = _by_set(sampling, set_of, manifest)
-    encoders = _by_set(inputs, set_of, manifest) if inputs is not None else {}
+    samplings = _by_set(options.sampling, set_of, manifest)
+    encoders = _by_set(options.inputs, set_of, manifest) if options.inputs is not None else {}
     if unknown := set(encoders) - set(samplings):
         raise UpsDataError(f"inputs names the sets {sorted(map(str, unknown))}, sampling does not: give both the same")
     found = []
     for set_name, of_set in samplings.items():
-        points = manifest.points_of(split, set_name)
+        points = manifest.points_of(options.split, set_name)
         selection = Selection(
             set_name=set_name,
             input_fields=tuple(n for n in wanted["in"] if set_of[n] == set_name),
@@ -108,7 +94,7 @@ def select(
             inputs=encoders.get(set_name),
             fewest=int(points.min()),
             most=int(points.max()),
-            padded=ragged == "pad",
+            padded=options.ragged == "pad",
         )
         _check_counts(selection)
         for of_draw in (selection.sampling, selection.inputs):

@@ -21,31 +21,16 @@ def identity(source: SampleSource) -> dict[str, Any]:
     """Name → number, string, list or None: equal where all global batches are."""
     bounds = source.bounds
     found: dict[str, Any] = {
-        "dataset": dataset_digest(source.manifest, source.split),
-        "split": source.split,
+        "dataset": dataset_digest(source.manifest, source.options.split),
+        "split": source.options.split,
         "samples": len(source.table),
-        "global_batch_size": source.batch_size * source.places,
+        "global_batch_size": source.options.batch_size * source.ranks.world_size,
         "batches": len(bounds) - 1,
         "last_batch": int(bounds[-1] - bounds[-2]),
         "input_fields": sorted(name for s in source.selections for name in s.input_fields),
         "target_fields": sorted(name for s in source.selections for name in s.target_fields),
+        **source.options.identity(),
     }
-    for name in (
-        "seed",
-        "shuffle",
-        "drop_last",
-        "pad",
-        "canonical_ranks",
-        "repeats",
-        "input_steps",
-        "horizon",
-        "dt_stride",
-        "input_stride",
-        "input_queries",
-        "lattice_queries",
-        "ragged",
-    ):
-        found[name] = getattr(source, name)
     for selection in source.selections:
         of_set = "" if selection.set_name is None else f"[{selection.set_name}]"
         found |= _options(f"sampling{of_set}", selection.sampling)

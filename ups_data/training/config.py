@@ -1,56 +1,53 @@
 """The training configuration: YAML, validated, unknown keys refused."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ups_data.errors import UpsDataError
-from ups_data.loader.loader import DEFAULT_TIMEOUT
+from ups_data.loader.options import LoaderOptions, Sampling, as_sampling
 from ups_data.models.config import Count, ModelConfig, Natural, Section
 from ups_data.sampling import QuerySampling
 from ups_data.training.bundle import check_term, check_weight
 
 Positive = Annotated[float, Field(gt=0)]
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # what pydantic calls an unknown key
 
 
-class DataConfig(Section):
-    """Which samples: the arguments of `QueryLoader`.
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(LoaderOptions):
+    """Which samples: a dataset, its splits, and every option of `LoaderOptions`.
 
     Attributes:
         root: the dataset's folder.
-        input_fields, target_fields: names; null for all.
-        input_steps, horizon, dt_stride: frames that the encoder sees, target frames (0: the input frame itself), and
-            frames from one to the next.
-        num_workers, threads: worker processes, or threads of this one (null: as the loader chooses).
-        timeout: seconds that a batch may be waited for; null: for ever.
-        verify: stored chunks are checked at their `first` use, `always` or `never`.
-        on_damage, max_damaged: `skip` leaves damaged samples out, at most so many of a split and rank, and the run
-            tells how many; `raise` ends with an error.
-        seed: of order and points.
+        train_split, valid_split: names of splits.
+        sampling: null: as the `query_…` keys under `training:` say; or points by sets of points.
+        input_queries, lattice_queries: null: as the losses need them.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     root: str
     train_split: str = "train"
     valid_split: str = "valid"
+    split: str = field(default="train", init=False)
     batch_size: Count = 4
-    input_fields: list[str] | None = None
-    target_fields: list[str] | None = None
-    input_steps: Count = 1
-    horizon: Natural = 1
-    dt_stride: Count = 1
-    num_workers: Natural = 0
-    threads: Natural | None = None
-    timeout: Positive | None = DEFAULT_TIMEOUT
-    verify: Literal["first", "always", "never"] = "first"
-    on_damage: Literal["raise", "skip"] = "raise"
-    max_damaged: Natural = 64
-    seed: int = 0
+    sampling: Annotated[Sampling | None, PlainValidator(as_sampling)] = None  # type: ignore[assignment]
+    inputs: Annotated[Sampling | None, PlainValidator(as_sampling)] = None
+    input_queries: bool | None = None  # type: ignore[assignment]
+    lattice_queries: bool | None = None  # type: ignore[assignment]
+
+    def loader_options(self, split: str, **changed: Any) -> LoaderOptions:
+        """The options of a loader of one split."""
+        values = {spec.name: getattr(self, spec.name) for spec in fields(LoaderOptions)}
+        return LoaderOptions(**{**values, "split": split, **changed})
 
 
 class TrainingConfig(Section):
@@ -219,10 +216,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
         raise UpsDataError(f"{path}: training: {error}") from None
 
 
-def known_keys(section: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
+def known_keys(section: Any = None, prefix: str = "") -> Iterator[str]:
     """Every key of a configuration with its section: `data.root`, …"""
+    section = TrainConfig if section is None else section
+    if is_dataclass(section):
+        yield from (prefix + spec.name for spec in fields(section) if spec.init)
+        return
     for name, spec in section.model_fields.items():
-        if isinstance(spec.annotation, type) and issubclass(spec.annotation, BaseModel):
+        if is_dataclass(spec.annotation) or (
+            isinstance(spec.annotation, type) and issubclass(spec.annotation, BaseModel)
+        ):
             yield from known_keys(spec.annotation, f"{prefix}{name}.")
         else:
             yield prefix + name
@@ -232,13 +235,15 @@ def _one_line(error: ValidationError) -> str:
     """The first complaint of pydantic's."""
     complaints = error.errors()
     # A misspelt key is the cause of a missing one.
-    first = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
+    first = next((c for c in complaints if c["type"] in UNKNOWN), complaints[0])
     key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    if first["type"] in UNKNOWN:
         return f"unknown key {key!r}: did you mean {nearest_key(key)!r}?"
     if first["type"] == "missing":
         return f"{key} is missing: add it, or give {key}=… on the command line"
     reason = first["msg"].removeprefix("Value error, ")
+    if f"{key}.{reason.split()[0]}" in known_keys():  # an option's own check
+        return f"{key}.{reason}"
     return (
         f"{key} is {first['input']!r}: {reason}"
         if key and first["type"] != "value_error"

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ups_data.engine.maker import BatchMaker
-from ups_data.engine.wire import Channel, Sender
+from ups_data.engine.processes.maker import BatchMaker
+from ups_data.engine.processes.wire import Channel, Sender
 from ups_data.errors import UpsDataError
 
 

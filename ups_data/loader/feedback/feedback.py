@@ -12,13 +12,12 @@ from torch import Tensor
 from ups_data.batch import QueryBatch, QuerySet
 from ups_data.engine.ranks import is_distributed, summed
 from ups_data.errors import UpsDataError
-from ups_data.loader.averages import TileAverages
+from ups_data.loader.feedback.averages import TileAverages
 from ups_data.loader.pipeline import SampleSource
+from ups_data.loader.protocol import Errors
 from ups_data.points.domain import Domain
 from ups_data.points.tiles import tiles_in
 from ups_data.reading.geometry import GEOMETRIES
-
-Errors = Tensor | Mapping[str, Tensor]
 
 
 class Feedback:
@@ -60,7 +59,7 @@ class Feedback:
     def state_dict(self) -> dict[str, Any]:
         """By set of points; see `TileAverages`. With several ranks, all call this together and get the same."""
         # Ranks that are only played, without torch.distributed, know of no others' errors.
-        rank = self._source.place if self._source.places > 1 and not is_distributed() else None
+        rank = self._source.ranks.rank if self._source.ranks.world_size > 1 and not is_distributed() else None
         return {
             name or "": {**averages.state_dict(self._of_all_ranks), "rank": rank}
             for name, averages in self._averages.items()
@@ -80,18 +79,18 @@ class Feedback:
             )
         for name, averages in self._averages.items():
             of_set = state[name or ""]
-            if of_set["rank"] not in (None, self._source.place):
+            if of_set["rank"] not in (None, self._source.ranks.rank):
                 raise UpsDataError(
                     f"the loader's state holds the errors of rank {of_set['rank']} alone, this is rank "
-                    f"{self._source.place}: give each rank its own, or save with torch.distributed initialised"
+                    f"{self._source.ranks.rank}: give each rank its own, or save with torch.distributed initialised"
                 )
-            averages.load_state_dict(of_set, take_errors=of_set["rank"] is not None or self._source.place == 0)
+            averages.load_state_dict(of_set, take_errors=of_set["rank"] is not None or self._source.ranks.rank == 0)
 
     def _of_all_ranks(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over all ranks of a pipeline of several; processes that are the same rank count once."""
-        if self._source.places == 1 or not is_distributed():
+        if self._source.ranks.world_size == 1 or not is_distributed():
             return array
-        return summed(array) * (self._source.places / torch.distributed.get_world_size())
+        return summed(array) * (self._source.ranks.world_size / torch.distributed.get_world_size())
 
     def _tiles(self, reader: int, tiles: int, trajectory: NDArray[np.int64]) -> list[NDArray[np.int32]]:
         """The tile of every point: one array for all trajectories, or one for each."""

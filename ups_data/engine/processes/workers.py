@@ -8,19 +8,27 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
-from typing import Any
+from typing import Any, NamedTuple
 
 from ups_data.batch import QueryBatch
-from ups_data.engine import worker as child
-from ups_data.engine.leftovers import claim_temporary_folder
-from ups_data.engine.maker import BatchMaker
+from ups_data.engine.processes import worker as child
+from ups_data.engine.processes.leftovers import claim_temporary_folder
+from ups_data.engine.processes.maker import BatchMaker
+from ups_data.engine.processes.wire import Channel, Receiver
 from ups_data.engine.stats import LoaderStats
-from ups_data.engine.wire import Channel, Receiver
 from ups_data.errors import UpsDataError
 
 TICK = 0.5  # seconds; time that this process does not run, as when it is suspended, counts as one tick at most
 END_SECONDS = 5.0
 START_SECONDS = 120.0  # a worker may take to start, which imports much; beyond the time that a batch may take
+
+
+class _Share(NamedTuple):
+    """Batches first to end - 1 of an epoch."""
+
+    epoch: int
+    first: int
+    end: int
 
 
 class Workers:
@@ -47,7 +55,8 @@ class Workers:
     ) -> None:
         self._heard = heard
         self._prefetch, self._timeout, self._describe = prefetch, timeout, describe
-        self._passes = 0
+        self._number = 0  # of the pass that the workers are at
+        self._early: tuple[_Share, set[int]] | None = None  # the next pass, and the workers that have begun it
         self.stats: dict[int, LoaderStats] = {}  # what each worker has told last
         context: Any = multiprocessing.get_context(start_method)
         if start_method == "forkserver":
@@ -73,26 +82,64 @@ class Workers:
             processes.append(process)
         self._receivers = [Receiver(channel) for channel in channels]
 
-    def batches(self, epoch: int, first: int, end: int) -> Iterator[QueryBatch]:
+    def batches(
+        self, epoch: int, first: int, end: int, following: Callable[[], tuple[int, int] | None] = lambda: None
+    ) -> Iterator[QueryBatch]:
         """Batches first to end - 1 of an epoch.
+
+        Two passes may be under way: one that goes on after another was served begins again where it stood.
+
+        Args:
+            following: epoch and first batch of the pass that is going to come next, asked for when a worker has made
+                its last batch of this one; None: not known, or not to be begun before this one has ended.
 
         Raises:
             UpsDataError: what a worker met; a worker has ended, or a batch has taken too long, and then all workers are
                 ended.
         """
-        self._passes += 1
-        count = len(self._processes)
-        for worker in range(count):
-            self._ask(worker, epoch, first, min(self._prefetch, len(range(first + worker, end, count))))
+        share, count = _Share(epoch, first, end), len(self._processes)
+        number = self._begin(share)
         for batch in range(first, end):
-            worker = (batch - first) % count
+            if number != self._number:
+                share = _Share(epoch, batch, end)
+                number = self._begin(share)
+            worker = (batch - share.first) % count
             made = self._next(worker, epoch, batch)
-            self._ask(worker, epoch, first, int(batch + self._prefetch * count < end))
+            if batch + self._prefetch * count < end:
+                self._ask(worker, number, share, 1)
+            elif batch + count >= end:
+                self._begin_early(worker, end, following)
             yield made
             del made
 
-    def _ask(self, worker: int, epoch: int, first: int, count: int) -> None:
-        request = child.Request(self._passes, epoch, first, count, self._receivers[worker].freed())
+    def _begin(self, share: "_Share") -> int:
+        """Ask all workers for the first batches of a pass, but those that have begun it already; its number."""
+        early, self._early = self._early, None
+        begun = early[1] if early is not None and early[0] == share else set()
+        self._number += 1
+        if early is not None and early[0] != share:
+            self._number += 1  # what they have made of it is dropped
+        for worker in range(len(self._processes)):
+            if worker not in begun:
+                self._ask(worker, self._number, share, self._first_batches(share, worker))
+        return self._number
+
+    def _begin_early(self, worker: int, end: int, following: Callable[[], tuple[int, int] | None]) -> None:
+        """Ask a worker that has made its last batch of a pass for its first ones of the next."""
+        if self._early is None:
+            place = following()
+            if place is None:
+                return
+            self._early = _Share(*place, end), set()
+        share, begun = self._early
+        begun.add(worker)
+        self._ask(worker, self._number + 1, share, self._first_batches(share, worker))
+
+    def _first_batches(self, share: "_Share", worker: int) -> int:
+        return min(self._prefetch, len(range(share.first + worker, share.end, len(self._processes))))
+
+    def _ask(self, worker: int, number: int, share: "_Share", count: int) -> None:
+        request = child.Request(number, share.epoch, share.first, count, self._receivers[worker].freed())
         try:
             self._channels[worker].send(pickle.dumps(request))
         except OSError:
@@ -110,10 +157,10 @@ class Workers:
                 self.stats[worker] = stats
                 for damaged in news:
                     self._heard(*damaged)
-                if error is not None and number == self._passes:
+                if error is not None and number == self._number:
                     kind, text = error
                     raise kind(text) if kind is not None else RuntimeError(f"worker process {worker}: {text}")
-                if number == self._passes:
+                if number == self._number:
                     return made
                 made, waited = None, 0.0  # of a pass that was left early; or the worker has begun
                 continue

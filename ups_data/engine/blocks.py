@@ -1,0 +1,138 @@
+"""The blocks of one pass: a block is a few batches, drawn, read and copied at once and handed out as slices.
+
+So the calls that release the interpreter lock are few and long, and threads meet at the lock as rarely as can be.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ups_data.batch import QueryBatch, collate_block, draw_block
+from ups_data.engine.stats import StatsInMaking
+from ups_data.errors import UpsDataError
+from ups_data.plan import EpochPlan
+from ups_data.reading.damage import DamagedSamples
+from ups_data.reading.reader import SampleReader
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One pass over an epoch, or over what is left of it: which batches there are, and how a block of them is made.
+
+    Attributes:
+        readers: one for each set of points.
+        plan: the numbers of the samples of each batch.
+        epoch: of the pass.
+        first: the first batch to make.
+        moment: of a batch of the plan, for schedules; what a block draws is as of its first batch.
+        valid: of a batch of the plan, which of its samples do not only fill it; None: all.
+        block_samples: a block is as many batches as have no more samples, at least one.
+        hurry: the first blocks are short, and so is the wait for the first batch.
+        stats: where times are added.
+        describe: a batch of the epoch, for errors.
+        damaged: where damaged samples are noted and left out; None: they are errors.
+        samples: of the split.
+    """
+
+    readers: Sequence[SampleReader]
+    plan: Sequence[np.ndarray] | EpochPlan
+    epoch: int
+    first: int
+    moment: Callable[[int], float]
+    valid: Callable[[int], np.ndarray] | None
+    block_samples: int
+    hurry: bool
+    stats: StatsInMaking
+    describe: Callable[[int], str]
+    damaged: DamagedSamples | None
+    samples: int
+
+    @cached_property
+    def _batches(self) -> int:
+        """Of a block, at most."""
+        return max(1, self.block_samples // len(self.plan[self.first])) if self.first < len(self.plan) else 1
+
+    def blocks(self, threads: int) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """The first batch of a block, and the numbers of the samples of each of its batches."""
+        at = self.first
+        for size in _sizes(len(self.plan) - at, self._batches, max(1, threads), hurry=self.hurry):
+            yield at, [self.plan[batch] for batch in range(at, at + size)]
+            at += size
+
+    def make(self, first: int, batches: list[np.ndarray]) -> deque[QueryBatch]:
+        """The batches of a block, batch by batch where a sample of it is damaged and may be left out."""
+        if self.damaged is None:
+            return self._made(first, batches)
+        try:
+            return self._made(first, batches)
+        except UpsDataError:
+            if len(batches) == 1:
+                return self._made_of_intact(first, batches[0])
+        return deque(batch for place, b in enumerate(batches) for batch in self.make(first + place, [b]))
+
+    def _made_of_intact(self, place: int, numbers: np.ndarray) -> deque[QueryBatch]:
+        """A batch in which the first intact sample, of the batch or else of the split, fills the place of each damaged
+        one: with weight 0, and not valid.
+
+        Whether a sample is damaged is found by making it alone, which reads the same bytes whatever else is made: the
+        samples that are left are the same for every number of ranks, processes and threads.
+        """
+        assert self.damaged is not None
+        intact = np.array([self._is_intact(place, number) for number in numbers])
+        self.stats.add(damaged_samples=int(np.sum(~intact)))
+        candidates = numbers[intact] if intact.any() else np.arange(self.samples)
+        filler = next((n for n in candidates.tolist() if intact.any() or self._is_intact(place, n)), None)
+        if filler is None:
+            raise UpsDataError("every sample of the split is damaged: copy or make the dataset again")
+        valid = intact if self.valid is None else intact & self.valid(place)
+        return self._made(place, [np.where(intact, numbers, filler)], valid)
+
+    def _is_intact(self, place: int, number: int) -> bool:
+        assert self.damaged is not None
+        try:
+            self._made(place, [np.array([number])], np.ones(1, bool))
+        except UpsDataError as error:
+            self.damaged.add(int(number), str(error))
+            return False
+        return True
+
+    def _made(self, first: int, batches: list[np.ndarray], valid: np.ndarray | None = None) -> deque[QueryBatch]:
+        """The batches of a block: one large batch, in slices."""
+        pool, numbers = self.readers[0].pool, np.concatenate(batches)
+        blocks = [reader.block(numbers, self.epoch, self.moment(first)) for reader in self.readers]
+        if valid is None and self.valid is not None:
+            valid = np.concatenate([self.valid(first + place) for place in range(len(batches))])
+        if valid is not None:
+            for block in blocks:
+                block.valid = valid
+        begun = time.perf_counter()
+        draws = [draw_block(block) for block in blocks]
+        drawn, reading = time.perf_counter(), pool.seconds_of_thread()
+        made = [collate_block(*pair) for pair in zip(blocks, draws, strict=True)]
+        large = made[0]
+        if len(made) > 1:
+            names = [str(reader.set_name) for reader in self.readers]
+            large = replace(large, set_name=names[0], others=dict(zip(names[1:], made[1:], strict=True)))
+        slices = deque(large.split([len(b) for b in batches]) if len(batches) > 1 else [large])
+        reading = pool.seconds_of_thread() - reading
+        self.stats.add(draw_seconds=drawn - begun, assemble_seconds=max(0.0, time.perf_counter() - drawn - reading))
+        return slices
+
+
+def _sizes(batches: int, most: int, threads: int, *, hurry: bool) -> Iterator[int]:
+    """The numbers of batches of blocks: as few blocks of at most so many as give all threads as many, two at least.
+
+    In a hurry the first blocks are short, so that the first batch is there soon.
+    """
+    size = 1
+    while hurry and batches > 0 and size < most:
+        yield min(size, batches)
+        batches, size = batches - size, 2 * size
+    count = -(-max(0, batches) // most)
+    count = min(max(2 * threads, -(-count // threads) * threads), max(0, batches))
+    for number in range(count):
+        yield -(-(batches - number) // count)

@@ -1,0 +1,1 @@
+"""What training feeds back to a loader: errors of queries, averaged over tiles."""
