@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from ups_data.store.root import Root
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from ups_data.loader.state import VERSION, check_state, differences, identity
 from ups_data.loader.webdataset import QueryDataset
 from ups_data.reading.damage import DamagedSamples
 from ups_data.schema import Manifest
+from ups_data.store.root import Root
 
 
 @takes_options(LoaderOptions, loader_only=True)
@@ -284,9 +284,7 @@ class QueryLoader:
             raise
 
 
-def _made_again(
-    root: Root, options: LoaderOptions, place: tuple[int, int], feedback: Mapping[str, Any]
-) -> QueryLoader:
+def _made_again(root: Root, options: LoaderOptions, place: tuple[int, int], feedback: Mapping[str, Any]) -> QueryLoader:
     """A loader that was pickled."""
     loader = QueryLoader(root, options)
     loader.seek(*place)

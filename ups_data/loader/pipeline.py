@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from ups_data.store.root import Root
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from ups_data.reading.damage import DamagedSamples
 from ups_data.reading.pool import Pool
 from ups_data.reading.reader import SampleReader
 from ups_data.schema import Manifest
+from ups_data.store.root import Root
 from ups_data.store.shard import Shard
 
 

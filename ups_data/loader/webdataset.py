@@ -1,6 +1,5 @@
 """`QueryDataset`: the pipeline that yields light samples."""
 
-from ups_data.store.root import Root
 from typing import Any
 
 from webdataset import DataPipeline
@@ -9,6 +8,7 @@ from webdataset.compat import FluidInterface
 from ups_data.loader.options import LoaderOptions, collected, takes_options
 from ups_data.loader.pipeline import SampleSource
 from ups_data.schema import Manifest
+from ups_data.store.root import Root
 
 
 @takes_options(LoaderOptions, loader_only=False)

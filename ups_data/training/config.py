@@ -1,6 +1,6 @@
 """The training configuration: YAML, validated, unknown keys refused."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_serializer, model_validator
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ups_data.errors import UpsDataError
@@ -149,6 +149,10 @@ class TrainConfig(Section):
     training: TrainingConfig = TrainingConfig()
     out: str = "runs/train"
 
+    @field_serializer("data")
+    def _plain_data(self, data: DataConfig) -> dict[str, Any]:
+        return {spec.name: _plain(getattr(data, spec.name)) for spec in fields(data) if spec.init}
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainConfig":
         sampling = self.to_sampling()
@@ -187,6 +191,13 @@ class TrainConfig(Section):
             "spectral": 0.0,
         }
         return defaults | self.training.loss_weights
+
+
+def _plain(value: Any) -> Any:
+    """Points as the mapping that a configuration gives them by."""
+    if isinstance(value, QuerySampling):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return {name: _plain(of_set) for name, of_set in value.items()} if isinstance(value, Mapping) else value
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
