@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
+from ups_data.loader.options import LoaderOptions
 from ups_data.training.config import TrainConfig
 
 CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
@@ -24,12 +26,8 @@ FREE_KEYS = {
     "training.checkpoint_every",
     "training.device",
     "data.root",
-    "data.num_workers",
-    "data.threads",
-    "data.timeout",
-    "data.verify",
-    "data.on_damage",
-    "data.max_damaged",
+    # Options on which no batch depends.
+    *(f"data.{spec.name}" for spec in fields(LoaderOptions) if spec.metadata["identity"] == "never"),
 }
 
 
