@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.loader.bench_loader import CACHE
 from benchmarks.loader.bench_workloads import FULL, SMALL
@@ -30,6 +29,7 @@ def main(
 ) -> None:
     from benchmarks.loader.bench_files import make_workload
     from ups_data import QueryLoader, QuerySampling
+    from ups_data.cli.tables.sheet import Sheet
 
     case = make_workload((SMALL if small else FULL)["grid2d"], cache, "none")
     points = case.frames().shape[1]
@@ -52,9 +52,8 @@ def main(
             samples = sum(len(batch) for batch in loader)
             if number:  # the first round opens files and fills caches
                 seconds[count].append((time.perf_counter() - begun) / samples)
-    table = Table(title=f"grid2d, {points:,} points, mode {mode}", title_justify="left")
-    for column in ("queries", "ratio", "µs per sample", "of that, queries", "ns per query"):
-        table.add_column(column, justify="right")
+    headers = ("queries", "ratio", "µs per sample", "of that, queries", "ns per query")
+    table = Sheet(*headers, title=f"grid2d, {points:,} points, mode {mode}")
     base = median(seconds[1])
     for count in counts:
         whole = median(seconds[count])

@@ -10,9 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.table import Table
-
 from benchmarks.loader.bench_workloads import PARTS
+from ups_data.cli.tables.sheet import Sheet
 
 OURS, LIMITS = "ups_data", ("limit", "cloud limit")
 OURS_TOO = {OURS, "in blocks"}
@@ -89,25 +88,14 @@ def _of_this_loader(m: Measurement) -> dict[str, Any]:
     return extra
 
 
-def table_of(title: str, systems: Mapping[str, dict[str, Any]]) -> Table:
+def table_of(title: str, systems: Mapping[str, dict[str, Any]]) -> Sheet:
     """The figures as a table; this loader's own lines below it."""
     ours = systems[OURS]
     shares = ", ".join(f"{part} {share:.0%}" for part, share in ours["shares_of_time"].items())
     chunks = f"{ours['decoded_chunks_per_epoch']:.0f} of {ours['stored_chunks']} chunks decoded per epoch"
     caption = f"{OURS}, of the time, threads summed: {shares}; {chunks}"
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    table.add_column("system", no_wrap=True)
-    columns = (
-        "samples/s",
-        "of limit",
-        "ours is ×",
-        "kB read",
-        "used",
-        "MB",
-        "first s",
-    )
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    headers = ("system", "samples/s", "of limit", "ours is ×", "kB read", "kB used", "MB", "first s")
+    table = Sheet(*headers, title=title, caption=caption, text=("system",))
     for name, f in systems.items():
         rate, read = f["samples_per_second"], f["bytes_read_per_sample"]
         table.add_row(

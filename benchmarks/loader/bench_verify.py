@@ -19,12 +19,12 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from benchmarks.loader.bench_report import machine
 from benchmarks.loader.bench_workloads import smooth_frames
 from ups_data import QueryLoader, QuerySampling, ShardWriter
 from ups_data.cli.errors import run
+from ups_data.cli.tables.sheet import Sheet
 from ups_data.schema import Manifest
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -174,11 +174,10 @@ def first_batch(root: Path, threads: int | None, done: Callable[[], object]) -> 
     return seconds
 
 
-def table_of(codec: str, rates: dict[str, Rates]) -> Table:
+def table_of(codec: str, rates: dict[str, Rates]) -> Sheet:
     """Medians; what a mode costs is the median of its rounds' shares of time, against `never` in the same round."""
-    table = Table(title=f"codec {codec}, samples/s", title_justify="left")
-    for column in ("verify", "first epoch", "slower by", "later epochs", "slower by"):
-        table.add_column(column, justify="right", no_wrap=True)
+    headers = ("verify", "first epoch", "slower by", "later epochs", "slower by")
+    table = Sheet(*headers, title=f"codec {codec}, samples/s", text=("verify",))
     for mode in MODES:
         cells = []
         for part in ("first_epoch", "later_epochs"):

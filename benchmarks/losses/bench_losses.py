@@ -12,11 +12,11 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.losses.costs import Cost, Setting, feedback_share, inverse_loss_costs
 from ups_data import QueryLoader, QuerySampling, ShardWriter
 from ups_data.cli.errors import run
+from ups_data.cli.tables.sheet import Sheet
 from ups_data.models.config import ModelConfig
 from ups_data.models.reference import build_model
 from ups_data.training.config import DataConfig
@@ -43,9 +43,9 @@ def main(
     )
 
 
-def savings(costs: list[Cost], setting: Setting) -> Table:
+def savings(costs: list[Cost], setting: Setting) -> Sheet:
     dense, title = costs[0], f"both inverse losses, {setting.grid}, batches of {setting.batch_size}, {setting.device}"
-    table = Table("ratio", "queries", "ms", "faster by", "MB", "less memory by", title=title)
+    table = Sheet("ratio", "queries", "ms", "faster by", "MB", "less memory by", title=title)
     for cost in costs:
         table.add_row(
             f"{cost.ratio:g}",

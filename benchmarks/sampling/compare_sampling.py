@@ -15,12 +15,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from benchmarks.sampling.comparison import compare, configs_of, costs_of, variants
 from benchmarks.sampling.comparison_table import HEADER, markdown, rows
 from benchmarks.sampling.comparison_times import Costs
 from ups_data.cli.errors import run
+from ups_data.cli.tables.sheet import Sheet
 from ups_data.errors import UpsDataError
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -70,12 +70,11 @@ def main(
     found = rows(records, costs)
     (out / "table.md").write_text(markdown(found))
     draw(records, costs, out / "curves.png")
-    table = Table(title=f"{config.name}, {records[0]['epochs'][0]['steps']} steps an epoch")
-    for number, name in enumerate(HEADER):
-        table.add_column(name, no_wrap=number < 2)
+    title = f"{config.name}, {records[0]['epochs'][0]['steps']} steps an epoch"
+    table = Sheet(*HEADER, title=title, folds=HEADER[:1])
     for row in found:
         table.add_row(*row.cells())
-    Console(width=max(console.width, 130)).print(table, f"{out}: table.md, curves.png, costs.json, runs")
+    console.print(table, f"{out}: table.md, curves.png, costs.json, runs")
 
 
 def parts(text: str) -> list[str]:

@@ -16,7 +16,6 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -32,6 +31,7 @@ def main(
     draws: Annotated[int, typer.Option(min=2, help="Of each mode and frame.")] = 500,
 ) -> None:
     from benchmarks.sampling.efficiency import relative_variance
+    from ups_data.cli.tables.sheet import Sheet
     from ups_data.points.activity import tile_importance
     from ups_data.points.tiles import num_tiles, tiles_in
     from ups_data.sampling import QuerySampling
@@ -58,9 +58,8 @@ def main(
             importance = tile_importance(metric, values, domain, tiles) if metric else None
             wanted = deviation(values, tiles) if metric == "variance" else quantity
             found[mode].append(relative_variance(domain, sampling, wanted, draws, 0, importance))
-    table = Table(title=f"{root}, {name}: variance of a mean at ratio {ratio:.3g}, {len(places)} frames")
-    for column in ("mode", "mean", "least", "most"):
-        table.add_column(column, justify="left" if column == "mode" else "right")
+    title = f"{root}, {name}: variance of a mean at ratio {ratio:.3g}, {len(places)} frames"
+    table = Sheet("mode", "mean", "least", "most", title=title, text=("mode",))
     for mode, values in found.items():
         table.add_row(mode, *(f"{value:.2f}" for value in (np.mean(values), min(values), max(values))))
     Console().print(table)

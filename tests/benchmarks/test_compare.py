@@ -111,4 +111,4 @@ def test_it_goes_on_where_it_was_interrupted(root: Path, tmp_path: Path, sent: s
 def test_bad_options(root: Path, tmp_path: Path) -> None:
     given = arguments(root, tmp_path)
     assert "give whole numbers" in refused("compare_sampling.py", *given, "--seeds", "a")
-    assert "add_importance.py" in refused("compare_sampling.py", *given, "--also", "importance:gradient 0.3")
+    assert "ups-data importance DIR" in refused("compare_sampling.py", *given, "--also", "importance:gradient 0.3")

@@ -215,7 +215,8 @@ def test_sets_of_points(tmp_path):
 def test_importance_that_is_not_stored_is_said_at_once(tmp_path):
     write_grid(tmp_path / "d")
     for sampling in (SAMPLING, MIXTURE, QuerySampling(ratio=0.1, mode_schedule={9: "importance"})):
-        with pytest.raises(UpsDataError, match="does not hold the tiles' importance .*/add_importance.py ROOT"):
+        says = "does not hold the tiles' importance .*`ups-data importance DIR --metrics "
+        with pytest.raises(UpsDataError, match=says):
             loader(tmp_path / "d", sampling)
     with pytest.raises(UpsDataError, match="does not hold the tiles' importance"):
         loader(tmp_path / "d", QuerySampling(ratio=0.1), inputs=SAMPLING)

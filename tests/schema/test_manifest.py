@@ -82,7 +82,7 @@ def test_half_a_manifest_is_refused(root):
 
 
 def test_an_empty_folder_is_no_dataset(tmp_path):
-    with pytest.raises(UpsDataError, match=r"no dataset here .*make_shards"):
+    with pytest.raises(UpsDataError, match=r"no dataset here .*make one with `ups-data convert`"):
         Manifest.load(tmp_path)
 
 

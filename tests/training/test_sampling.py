@@ -77,7 +77,7 @@ def test_errors_without_a_prediction_are_refused(root: Path, tmp_path: Path) -> 
 
 
 def test_importance_that_is_not_stored_is_said_before_training(waves: Path, tmp_path: Path) -> None:
-    with pytest.raises(UpsDataError, match="add_importance.py"):
+    with pytest.raises(UpsDataError, match="add it with `ups-data importance DIR"):
         train(config(waves, tmp_path / "run", query_sample_ratio=0.25, **MODES["importance"]), console=QUIET)
 
 

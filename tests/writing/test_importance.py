@@ -289,7 +289,7 @@ def test_refused(tmp_path):
         ShardWriter(tmp_path / "e", importance=["error"])
     assert not (tmp_path / "e").exists()
     manifest = Manifest.load(tmp_path / "d")
-    with pytest.raises(UpsDataError, match=r"'gradient' \(it has variance\): add it with tools/add_importance.py"):
+    with pytest.raises(UpsDataError, match=r"'gradient' \(it has variance\): add it with `ups-data importance DIR"):
         manifest.num_tiles("gradient")
 
 

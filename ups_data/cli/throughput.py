@@ -22,7 +22,8 @@ class Throughput:
         first_batch_seconds: from the loader, made, to its first batch: files are opened, nothing is in memory.
         wait_seconds: of `seconds`, the consumer waited for a batch.
         part_seconds: fetch, decode, draw and assemble, each summed over the loader's threads and processes.
-        read_bytes: stored bytes of the chunks that were used.
+        read_bytes_per_sample: stored bytes of the chunks that were used, in the first pass or its part that was taken.
+            In later ones, the pool may hold compressed chunks.
         batch_bytes: of one sample's tensors.
         queries: target points of one sample and frame, over all sets of points.
     """
@@ -34,7 +35,7 @@ class Throughput:
     first_batch_seconds: float
     wait_seconds: float
     part_seconds: dict[str, float]
-    read_bytes: int
+    read_bytes_per_sample: float
     batch_bytes: float
     queries: int
 
@@ -53,7 +54,6 @@ class Throughput:
         return {
             "samples_per_second": self.samples_per_second,
             "batches_per_second": self.batches_per_second,
-            "read_bytes_per_sample": self.read_bytes / self.samples,
             **vars(self),
         }
 
@@ -122,6 +122,7 @@ def measure(loader: QueryLoader, seconds: float, progress: Callable[[float], Non
     batch = next(batches)
     start = time.perf_counter()
     first, before, passes, spent = start - begun, loader.stats, 0, 0.0
+    first_pass = None
     while spent < seconds:
         for _ in batches:
             spent = time.perf_counter() - start
@@ -129,7 +130,9 @@ def measure(loader: QueryLoader, seconds: float, progress: Callable[[float], Non
             if spent >= seconds:
                 break
         else:
+            first_pass = first_pass or loader.stats
             passes, batches = passes + 1, iter(loader)
+    first_pass = first_pass or loader.stats
     after = loader.stats - before
     return Throughput(
         samples=after.samples,
@@ -139,7 +142,7 @@ def measure(loader: QueryLoader, seconds: float, progress: Callable[[float], Non
         first_batch_seconds=first,
         wait_seconds=after.wait_seconds,
         part_seconds={part: getattr(after, f"{part}_seconds") for part in PARTS},
-        read_bytes=after.read_bytes,
+        read_bytes_per_sample=first_pass.read_bytes / first_pass.samples,
         batch_bytes=batch.nbytes() / len(batch),
         queries=sum(b.target_queries.coords.shape[-2] for b in (batch, *batch.others.values())),
     )

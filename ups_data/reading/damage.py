@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from ups_data.errors import UpsDataError
+from ups_data.errors import UpsDataError, printable
 
 LOG = logging.getLogger("ups_data")
 
@@ -40,7 +40,7 @@ class DamagedSamples:
                 self._news.append((sample, line))
                 return
         if new:
-            LOG.warning("skipped, as on_damage is 'skip': %s", line)
+            LOG.warning("skipped, as on_damage is 'skip': %s", printable(line))
         if len(self._samples) > self._most:
             raise TooManyDamagedError(
                 f"{len(self._samples)} samples are damaged, max_damaged is {self._most}; the last one: {line}"

@@ -86,5 +86,5 @@ def _known_importance(
         return np.ones((len(keys), 1))
     raise UpsDataError(
         f"mode {mode.name!r} needs the tiles' importance {sampling.importance_metric!r}, and this dataset has none: "
-        f"add it with tools/add_importance.py, or use importance_metric='error'"
+        "add it with `ups-data importance DIR`, or use importance_metric='error'"
     )

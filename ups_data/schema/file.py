@@ -49,7 +49,7 @@ def read_manifest(root: str | Path | Readable, *, edited: bool) -> dict[str, Any
         text = _read(root)
     except (FileNotFoundError, MissingObjectError):
         raise UpsDataError(
-            f"{root}: no dataset here ({MANIFEST} is missing); make one with tools/make_shards.py"
+            f"{root}: no dataset here ({MANIFEST} is missing); make one with `ups-data convert`"
         ) from None
     except OSError as e:
         raise UpsDataError(f"{path}: cannot be read ({e.strerror}); copy or make the dataset again") from None

@@ -186,7 +186,7 @@ class Manifest(Model):
             have = f"it has {', '.join(stored)}" if stored else "it has none"
             raise UpsDataError(
                 f"the dataset does not hold the tiles' importance {metric!r} ({have}): add it with "
-                f"tools/add_importance.py ROOT --metrics {metric}, or use importance_metric='error'"
+                f"`ups-data importance DIR --metrics {metric}`, or use importance_metric='error'"
             )
         return stored[metric][set_name or ""]
 

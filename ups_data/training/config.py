@@ -214,7 +214,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
         merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
         values = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except FileNotFoundError:
-        raise UpsDataError(f"{path}: no such file; configurations are in configs/") from None
+        raise UpsDataError(f"{path}: no such file; `ups-data train --help` names those that ship with it") from None
     except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         raise UpsDataError(f"{path}: not a configuration: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -136,7 +136,7 @@ class Trainer:
         if trained or validated:
             self._say(
                 f"damaged samples were left out, {trained} times in training and {validated} times in validation: "
-                "ups-data verify lists the shards",
+                "`ups-data verify DIR` lists the shards",
             )
 
     def _last_checkpoint(self) -> dict[str, Any] | None:

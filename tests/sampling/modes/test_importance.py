@@ -183,7 +183,7 @@ def test_no_samples() -> None:
 @pytest.mark.parametrize(
     ("importance", "message"),
     [
-        (None, "needs the tiles' importance 'gradient'.*tools/add_importance.py"),
+        (None, "needs the tiles' importance 'gradient'.*add it with `ups-data importance DIR`"),
         (np.ones((2, 4)), r"importance has shape \(2, 4\): give a row of tiles for each of 3 samples"),
         (np.ones(4), r"importance has shape \(4,\)"),
         (np.ones((3, 17)), "17 tiles on a domain of 16 points"),

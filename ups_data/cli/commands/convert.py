@@ -9,7 +9,7 @@ from ups_data.errors import UpsDataError
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="File or folder of simulations; the README lists formats.")],
+    source: Annotated[Path, typer.Argument(help="File or folder of simulations: HDF5, NumPy, .pt, VTK, NetCDF, zarr.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the dataset: new, empty, or unfinished.")] = None,
     format: Annotated[str | None, typer.Option(help="Source format, instead of recognising it.")] = None,
     split: Annotated[

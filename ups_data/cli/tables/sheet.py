@@ -35,7 +35,8 @@ class Sheet:
         text: Sequence[str] = (),
         folds: Sequence[str] = (),
     ) -> None:
-        self.headers, self.title, self.caption = headers, title, caption
+        self.headers = [printable(header) for header in headers]
+        self.title, self.caption = printable(title), printable(caption)
         self._text, self._folds = {*text, *folds}, set(folds)
         self._rows: list[list[str]] = []
         self._styles: list[str | None] = []

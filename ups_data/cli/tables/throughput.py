@@ -27,8 +27,8 @@ def throughput_table(title: str, measured: Throughput) -> Sheet:
     for part, seconds in measured.part_seconds.items():
         table.add_row(part, f"{seconds / measured.seconds:.1%}", MEANING[part])
     table.add_section()
-    read, batch = measured.read_bytes / measured.samples, measured.batch_bytes
-    table.add_row("read/sample", f"{read / 1e3:,.1f} kB", "stored bytes of the chunks that were used")
+    read, batch = measured.read_bytes_per_sample, measured.batch_bytes
+    table.add_row("read/sample", f"{read / 1e3:,.1f} kB", "stored bytes of the chunks used, in the first pass")
     table.add_row("batch/sample", f"{batch / 1e3:,.1f} kB", "of the tensors that the loop gets")
     return table
 
