@@ -94,7 +94,7 @@ def test_the_built_in_model_by_its_target_is_the_one_without(waves: Path, tmp_pa
         ({"target": "no_such_package:build"}, r"'no_such_package:build' cannot be imported \(ModuleNotFound"),
         ({"target": "tests.models.mine:biuld"}, r"cannot be imported \(AttributeError: .*biuld.*give package\.module"),
         ({"target": "tests.models.mine:__name__"}, "is not a function but str"),
-        ({"target": "tests.models.mine:mute"}, r"Mute has no method losses\(batch, context\): see docs/add-a-"),
+        ({"target": "tests.models.mine:mute"}, r"Mute has no method losses\(batch, context\): see `ups_data.models"),
         ({"target": "tests.models.mine:nothing"}, r"gives str, not a torch\.nn\.Module"),
     ],
 )  # fmt: skip

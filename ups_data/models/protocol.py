@@ -94,7 +94,9 @@ def as_model(module: object, origin: str) -> Model:
     for name, call in (("losses", "losses(batch, context)"), ("predict", "predict(batch)")):
         own = getattr(type(module), name, None)
         if not callable(own) or own is getattr(Model, name):
-            raise UpsDataError(f"{origin}: {type(module).__name__} has no method {call}: see docs/add-a-model.md")
+            raise UpsDataError(
+                f"{origin}: {type(module).__name__} has no method {call}: see `ups_data.models.protocol.Model`"
+            )
     return cast(Model, module)
 
 

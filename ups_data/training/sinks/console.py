@@ -19,7 +19,12 @@ class ConsoleSink:
 
     def __init__(self, console: Console, *, steps: int, epochs: int) -> None:
         self.console, self.steps, self.epochs = console, steps, epochs
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, TextColumn("{task.fields[info]}"), console=console, transient=True)
 
     def __call__(self, step: int, values: Mapping[str, Any]) -> None:
