@@ -61,7 +61,9 @@ def parse_mode_schedule(value: Any) -> ModeSchedule | None:
 
 def mode_at(mode: str | Mixture, mode_schedule: ModeSchedule | None, epoch: float) -> str | Mixture:
     """The mode of the last entry of the schedule that has begun, or `mode` where none has."""
-    begun = [scheduled for first, scheduled in mode_schedule or () if first <= epoch]
+    if mode_schedule is None:
+        return mode
+    begun = [scheduled for first, scheduled in mode_schedule if first <= epoch]
     return begun[-1] if begun else mode
 
 

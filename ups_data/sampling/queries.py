@@ -47,17 +47,27 @@ def draw_queries(
             `blocks` on points that are not stored in blocks; `importance` without any, or with another number of rows;
             off-grid queries of a point set.
     """
+    if not sampling.shared:
+        return _drawn(sampling, domain, keys, epoch, importance)
+    return draw_once(
+        lambda rows: _drawn(sampling, domain, keys[rows], epoch, None if importance is None else importance[rows]), keys
+    )
 
-    def of(rows: NDArray[np.int64] | slice) -> Draw:
-        own, tiles = keys[rows], None if importance is None else importance[rows]
-        draw = _on_points(sampling, domain, own, epoch, tiles)
-        if sampling.off_grid:
-            draw = jitter(draw, domain, own)
-        if sampling.order == "stored":
-            return draw
-        return in_random_order(draw, domain, own, along_curve=sampling.record_at(epoch).along_curve)
 
-    return draw_once(of, keys) if sampling.shared else of(slice(None))
+def _drawn(
+    sampling: QuerySampling,
+    domain: Domain,
+    keys: NDArray[np.uint64],
+    epoch: float,
+    importance: NDArray[np.floating] | None,
+) -> Draw:
+    """A draw for every key, off the grid and in the order that is asked for."""
+    draw = _on_points(sampling, domain, keys, epoch, importance)
+    if sampling.off_grid:
+        draw = jitter(draw, domain, keys)
+    if sampling.order == "stored":
+        return draw
+    return in_random_order(draw, domain, keys, along_curve=sampling.record_at(epoch).along_curve)
 
 
 def _on_points(
