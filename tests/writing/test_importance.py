@@ -283,7 +283,7 @@ def test_refused(tmp_path):
     write_grid(tmp_path / "d", importance=["variance"])
     with pytest.raises(UpsDataError, match="no dataset here"):
         add_importance(tmp_path / "nowhere", ["variance"])
-    with pytest.raises(UpsDataError, match="'gradients': choose of gradient, variance"):
+    with pytest.raises(UpsDataError, match="'gradients': choose one of gradient, variance"):
         add_importance(tmp_path / "d", ["gradients"])
     with pytest.raises(UpsDataError, match="'error' is fed back"):
         ShardWriter(tmp_path / "e", importance=["error"])

@@ -40,25 +40,28 @@ def convert(
 ) -> Manifest:
     """Convert a file or folder of simulations, a trajectory at a time and each trajectory a few frames at a time.
 
-    A conversion that was ended goes on where it stood: with the same source and options, whatever `workers` and
-    `on_error` are. Of one that is complete the manifest is returned.
+    If a conversion was stopped, the same call goes on from the shards that are finished; `workers` and `on_error` may
+    differ. If it is complete already, the manifest is returned::
+
+        convert("2D_diff-react_NA_NA.h5", "data/dr", blocks=16, codec="lz4", workers=4)
 
     Args:
         path: the source; its format is recognised from its content unless `format` names it.
         out: folder of the dataset.
         split: split → share of the trajectories; None: the source's own splits, or 80/10/10. Which trajectory goes
-            where depends on `seed` and their number only.
-        blocks: of every frame; see `ShardWriter`. They are dealt by `seed` too.
-        importance: metrics by which tiles' importance is stored; see `ShardWriter`.
-        workers: processes that write shards; 1: this one. The bytes are the same.
+            where depends only on `seed` and on the number of trajectories.
+        seed: of the splits, and of the deal of points to blocks.
+        codec, cast, blocks, allow_nonfinite, importance, shard_bytes: see `ShardWriter`.
+        workers: processes that write shards; 1: this process. The bytes are the same.
         on_error: "skip" leaves out a trajectory that cannot be read, is unlike the others or holds what may not be
-            stored; the manifest lists it, and all others go where they would have gone.
-        progress: called with (trajectories done, trajectories in all), but for a dataset that is complete already.
+            stored. The manifest lists it, and every other trajectory goes where it would have gone. "raise": the
+            conversion ends.
+        progress: called with (trajectories done, number of trajectories), unless the dataset is complete already.
 
     Raises:
         UpsDataError: the source cannot be read or does not fit, the disk is full, another conversion into the folder is
-            under way, or the folder holds one of another source or with other options. Finished shards stay; without
-            any, `out` is left as it was.
+            under way, or the folder holds a dataset of another source or with other options. Shards that are finished
+            stay; if none is, `out` is left as it was.
     """
     path, out = Path(path), Path(out)
     stored = Stored(codec, cast, blocks, seed, allow_nonfinite, tuple(check_metrics(importance)), shard_bytes)

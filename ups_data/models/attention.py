@@ -48,7 +48,9 @@ class DistanceAttention(nn.Module):
         self.heads, self.head_dim = heads, dim // heads
         self.content = self.head_dim - d - 1
         if dim % heads or self.content < 1:
-            raise UpsDataError(f"width {dim} with {heads} heads: give a multiple of the heads, at least {d + 2} a head")
+            raise UpsDataError(
+                f"width {dim} with {heads} heads: give a multiple of the heads, at least {d + 2} for each head"
+            )
         self.register_buffer(
             "spacing", 1.0 / torch.tensor(list(reversed(tokens)), dtype=torch.float32), persistent=False
         )

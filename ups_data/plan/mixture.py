@@ -53,7 +53,9 @@ def plan_mixture(
     if not len(counts) or counts.shape != share.shape or not (np.isfinite(share) & (share > 0)).all():
         raise UpsDataError(f"weights {list(weights)} of {len(counts)} dataset(s): give each one a positive number")
     if (counts < 1).any() or (epoch_batches is not None and epoch_batches < 1):
-        raise UpsDataError(f"{list(lengths)} batches, epoch_batches={epoch_batches}: give at least 1 of each")
+        raise UpsDataError(
+            f"the datasets have {list(lengths)} batches, epoch_batches is {epoch_batches}: give at least 1 of each"
+        )
     share = share / share.sum()
     size = max(1, int((counts / share).min())) if epoch_batches is None else epoch_batches
     begins = (hash_key(seed, _BEGINS, np.arange(len(counts))) >> np.uint64(11)) / 2.0**53

@@ -165,7 +165,7 @@ class TrainConfig(Section):
         if sampling.metric == "error" and not (weights["prediction"] or weights["rollout"]):
             raise ValueError("training.importance_metric=error needs the errors of a prediction or rollout loss")
         if not any(weights.values()):
-            raise ValueError("training.loss_weights: every weight is 0")
+            raise ValueError("training.loss_weights: every weight is 0: give one of them a weight above 0")
         return self
 
     def _check_weights(self) -> None:

@@ -34,13 +34,17 @@ def weighted_mse(predicted: Tensor, target: Tensor, weights: Tensor | None = Non
     if weights is None:
         return F.mse_loss(predicted, target)
     if weights.shape != target.shape[:-1]:
-        raise UpsDataError(f"weights {tuple(weights.shape)} do not fit values {tuple(target.shape)}: one per point")
+        raise UpsDataError(
+            f"weights {tuple(weights.shape)} do not fit values {tuple(target.shape)}: give one for each point"
+        )
     return _scaled_mse(predicted, target, weights.unsqueeze(-1))
 
 
 def _check_alike(predicted: Tensor, target: Tensor) -> None:
     if predicted.shape != target.shape:
-        raise UpsDataError(f"predicted {tuple(predicted.shape)} and target {tuple(target.shape)} differ in shape")
+        raise UpsDataError(
+            f"predicted {tuple(predicted.shape)} and target {tuple(target.shape)} differ in shape: give both the same"
+        )
 
 
 def _scaled_mse(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:

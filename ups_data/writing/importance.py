@@ -29,7 +29,7 @@ def check_metrics(metrics: Sequence[str]) -> list[Metric]:
     for metric in metrics:
         if metric not in known:
             error = "; 'error' is fed back by training and not stored" if metric == "error" else ""
-            raise UpsDataError(f"importance metric {metric!r}: choose of {', '.join(known)}{error}")
+            raise UpsDataError(f"importance metric {metric!r}: choose one of {', '.join(known)}{error}")
     return [known[m] for m in dict.fromkeys(metrics)]
 
 

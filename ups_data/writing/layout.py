@@ -99,27 +99,36 @@ class Layout:
         given = {**run.fields, **run.static}
         if set(given) != {s.name for s in self.specs}:
             raise UpsDataError(
-                f"{run.where} has the fields {sorted(given)}, the first one had {sorted(s.name for s in self.specs)}"
+                f"{run.where} has the fields {sorted(given)}, the first one had {sorted(s.name for s in self.specs)}: "
+                "give every trajectory the same"
             )
         if set(run.coords) != set(self.points):
             has, had = ([n or "points" for n in names] or ["a grid"] for names in (run.coords, self.points))
-            raise UpsDataError(f"{run.where} has {', '.join(has)}, the first one had {', '.join(had)}")
+            raise UpsDataError(
+                f"{run.where} has {', '.join(has)}, the first one had {', '.join(had)}: put them into different "
+                "datasets"
+            )
         for spec in self.specs:
             self._check_field(spec, given[spec.name], run)
         if sorted(run.params) != sorted(self.params):
             raise UpsDataError(
-                f"{run.where} has the parameters {sorted(run.params)}, the first one had {sorted(self.params)}"
+                f"{run.where} has the parameters {sorted(run.params)}, the first one had {sorted(self.params)}: "
+                "give every trajectory the same"
             )
         for name, points in self.points.items():
             if (run.coords[name].shape[-1], run.moving(name)) != (points.dim, points.moving):
                 raise UpsDataError(
                     f"coords of {run.where} have shape {run.coords[name].shape}, the first ones had {points.dim} "
-                    f"components and were {'moving' if points.moving else 'the same for all frames'}"
+                    f"components and were {'moving' if points.moving else 'the same for all frames'}: put them into "
+                    "different datasets"
                 )
         if self.grid is not None and run.axes is not None:
             for mine, theirs in zip(self._axes, run.axes, strict=True):
                 if not np.array_equal(mine.coordinates, theirs.coordinates):
-                    raise UpsDataError(f"axis {theirs.name!r} of {run.where} differs from the first trajectory's")
+                    raise UpsDataError(
+                        f"axis {theirs.name!r} of {run.where} differs from the first trajectory's: put runs of "
+                        "different grids into different datasets"
+                    )
 
     def importance(self, metrics: Sequence[Metric]) -> Importance:
         """Of the tiles of these fields and points."""
@@ -185,7 +194,10 @@ class Layout:
 
     def _check_field(self, spec: FieldSpec, array: ArrayLike, run: Run) -> None:
         if run.set_of[spec.name] != spec.point_set or (spec.name in run.static) != spec.static:
-            raise UpsDataError(f"field {spec.name!r} of {run.where} is of another kind than the first trajectory's")
+            raise UpsDataError(
+                f"field {spec.name!r} of {run.where} is of another kind than the first trajectory's: put it on the "
+                "same points, and in time as there"
+            )
         shape = tuple(array.shape[0 if spec.static else 1 :])
         expected = (*(shape[:-1] if self.points else self._frame_shape), spec.channels)
         if shape != expected:
@@ -202,7 +214,8 @@ class Layout:
         source_dtype = array.dtype.newbyteorder("=").name
         if source_dtype != spec.source_dtype:
             raise UpsDataError(
-                f"field {spec.name!r} of {run.where} is {source_dtype}, it was {spec.source_dtype} before"
+                f"field {spec.name!r} of {run.where} is {source_dtype}, it was {spec.source_dtype} before: convert it "
+                "to one dtype"
             )
 
 
@@ -214,7 +227,9 @@ def point_dimension(set_name: str | None) -> str:
 def _grid_spec(run: Run, axes: Sequence[Axis], shape: tuple[int, ...]) -> GridSpec:
     if tuple(len(a.coordinates) for a in axes) != shape:
         sizes = {a.name: len(a.coordinates) for a in axes}
-        raise UpsDataError(f"axes of {run.where} are {sizes}, its grid is {shape}")
+        raise UpsDataError(
+            f"axes of {run.where} are {sizes}, its grid is {shape}: give a coordinate for each point along each axis"
+        )
     return GridSpec(
         axes=[
             AxisSpec(

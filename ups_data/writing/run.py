@@ -52,7 +52,9 @@ class Run:
             self._check_points(set_name)
         self.time = np.arange(self.steps, dtype=np.float64) if time is None else np.asarray(time, np.float64)
         if self.time.shape != (self.steps,):
-            raise UpsDataError(f"{self.where} has {self.steps} steps but {self.time.size} times")
+            raise UpsDataError(
+                f"{self.where} has {self.steps} steps but {self.time.size} times: give one for each step"
+            )
 
     def moving(self, set_name: str | None) -> bool:
         """Whether a set's coordinates change in time."""
@@ -108,7 +110,9 @@ class Run:
                 f"{self._of(set_name)} has coords of shape {coords.shape}, expected (N, d) or (T, N, d) with d = 1 to 3"
             )
         if self.moving(set_name) and coords.shape[0] != self.steps:
-            raise UpsDataError(f"{self._of(set_name)} has coords of {coords.shape[0]} steps, fields of {self.steps}")
+            raise UpsDataError(
+                f"{self._of(set_name)} has coords of {coords.shape[0]} steps, fields of {self.steps}: give as many"
+            )
         for name in fields:
             shape = self.fields[name].shape[1:] if name in self.fields else self.static[name].shape
             if len(shape) != 2 or shape[0] != count:

@@ -23,21 +23,26 @@ from ups_data.writing.written import WrittenShard, dataset_manifest, is_whole
 
 
 class ShardWriter:
-    """Writes a dataset: `with ShardWriter("data/run") as w: w.add(fields={"u": u}, split="train", time=t)`.
+    """Writes a dataset from arrays, one trajectory after another::
+
+        with ShardWriter("data/run") as writer:
+            writer.add(fields={"u": u}, split="train", time=t)  # u: (T, H, W, C)
+
+    If the block ends with an error, everything that was written is removed.
 
     Args:
         root: folder of the dataset; made if need be, refused if it holds anything.
-        blocks: B, stratified samples of the points that every frame is stored in; a grid of d axes takes B = s^d.
-            Points: of the first trajectory; the others take as many more or fewer as they have points, so that all
-            blocks are of one size. 1: frames are stored whole, in the order given.
-        seed: of the deal of points to blocks.
+        blocks: B, the number of blocks that every frame is stored in, each a stratified sample of its points; 1: frames
+            are stored whole, in the order given. A grid of d axes takes B = s^d. If trajectories have different numbers
+            of points, B is that of the first one; the others get as many blocks of the same size as they need.
+        seed: of the random deal of points to blocks.
         codec: "none", "lz4" or "zstd"; every chunk carries a crc32c.
-        cast: "float32" or "float16", store every field so; None stores what float32 or float16 holds exactly and
-            refuses the rest.
+        cast: store every field as "float32" or "float16"; None: a field is stored if one of these holds its dtype
+            exactly, and refused otherwise.
         allow_nonfinite: keep NaN and Inf, and count them in the statistics, instead of refusing them.
-        importance: metrics, `gradient` and `variance`, by which the importance of every frame's tiles is stored, for
-            the sampling mode `importance`.
-        shard_bytes: a shard is closed when it holds this many decoded bytes; a trajectory is never split over two.
+        importance: metrics, of `gradient` and `variance`, by which the importance of every frame's tiles is stored. The
+            sampling mode `importance` draws by it.
+        shard_bytes: a shard is closed once it holds this many decoded bytes. A trajectory lies in one shard.
         source: what the data were made from, kept in the manifest.
 
     Raises:
@@ -96,13 +101,15 @@ class ShardWriter:
 
         Args:
             fields: name → `(T, *grid, C)`, or `(T, N, C)` with `coords`.
-            time: `(T,)`, the frames' times; their numbers where None.
+            split: the split that the trajectory belongs to.
+            time: `(T,)`, the frames' times; None: 0, 1, 2, ….
             params: the run's parameters, the same names for every trajectory.
             coords: `(N, d)` positions of points, or `(T, N, d)` where they move; N may differ between trajectories.
                 Moving points stay in the blocks that their first frame gave them.
             static: name → `(*grid, C)` or `(N, C)`, fields without time.
-            sets: name → set of points, where there are several; `fields`, `coords` and `static` are then left out.
-            axes: the grid's axes in array order; unit axes where None.
+            sets: name → set of points, if there are several; `fields`, `coords` and `static` are then left out.
+            axes: the grid's axes in array order; None: each runs from 0 to 1.
+            key, source: what the trajectory is called, and where it comes from, for messages.
             units: name of a field → its units, as a person reads them.
 
         Raises:
@@ -133,7 +140,7 @@ class ShardWriter:
             UpsDataError: nothing was added, or a shard that was published is gone.
         """
         if self._layout is None or self._importance is None:
-            raise UpsDataError(f"{self.root}: no trajectory was added")
+            raise UpsDataError(f"{self.root}: no trajectory was added: call add() before close()")
         for split in list(self._open):
             self._publish(split)
         for shards in self._written.values():

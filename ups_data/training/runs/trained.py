@@ -40,7 +40,10 @@ def load_trained(
     training = train_loader(config)
     valid = valid_loader(config, training)
     if valid is None:
-        raise UpsDataError(f"{config.data.root}: no samples in split {config.data.valid_split!r} to predict")
+        raise UpsDataError(
+            f"{config.data.root}: no samples in split {config.data.valid_split!r} to predict: name another as "
+            "data.valid_split"
+        )
     made = model_of(config, training.manifest, model)
     put_weights(made, state, path)
     return made.eval(), valid
