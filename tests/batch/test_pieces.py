@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ups_data import _native as module
-from ups_data.batch.pieces import Pieces, pieces_of
+from ups_data.batch.frames.pieces import Pieces, pieces_of
 from ups_data.points.blocks import Blocks
 
 RNG = np.random.default_rng(0)

@@ -255,7 +255,7 @@ def test_frames_in_blocks_pass_by_a_pool_that_is_too_small(
     tmp_path, small_chunks, monkeypatch, grid, blocks, codec, scratch
 ):
     """Input frames, which no other sample reads whole, and blocks that lose some of their points."""
-    monkeypatch.setattr("ups_data.reading.frames.SCRATCH_BYTES", scratch)
+    monkeypatch.setattr("ups_data.reading.past.SCRATCH_BYTES", scratch)
     truth = write(tmp_path / "d", grid=grid, blocks=blocks, codec=codec)
     source = loader(tmp_path / "d", ratio=0.23, horizon=2, pool_bytes=4000, input_queries=False)
     for batch in source:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ups_data.batch.frames import Frames, Positions, joined, joined_positions
+from ups_data.batch.wanted import Fetches
 from ups_data.points.domain import Domain
 from ups_data.sampling import QuerySampling, Stream
 
@@ -37,6 +38,7 @@ class Recipe:
         repeats: how often a sample comes in an epoch, each time with other points.
         input_stride: the encoder sees every s-th point of a grid along each axis.
         memory: where the batch's arrays come from.
+        pool: what makes the samples' reads; None: they have none, their frames are in memory.
     """
 
     sampling: QuerySampling
@@ -49,6 +51,7 @@ class Recipe:
     fewest: int | None = None
     input_stride: int = 1
     repeats: int = 1
+    pool: Fetches | None = None
 
     def fixed(self, sampling: QuerySampling, epoch: float) -> QuerySampling:
         """The sampling with as many queries for every number of points."""

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ups_data.batch import QueryBatch, collate_block, draw_block
+from ups_data.batch import QueryBatch, draw, gather, wanted
 from ups_data.engine.stats import StatsInMaking
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan
@@ -110,9 +110,10 @@ class Pass:
             for block in blocks:
                 block.valid = valid
         begun = time.perf_counter()
-        draws = [draw_block(block) for block in blocks]
+        draws = [draw(block) for block in blocks]
         drawn, reading = time.perf_counter(), pool.seconds_of_thread()
-        made = [collate_block(*pair) for pair in zip(blocks, draws, strict=True)]
+        fetched = [pool.fetch(wanted(*pair)) for pair in zip(blocks, draws, strict=True)]
+        made = [gather(*of_set) for of_set in zip(blocks, draws, fetched, strict=True)]
         large = made[0]
         if len(made) > 1:
             names = [str(reader.set_name) for reader in self.readers]

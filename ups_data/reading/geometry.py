@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.batch import Positions, Recipe, Stored
+from ups_data.batch import Fetched, Positions, Read, Recipe, Stored, Wanted
 from ups_data.errors import UpsDataError
-from ups_data.points.blocks import BlockSizes, block_counts, single_block
+from ups_data.points.blocks import Blocks, BlockSizes, block_counts, single_block
 from ups_data.points.domain import Domain
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.pool import Pool
@@ -61,6 +61,22 @@ class Geometry(NamedTuple):
     stored: Stored
 
 
+@dataclass(slots=True, eq=False)
+class Place:
+    """A trajectory's geometry: what is read for it, until it has been read.
+
+    Attributes:
+        geometry: None until `Geometries.know`.
+        index, coords: the reads of the stored order and of the coordinates; None where they are not asked for.
+    """
+
+    shard: Shard
+    trajectory: int
+    geometry: Geometry | None = None
+    index: Read | None = None
+    coords: Read | None = None
+
+
 class Geometries:
     """The geometries of a split, read as far as its recipe needs them.
 
@@ -87,31 +103,52 @@ class Geometries:
         self._needs_coordinates = any(mode.needs_coordinates for mode in modes)
         self._grid: Geometry | None = None
         # The caches belong to this object, as the shards do.
-        self._of_points = lru_cache(GEOMETRIES)(self._read)
+        self._of_points = lru_cache(GEOMETRIES)(self._place)
         # Samples of the same domain are drawn at once: all of as many points, where nothing else counts.
         self._of_sizes = lru_cache(GEOMETRIES)(self._sized)
         self._of_number = lru_cache(GEOMETRIES)(Domain)
         self._suffice = lru_cache(GEOMETRIES)(self._sizes_suffice)
 
-    def of(self, origin: Origin, epoch: float | None) -> list[Geometry]:
-        """One for all samples of a grid; one for each where they are points.
+    def places(self, origin: Origin, epoch: float | None) -> list[Place]:
+        """One for all samples of a grid; one for each where they are points. What they read is listed, not yet read.
+
+        A grid's geometry, the same for all shards, belongs to what is opened: it is read here the first time.
 
         Args:
             epoch: whose draws they are for; None: with all that any draw looks at.
-
-        Raises:
-            UpsDataError: the order or the coordinates of points are missing or damaged.
         """
         if self._manifest.grid is not None:
             if self._grid is None:
                 self._grid = self._of_grid(self._shards or origin.shards[:1])
-            return [self._grid]
+            return [Place(origin.shards[0], 0, self._grid)]
         found = []
         for number, trajectory in zip(origin.shard.tolist(), origin.trajectory.tolist(), strict=True):
             shard = origin.shards[number]
             points = shard.num_points(self._set_name, trajectory)
             found.append(self._of_points(shard, trajectory, self._suffice(points, epoch)))
         return found
+
+    def know(self, places: Sequence[Place], fetched: Fetched) -> list[Geometry]:
+        """The geometries of places, of which `reads_of` was fetched.
+
+        Raises:
+            UpsDataError: the order of points is damaged.
+        """
+        found = []
+        for place in places:
+            if place.geometry is None:
+                place.geometry = self._known(place, fetched)
+            found.append(place.geometry)
+        return found
+
+    def of(self, origin: Origin, epoch: float | None) -> list[Geometry]:
+        """The same in one go.
+
+        Raises:
+            UpsDataError: the order or the coordinates of points are missing or damaged.
+        """
+        places = self.places(origin, epoch)
+        return self.know(places, self._pool.fetch(Wanted(reads_of(places))))
 
     def positions(self, origin: Origin, rows: NDArray[np.int64], geometries: Sequence[Geometry]) -> Positions | None:
         """Of the points in the frames at rows (samples, steps); None for a grid, whose domain has them."""
@@ -136,6 +173,11 @@ class Geometries:
                 return grid_geometry(self._manifest, shard)
         return grid_geometry(self._manifest, shards[-1])
 
+    def _raw(self, array: StoredArray, row: int, blocks: int) -> StoredFrames:
+        """The first so many blocks of a row as they are stored."""
+        sizes = BlockSizes(np.full(blocks, array.block_points), array.block_points)
+        return StoredFrames(self._pool, [array], np.zeros(1, np.int64), np.array([row]), [sizes])
+
     def _sizes_suffice(self, points: int, epoch: float | None) -> bool:
         """Whether blocks are drawn without asking which points they hold."""
         recipe = self._recipe
@@ -149,26 +191,46 @@ class Geometries:
         stored = BlockSizes(block_counts(points, count), slots)
         return Geometry(Domain(num_points=points, blocks=stored), stored)
 
-    def _read(self, shard: Shard, trajectory: int, sizes_suffice: bool) -> Geometry:
+    def _place(self, shard: Shard, trajectory: int, sizes_suffice: bool) -> Place:
+        """What is to be read, if anything is."""
         manifest, name = self._manifest, self._set_name
-        points, slots = shard.num_points(name, trajectory), manifest.block_points(name)
-        count = manifest.num_blocks(points, name)
-        stored: Stored
-        if count == 1:
-            stored = None if points == slots else BlockSizes(np.array([points]), slots)
-        elif sizes_suffice:
-            return self._of_sizes(points)
-        else:
-            stored = shard.geometry(name, trajectory)
-        if not (self._needs_blocks or self._needs_coordinates):
-            return Geometry(self._of_number(points), stored)
-        blocks = None if manifest.blocks == 1 else single_block(points, slots) if count == 1 else stored
-        coords = None
+        points = shard.num_points(name, trajectory)
+        count, place = manifest.num_blocks(points, name), Place(shard, trajectory)
+        if count > 1 and sizes_suffice:
+            place.geometry = self._of_sizes(points)
+            return place
+        if count > 1:
+            place.index = self._raw(shard.index(name), trajectory, count).wants()
         if self._needs_coordinates:
             row = shard.first_row(trajectory) if manifest.point_set(name).moving else trajectory
-            frames = StoredFrames(self._pool, [shard.coords(name)], np.zeros(1, np.int64), np.array([row]), [stored])
-            coords = np.array(frames[0])
+            place.coords = self._raw(shard.coords(name), row, count).wants()
+        return place
+
+    def _known(self, place: Place, fetched: Fetched) -> Geometry:
+        shard, name = place.shard, self._set_name
+        points, slots = shard.num_points(name, place.trajectory), self._manifest.block_points(name)
+        stored: Stored
+        if place.index is not None:
+            stored = shard.geometry(name, place.trajectory, fetched.source(place.index).array(0)[:, 0])
+        else:
+            stored = None if points == slots else BlockSizes(np.array([points]), slots)
+        if not (self._needs_blocks or self._needs_coordinates):
+            return Geometry(self._of_number(points), stored)
+        blocks, coords = stored, None
+        if self._manifest.blocks == 1:
+            blocks = None
+        elif place.index is None:
+            blocks = single_block(points, slots)
+        if place.coords is not None:
+            as_stored = fetched.source(place.coords).array(0)
+            coords = as_stored[stored.slots] if isinstance(stored, Blocks) else np.array(as_stored[:points])
         return Geometry(Domain(num_points=points, coords=coords, blocks=blocks), stored)
+
+
+def reads_of(places: Sequence[Place]) -> list[Read]:
+    """What is to be read before the geometries of places are known."""
+    unknown = [place for place in places if place.geometry is None]
+    return [read for place in dict.fromkeys(unknown) for read in (place.index, place.coords) if read is not None]
 
 
 def grid_geometry(manifest: Manifest, shard: Shard) -> Geometry:

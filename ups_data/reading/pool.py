@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ups_data.batch import Fetched, Wanted
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.stored import StoredArray
@@ -46,6 +47,24 @@ class Pool:
         self.decode_seconds = 0.0  # over all threads
         self._mine = threading.local()
 
+    def fetch(self, wanted: Wanted) -> Fetched:
+        """Make reads: what is kept is decoded, and of what is not the stored bytes are there, checked. Whoever gathers
+        from it reads nothing.
+
+        Raises:
+            UpsDataError: the stored bytes are damaged, or not there.
+        """
+        kept = [read for read in wanted.reads if not read.past]
+        located = iter(self.locate([chunks for read in kept for chunks in read.chunks]))
+        sources = {read: read.assemble([next(located) for _ in read.chunks]) for read in kept}
+        begun = time.perf_counter()
+        for read in wanted.reads:
+            if read.past:
+                sources[read] = read.assemble([array.stored(numbers) for array, numbers in read.chunks])
+        if len(sources) > len(kept):
+            self._mine.seconds = self.seconds_of_thread() + time.perf_counter() - begun
+        return Fetched(wanted, sources)
+
     def locate(self, wanted: Sequence[tuple[StoredArray, NDArray[np.int64]]]) -> list[Located]:
         """Where chunks of some arrays lie, decoded: of each array its buffers, and of each number asked for the buffer
         and its offset there. What nobody has decoded is decoded in as few calls as can be.
@@ -79,41 +98,34 @@ class Pool:
             isinstance(a, DirectArray) and not a.mapped and a.chunk_rows == 1 and a.blocks > 1 for a in arrays
         )
 
-    def decode_into(
-        self,
-        wanted: Sequence[tuple[Any, NDArray[np.int64]]],
-        places: NDArray[np.int64],
-        out: np.ndarray,
-        *,
-        past: bool,
+    def decode_past(
+        self, chunks: Sequence[tuple[Any, NDArray[np.int64]]], stored: codecs.Stored, out: np.ndarray, *, past: bool
     ) -> None:
-        """Decode chunks of arrays like one another, one array after another, to `places` in `out`, contiguous, counted
-        in chunks.
+        """Decode stored chunks one after another into `out`, contiguous, and keep nothing. `check_unchanged` of the
+        arrays comes after it.
 
         Args:
+            chunks: arrays like one another that these are chunks of, or of more; to name the one that is damaged.
             past: what is in `out` is not read again soon.
 
         Raises:
             UpsDataError: as `locate`.
         """
-        begun = time.perf_counter()
-        stored = codecs.joined([array.stored(numbers) for array, numbers in wanted])
-        array, fetched = wanted[0][0], time.perf_counter()
+        begun, count, array = time.perf_counter(), len(stored), chunks[0][0]
         try:
-            array.decode(stored, [out], np.zeros(len(places), np.int64), places * array.chunk_bytes, past=past)
+            places = np.arange(count) * array.chunk_bytes
+            array.decode(stored, [out], np.zeros(count, np.int64), places, past=past)
         except (ValueError, RuntimeError):
-            for array, numbers in wanted:
+            for array, numbers in chunks:
                 for number in numbers.tolist():
                     array.chunk(number)  # says which one is damaged
             raise
-        for array, numbers in wanted:
-            array.check_unchanged(array.rows_of(numbers))
-        ended = time.perf_counter()
-        self._mine.seconds = self.seconds_of_thread() + ended - begun
+        seconds = time.perf_counter() - begun
+        self._mine.seconds = self.seconds_of_thread() + seconds
         with self._lock:
-            self.decode_seconds += ended - fetched
-            self.decoded_chunks += len(places)
-            self.decoded_bytes += len(places) * array.chunk_bytes
+            self.decode_seconds += seconds
+            self.decoded_chunks += count
+            self.decoded_bytes += count * array.chunk_bytes
 
     def scratch(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Memory of this thread, until it asks for some again: uninitialised, and not paged in anew every time."""

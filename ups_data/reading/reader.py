@@ -1,19 +1,46 @@
 """From numbers of samples to samples: opened shards, a pool, views."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ups_data.batch import Recipe, SampleBlock
+from ups_data.batch import Fetched, Recipe, SampleBlock, Wanted
 from ups_data.plan.samples import SampleTable
 from ups_data.points.domain import Domain
 from ups_data.reading.frames import StoredFrames
-from ups_data.reading.geometry import Geometries, Geometry, Origin
-from ups_data.reading.importance import TileImportance
+from ups_data.reading.geometry import Geometries, Geometry, Origin, Place, reads_of
+from ups_data.reading.importance import TileImportance, TileRows
 from ups_data.reading.pool import Pool
+from ups_data.sampling import Stream
 from ups_data.schema import Manifest
 from ups_data.store.shard import Shard
+
+
+class Request(NamedTuple):
+    """The samples of a block before their points are drawn.
+
+    Attributes:
+        numbers: of the samples.
+        moment: see `Sample`.
+        origin, input_rows, target_rows: where their frames lie, `(samples, steps)`.
+        places: where the geometries are.
+        importance: of the draws that look at it.
+        wanted: what is read of the last two.
+    """
+
+    numbers: NDArray[np.int64]
+    epoch: int
+    moment: float
+    origin: Origin
+    input_rows: NDArray[np.int64]
+    target_rows: NDArray[np.int64]
+    places: list[Place]
+    importance: dict[Stream, TileRows | None]
+    wanted: Wanted
 
 
 class SampleReader:
@@ -45,6 +72,7 @@ class SampleReader:
         errors: Tensor | None = None,
         skips: bool = False,
     ) -> None:
+        recipe = replace(recipe, pool=pool)
         self._shards, self._table, self._recipe, self.pool = shards, table, recipe, pool
         self.set_name = set_name
         self._static = {f.name for f in manifest.fields if f.static}
@@ -55,23 +83,50 @@ class SampleReader:
         self._geometries = Geometries(manifest, recipe, self.pool, set_name, shards if skips else ())
         self._importance = TileImportance(recipe, self.pool, set_name, errors)
 
-    def block(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> SampleBlock:
-        """The samples of those numbers by column; frames are views into the pool.
+    def request(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> Request:
+        """What making a block of the samples of those numbers begins with. `Request.wanted` lists what is read before
+        its points can be drawn; nothing of that is read yet.
 
         Args:
             moment: see `Sample`; None: the epoch.
 
         Raises:
-            UpsDataError: a shard is missing or damaged.
+            UpsDataError: a shard is missing or its tables are damaged.
         """
         table, chosen = self._table, np.asarray(numbers)
-        rows, static_rows, steps = table.row[chosen], table.static_row[chosen], table.step[chosen]
+        rows = table.row[chosen]
         shards, shard = np.unique(table.shard[chosen], return_inverse=True)
-        origin = Origin([self._shards[s] for s in shards.tolist()], shard, static_rows)
+        origin = Origin([self._shards[s] for s in shards.tolist()], shard, table.static_row[chosen])
         input_rows, target_rows = rows[:, None] + self._before, rows[:, None] + self._after
-        time, target_time = origin.time(input_rows[:, -1:]), origin.time(target_rows)
         moment = epoch if moment is None else moment
-        geometries = self._geometries.of(origin, moment)
+        places = self._geometries.places(origin, moment)
+        importance = self._importance.wants(origin, input_rows[:, -1:], target_rows, moment)
+        tiles = [rows.read for rows in importance.values() if rows is not None]
+        wanted = Wanted([*reads_of(places), *tiles])
+        return Request(chosen, epoch, moment, origin, input_rows, target_rows, places, importance, wanted)
+
+    def block(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> SampleBlock:
+        """The samples of those numbers by column, in one go; no frame is read.
+
+        Raises:
+            UpsDataError: a shard is missing or damaged.
+        """
+        request = self.request(numbers, epoch, moment)
+        return self.block_of(request, self.pool.fetch(request.wanted))
+
+    def block_of(self, request: Request, fetched: Fetched) -> SampleBlock:
+        """The samples of a request by column.
+
+        Args:
+            fetched: the request's `wanted`.
+
+        Raises:
+            UpsDataError: the order of points, or importance, is damaged.
+        """
+        table, chosen, epoch, moment, origin = self._table, *request[:4]
+        input_rows, target_rows, steps = request.input_rows, request.target_rows, table.step[chosen]
+        time, target_time = origin.time(input_rows[:, -1:]), origin.time(target_rows)
+        geometries = self._geometries.know(request.places, fetched)
         # A sample's input frame is another one's target, of which few blocks are read: no other sample reads it whole.
         recipe, dense = self._recipe, self._recipe.inputs is None
         alone = (
@@ -100,7 +155,7 @@ class SampleReader:
             time=time[:, 0],
             dt=target_time - time,
             params=origin.params(len(self._recipe.params)),
-            importance=self._importance.of(origin, table.trajectory[chosen], input_rows[:, -1:], target_rows, moment),
+            importance=self._importance.of(request.importance, fetched, table.trajectory[chosen], target_rows.shape[1]),
         )
 
     def domains(self, trajectory: np.ndarray) -> list[Domain]:

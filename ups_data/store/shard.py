@@ -6,6 +6,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, block_counts, single_block
@@ -117,11 +118,15 @@ class Shard:
         tiles = self._manifest.num_tiles(metric, set_name)
         return self._open(name, name, "float16", (self._spec.rows, tiles), tiles)
 
-    def geometry(self, set_name: str | None, trajectory: int) -> Blocks | None:
+    def geometry(self, set_name: str | None, trajectory: int, index: NDArray[np.int32] | None = None) -> Blocks | None:
         """The blocks of one of the shard's trajectories; None where rows are frames in their own order, all slots full.
 
         A grid's are the same for all trajectories and shards of a dataset. Kept as long as somebody uses them (a
         grid's: as long as the shard).
+
+        Args:
+            index: of points, the trajectory's row of `index` as far as it has blocks, if the caller has read it;
+                None: it is read here.
 
         Raises:
             UpsDataError: the index is missing, damaged, or not a permutation of the points.
@@ -138,7 +143,7 @@ class Shard:
             return None if points == slots else single_block(points, slots)
         blocks = self._geometries.get((set_name, trajectory))
         if blocks is None:
-            blocks = self._geometries[set_name, trajectory] = self._read_geometry(set_name, trajectory, points)
+            blocks = self._geometries[set_name, trajectory] = self._read_geometry(set_name, trajectory, points, index)
         return blocks
 
     def num_points(self, set_name: str | None, trajectory: int) -> int:
@@ -217,10 +222,13 @@ class Shard:
             self._arrays[name] = array
             return array
 
-    def _read_geometry(self, set_name: str | None, geometry: int, points: int) -> Blocks:
+    def _read_geometry(
+        self, set_name: str | None, geometry: int, points: int, index: NDArray[np.int32] | None = None
+    ) -> Blocks:
         slots, blocks = self._manifest.block_points(set_name), self._manifest.num_blocks(points, set_name)
-        array = self.index(set_name)
-        index = np.concatenate([array.chunk(geometry * array.blocks + block)[0] for block in range(blocks)])
+        if index is None:
+            array = self.index(set_name)
+            index = np.concatenate([array.chunk(geometry * array.blocks + block)[0] for block in range(blocks)])
         counts = block_counts(points, blocks)
         empty = np.arange(slots) >= counts[:, None]
         seen = np.zeros(points + 1, bool)

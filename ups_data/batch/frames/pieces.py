@@ -5,13 +5,31 @@ One call copies for a whole batch, natively and outside the interpreter lock, or
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ups_data import _native as built
 from ups_data.points.blocks import Blocks
+
+
+class Copyable(Protocol):
+    """What n frames of one field are copied from; see `Pieces` for the methods."""
+
+    @property
+    def piece_points(self) -> int: ...
+
+    def stack(self, out: np.ndarray) -> None: ...
+
+    def stack_widened(self, out: NDArray[np.int64]) -> None: ...
+
+    def take(self, index: NDArray[np.int64], out: np.ndarray) -> None: ...
+
+    def restore(self, blocks: Blocks, out: np.ndarray) -> None: ...
+
+    def frame(self, number: int, pieces: int) -> "Copyable":
+        """One frame, its first so many pieces."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +59,11 @@ class Pieces:
     @property
     def point_bytes(self) -> int:
         return self.channels * self.dtype.itemsize
+
+    def frame(self, number: int, pieces: int) -> "Pieces":
+        """One frame, its first so many pieces."""
+        rows = slice(number, number + 1), slice(pieces)
+        return Pieces(self.buffers, self.buffer[rows], self.offset[rows], self.piece_points, self.channels, self.dtype)
 
     def array(self, frame: int) -> np.ndarray:
         """The points of one frame, piece after piece, `(m P, C)`; a view where there is one piece. Zeros for pieces
@@ -104,6 +127,26 @@ def pieces_of(arrays: Sequence[np.ndarray]) -> Pieces:
     buffers = [np.ascontiguousarray(a) for a in arrays]
     buffer = np.arange(len(arrays), dtype=np.int64)[:, None]
     return Pieces(buffers, buffer, np.zeros_like(buffer), points, channels, arrays[0].dtype)
+
+
+def pieces_joined(parts: Sequence[Pieces]) -> Pieces:
+    """The frames of one after another; pieces that a frame lacks are left out."""
+    width = max(p.buffer.shape[1] for p in parts)
+    first = np.cumsum([0, *(len(p.buffers) for p in parts[:-1])])
+    numbers = [np.where(p.buffer < 0, -1, p.buffer + f) for p, f in zip(parts, first, strict=True)]
+    return Pieces(
+        buffers=[b for p in parts for b in p.buffers],
+        buffer=np.concatenate([_widened(n, width) for n in numbers]),
+        offset=np.concatenate([_widened(p.offset, width) for p in parts]),
+        piece_points=parts[0].piece_points,
+        channels=parts[0].channels,
+        dtype=parts[0].dtype,
+    )
+
+
+def _widened(rows: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The same rows with -1 behind them."""
+    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1)
 
 
 def _bytes_of(array: np.ndarray) -> NDArray[np.uint8]:
