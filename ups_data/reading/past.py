@@ -1,4 +1,4 @@
-"""Stored chunks that are decoded as they are copied to a batch, past the pool."""
+"""Ranges chunks that are decoded as they are copied to a batch, past the pool."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ups_data.batch import Pieces
 from ups_data.points.blocks import Blocks
 from ups_data.reading.pool import Pool
-from ups_data.store.arrays.codecs import Stored, joined
+from ups_data.store.arrays.codecs import joined
+from ups_data.store.object_store import Ranges
 
 SCRATCH_BYTES = 4 * 1024**2  # of a thread, for what is decoded to be copied at once; at least a frame
 
@@ -27,7 +28,7 @@ class PastPieces:
         self,
         pool: Pool,
         chunks: Sequence[tuple[Any, NDArray[np.int64]]],
-        stored: Stored,
+        stored: Ranges,
         shape: tuple[int, ...],
         piece_points: int,
         channels: int,
@@ -62,7 +63,7 @@ class PastPieces:
     def frame(self, number: int, pieces: int) -> "PastPieces":
         """One frame, its first so many blocks."""
         start = number * self._blocks
-        stored = _part(self._stored, start, start + pieces)
+        stored = self._stored.part(slice(start, start + pieces))
         shape = 1, pieces
         return PastPieces(self._pool, self._chunks, stored, shape, self.piece_points, self._channels, self._dtype)
 
@@ -73,7 +74,7 @@ class PastPieces:
         few = max(1, SCRATCH_BYTES // size)
         for start in range(0, self._frames, few):
             rows = slice(start, min(start + few, self._frames))
-            stored = _part(self._stored, rows.start * self._blocks, rows.stop * self._blocks)
+            stored = self._stored.part(slice(rows.start * self._blocks, rows.stop * self._blocks))
             memory = self._pool.scratch((rows.stop - start, points, self._channels), self._dtype)
             self._pool.decode_past(self._chunks, stored, memory, past=False)
             offset = np.arange(len(stored)).reshape(-1, self._blocks) * (size // self._blocks)
@@ -86,15 +87,7 @@ class PastPieces:
             array.check_unchanged(array.rows_of(numbers))
 
 
-def in_order(found: Sequence[Stored], order: NDArray[np.int64] | None) -> Stored:
+def in_order(found: Sequence[Ranges], order: NDArray[np.int64] | None) -> Ranges:
     """The chunks of several arrays, those of one after another, in that order; None: as they are."""
     stored = joined(found)
-    if order is None:
-        return stored
-    return Stored(stored.buffers, stored.buffer[order], stored.offset[order], stored.length[order])
-
-
-def _part(stored: Stored, start: int, stop: int) -> Stored:
-    """Chunks start to stop - 1."""
-    rows = slice(start, stop)
-    return Stored(stored.buffers, stored.buffer[rows], stored.offset[rows], stored.length[rows])
+    return stored if order is None else stored.part(order)

@@ -15,6 +15,7 @@ from ups_data.batch import Fetched, Wanted
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.stored import StoredArray
+from ups_data.store.object_store import Ranges
 
 KEPT_BYTES = 16 * 1024**2  # of dropped chunks of a kind, whose memory waits for use
 UNUSED = 2  # references to an array that only the asking function has, `sys.getrefcount`'s own counted
@@ -99,7 +100,7 @@ class Pool:
         )
 
     def decode_past(
-        self, chunks: Sequence[tuple[Any, NDArray[np.int64]]], stored: codecs.Stored, out: np.ndarray, *, past: bool
+        self, chunks: Sequence[tuple[Any, NDArray[np.int64]]], stored: Ranges, out: np.ndarray, *, past: bool
     ) -> None:
         """Decode stored chunks one after another into `out`, contiguous, and keep nothing. `check_unchanged` of the
         arrays comes after it.

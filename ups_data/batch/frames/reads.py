@@ -19,7 +19,7 @@ class Read:
         chunks: of each stored array. A number may come twice. None at all where the frames are in memory.
         assemble: from what was fetched, one entry for each of `chunks`, to what the frames copy from.
         past: whether the chunks are decoded straight to the batch, past the pool: what is fetched are then the stored
-            bytes (`codecs.Stored`); otherwise where the decoded chunks lie (`pool.Located`).
+            bytes (`Ranges`); otherwise where the decoded chunks lie (`Located`).
     """
 
     chunks: list[Chunks]
