@@ -75,14 +75,15 @@ class ConversionProcess:
     def wait_for_shards(self, more: int) -> None:
         """Until so many more are recorded than now, or the process has ended."""
         enough = len(self.published()) + more
-        self._wait(lambda: len(self.published()) >= enough)
+        self.wait_until(lambda: len(self.published()) >= enough)
 
     def wait_for_work(self) -> None:
         """Until it writes its first shard, or the process has ended."""
         asides = self.out / ".conversion" / "writing" / str(self.process.pid)
-        self._wait(asides.exists)
+        self.wait_until(asides.exists)
 
-    def _wait(self, reached: Callable[[], bool]) -> None:
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Until that is so, or the process has ended."""
         for _ in range(int(LIMIT / LOOK)):
             if self.process.poll() is not None or reached():
                 return

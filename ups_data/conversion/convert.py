@@ -36,6 +36,7 @@ def convert(
     shard_bytes: int = 512 * 1024**2,
     workers: int = 1,
     on_error: OnError = "raise",
+    timeout: float = 300,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
     """Convert a file or folder of simulations, a trajectory at a time and each trajectory a few frames at a time.
@@ -56,6 +57,7 @@ def convert(
         on_error: "skip" leaves out a trajectory that cannot be read, is unlike the others or holds what may not be
             stored. The manifest lists it, and every other trajectory goes where it would have gone. "raise": the
             conversion ends.
+        timeout: seconds after which a worker that does nothing (it was stopped, or a read never returns) is an error.
         progress: called with (trajectories done, number of trajectories), unless the dataset is complete already.
 
     Raises:
@@ -65,7 +67,7 @@ def convert(
     """
     path, out = Path(path), Path(out)
     stored = Stored(codec, cast, blocks, seed, allow_nonfinite, tuple(check_metrics(importance)), shard_bytes)
-    _check_options(stored, workers, on_error)
+    _check_options(stored, workers, on_error, timeout)
     if split is not None:
         check_shares(split)
     # Before it is opened: what changes from now on is noticed.
@@ -75,7 +77,7 @@ def convert(
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
     conversion = Conversion(out, source, Job(path, format, stored, 0, on_error), identity, split, progress)
     try:
-        return conversion.run(workers)
+        return conversion.run(workers, timeout)
     except UpsDataError as e:
         # The writer knows the field and the trajectory, the reader's user wants the file as well.
         raise e if str(path) in str(e) or str(out) in str(e) else UpsDataError(f"{path}: {e}") from None
@@ -86,7 +88,7 @@ def convert(
         ) from e
 
 
-def _check_options(stored: Stored, workers: int, on_error: str) -> None:
+def _check_options(stored: Stored, workers: int, on_error: str, timeout: float) -> None:
     if stored.blocks < 1:
         raise UpsDataError(f"blocks={stored.blocks}: give 1 for whole frames, or more")
     if stored.codec not in codecs.CODECS:
@@ -95,3 +97,5 @@ def _check_options(stored: Stored, workers: int, on_error: str) -> None:
         raise UpsDataError(f"workers={workers}: give 1 for this process alone, or more")
     if on_error not in get_args(OnError):
         raise UpsDataError(f"on_error={on_error!r}: choose one of {', '.join(get_args(OnError))}")
+    if not timeout > 0:
+        raise UpsDataError(f"timeout={timeout}: give a number of seconds above 0")

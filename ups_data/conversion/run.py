@@ -34,7 +34,7 @@ class Conversion:
         self._work = WorkFolder(out)
         self._any_finished = False
 
-    def run(self, workers: int) -> Manifest:
+    def run(self, workers: int, timeout: float) -> Manifest:
         """With the folder to itself."""
         out = self._out
         if (out / MANIFEST).exists() and not (out / FOLDER).exists():
@@ -43,7 +43,7 @@ class Conversion:
             with self._work.held():
                 try:
                     try:
-                        return self._run_alone(workers)
+                        return self._run_alone(workers, timeout)
                     except OSError:
                         self._work.check_held()  # which says more
                         raise
@@ -57,7 +57,7 @@ class Conversion:
                 f"{out}: another conversion into this folder is under way: wait for its end, or choose another one"
             ) from None
 
-    def _run_alone(self, workers: int) -> Manifest:
+    def _run_alone(self, workers: int, timeout: float) -> Manifest:
         if (self._out / MANIFEST).exists():  # all but the last step was done
             self._any_finished = True
             manifest = self._complete()
@@ -76,7 +76,7 @@ class Conversion:
 
         self._progress(sum(counts.values()), plan.trajectories)
         missing = [shard for shard in plan.shards if shard.path not in done]
-        with closing(self._make(maker, missing, workers, tell)) as making:
+        with closing(self._make(maker, missing, workers, timeout, tell)) as making:
             for shard, made in making:
                 self._check_source(self._identity.changed(self._job.path))
                 self._work.publish(shard, made)
@@ -102,10 +102,11 @@ class Conversion:
         maker: ShardMaker,
         missing: Sequence[PlannedShard],
         workers: int,
+        timeout: float,
         tell: Callable[[PlannedShard, int], None],
     ) -> Generator[tuple[PlannedShard, Made], None, None]:
         if workers > 1 and len(missing) > 1:
-            yield from make_in_workers(self._job, missing, self._work.aside, workers, tell)
+            yield from make_in_workers(self._job, missing, self._work.aside, workers, tell, timeout)
             return
         for shard in missing:
             yield shard, maker.make(shard, self._work.aside(shard), partial(tell, shard))

@@ -29,6 +29,7 @@ def convert(
     on_error: Annotated[
         str, typer.Option(help="raise, or skip: leave out what cannot be read or stored, and list it at the end.")
     ] = "raise",
+    timeout: Annotated[float, typer.Option(help="Seconds after which a worker that does nothing is an error.")] = 300,
     ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the estimate of bytes per sample.")] = 0.1,
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Say how many blocks suit the ratio, and why; write nothing.")
@@ -80,6 +81,7 @@ def convert(
             shard_bytes=shard_mb * 1024**2,
             workers=workers,
             on_error=on_error,  # type: ignore[arg-type]  # convert checks it
+            timeout=timeout,
             progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
     counts = ", ".join(f"{n} {s.num_trajectories}" for n, s in manifest.splits.items())
