@@ -43,7 +43,11 @@ BATCH = [
         Box("block of batches", "engine/", ("a few batches made at once,", "by threads or worker processes")),
     ],
     [
-        Box("draw, wanted", "sampling/, batch/", ("which points of which frames, and", "which chunks: nothing is read yet")),
+        Box(
+            "draw, wanted",
+            "sampling/, batch/",
+            ("which points of which frames, and", "which chunks: nothing is read yet"),
+        ),
         Box("fetch", "reading/ → store/", ("these chunks: mapped, or decoded", "into the pool; checked")),
         Box("gather", "batch/", ("the only copy: drawn points", "and dense inputs, into one buffer")),
     ],

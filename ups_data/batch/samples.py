@@ -21,7 +21,8 @@ TORCH_DTYPES = {np.dtype("float16"): torch.float16, np.dtype("float32"): torch.f
 class Memory(Protocol):
     """Where a batch's arrays come from."""
 
-    def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor: ...
+    def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """An uninitialised tensor."""
 
 
 @dataclass(frozen=True)

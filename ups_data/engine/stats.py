@@ -56,5 +56,6 @@ class StatsInMaking:
                 setattr(self._totals, name, getattr(self._totals, name) + amount)
 
     def totals(self) -> LoaderStats:
+        """The totals so far."""
         with self._lock:
             return self._totals + LoaderStats()

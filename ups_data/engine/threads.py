@@ -36,6 +36,7 @@ class Threads:
             raise
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Have a thread call the function, after what was submitted before."""
         future: Future[T] = Future()
         self._tasks.put((future, lambda: function(*arguments)))
         return future

@@ -43,6 +43,7 @@ class QueryMixture:
 
     @property
     def manifests(self) -> list[Manifest]:
+        """Of the datasets, one for each loader."""
         return [loader.manifest for loader in self.loaders]
 
     @property

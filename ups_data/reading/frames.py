@@ -47,11 +47,13 @@ class StoredFrames(Frames):
         return len(self._row)
 
     def part(self, start: int, stop: int, step: int = 1) -> "StoredFrames":
+        """See `Frames.part`."""
         rows = slice(start, stop, step)
         stored = self.stored[rows] if len(self.stored) > 1 else self.stored
         return StoredFrames(self._pool, self._arrays, self._array[rows], self._row[rows], stored, alone=self._alone)
 
     def wants(self, draw: Draw | None = None) -> Read:
+        """See `Frames.wants`."""
         blocks = self._past_blocks(draw)
         if blocks is None or not self._pool.passes_by(self._arrays):
             return self.wants_blocks(None if draw is None else draw.blocks)
@@ -66,6 +68,7 @@ class StoredFrames(Frames):
         return Read(chunks, assemble, past=True)
 
     def wants_blocks(self, blocks: NDArray[np.int64] | None = None) -> Read:
+        """See `Frames.wants_blocks`."""
         if blocks is None and len(self._arrays) == 1 and len(self.stored) == 1 and self.stored[0] is None:
             array, row = self._arrays[0], self._row[:, None]
             chunks = [(array, _numbers(array, self._row, 0))]
@@ -88,11 +91,13 @@ class StoredFrames(Frames):
         return Read(chunks, assemble)
 
     def read(self) -> Pieces:
+        """See `Frames.read`."""
         read = self.wants_blocks()
         pieces: Pieces = read.assemble(self._pool.locate(read.chunks))
         return pieces
 
     def check_unchanged(self) -> None:
+        """See `Frames.check_unchanged`."""
         for number, array in enumerate(self._arrays):
             if isinstance(array, DirectArray) and array.mapped:
                 array.check_unchanged(self._row if len(self._arrays) == 1 else self._row[self._array == number])

@@ -156,4 +156,5 @@ class Positions:
     index: Frames | None
 
     def part(self, start: int, stop: int) -> "Positions":
+        """Frames start to stop - 1."""
         return Positions(self.coords.part(start, stop), None if self.index is None else self.index.part(start, stop))

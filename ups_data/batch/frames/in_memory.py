@@ -23,20 +23,25 @@ class ArrayFrames(Frames):
         return len(self._arrays)
 
     def part(self, start: int, stop: int, step: int = 1) -> "ArrayFrames":
+        """See `Frames.part`."""
         return ArrayFrames(self._arrays[start:stop:step])
 
     def read(self) -> Pieces:
+        """See `Frames.read`."""
         return pieces_of(self._arrays)
 
     def wants_blocks(self, blocks: NDArray[np.int64] | None = None) -> Read:
+        """See `Frames.wants_blocks`."""
         if blocks is not None:
             raise ValueError("arrays in memory have no stored blocks")
         return unread(self.read())
 
     def wants(self, draw: Draw | None = None) -> Read:
+        """See `Frames.wants`."""
         return self.wants_blocks()  # whole, wherever the points were drawn
 
     def take_to(self, out: np.ndarray, draw: Draw, source: Copyable) -> None:
+        """See `Frames.take_to`."""
         source.take(draw.points, out)
 
 
@@ -56,12 +61,15 @@ class RepeatedFrame(Frames):
         return self._count
 
     def part(self, start: int, stop: int, step: int = 1) -> "RepeatedFrame":
+        """See `Frames.part`."""
         return RepeatedFrame(self._array, len(range(start, stop, step)), self._block_points)
 
     def read(self) -> Pieces:
+        """See `Frames.read`."""
         return self._pieces(len(self._array), np.zeros((self._count, 1), np.int64))
 
     def wants_blocks(self, blocks: NDArray[np.int64] | None = None) -> Read:
+        """See `Frames.wants_blocks`."""
         if blocks is None:
             return unread(self.read())
         if self._block_points is None:

@@ -32,17 +32,21 @@ class JoinedFrames(Frames):
         return sum(map(len, self._sequences))
 
     def part(self, start: int, stop: int, step: int = 1) -> "JoinedFrames":
+        """See `Frames.part`."""
         one_by_one = [s.part(i, i + 1) for s in self._sequences for i in range(len(s))]
         return JoinedFrames(one_by_one[start:stop:step])
 
     def check_unchanged(self) -> None:
+        """See `Frames.check_unchanged`."""
         for sequence in self._sequences:
             sequence.check_unchanged()
 
     def read(self) -> Pieces:
+        """See `Frames.read`."""
         return pieces_joined([sequence.read() for sequence in self._sequences])
 
     def wants_blocks(self, blocks: NDArray[np.int64] | None = None) -> Read:
+        """See `Frames.wants_blocks`."""
         reads = [s.wants_blocks(None if blocks is None else blocks[rows]) for s, rows in self._rows()]
 
         def assemble(found: Sequence[Any]) -> Pieces:
@@ -52,6 +56,7 @@ class JoinedFrames(Frames):
         return Read([chunks for read in reads for chunks in read.chunks], assemble)
 
     def wants(self, draw: Draw | None = None) -> Read:
+        """See `Frames.wants`."""
         if self._alike:
             return super().wants(draw)
         reads = [
@@ -65,6 +70,7 @@ class JoinedFrames(Frames):
         )
 
     def copy_to(self, out: np.ndarray, source: Copyable) -> None:
+        """See `Frames.copy_to`."""
         if not isinstance(source, _Apart):
             super().copy_to(out, source)
             return
@@ -72,6 +78,7 @@ class JoinedFrames(Frames):
             sequence.copy_to(out[rows], part)
 
     def take_to(self, out: np.ndarray, draw: Draw, source: Copyable) -> None:
+        """See `Frames.take_to`."""
         if not isinstance(source, _Apart):
             super().take_to(out, draw, source)
             return

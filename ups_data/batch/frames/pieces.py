@@ -18,15 +18,20 @@ class Copyable(Protocol):
     """What n frames of one field are copied from; see `Pieces` for the methods."""
 
     @property
-    def piece_points(self) -> int: ...
+    def piece_points(self) -> int:
+        """P, points of a piece."""
 
-    def stack(self, out: np.ndarray) -> None: ...
+    def stack(self, out: np.ndarray) -> None:
+        """See `Pieces.stack`."""
 
-    def stack_widened(self, out: NDArray[np.int64]) -> None: ...
+    def stack_widened(self, out: NDArray[np.int64]) -> None:
+        """See `Pieces.stack_widened`."""
 
-    def take(self, index: NDArray[np.int64], out: np.ndarray) -> None: ...
+    def take(self, index: NDArray[np.int64], out: np.ndarray) -> None:
+        """See `Pieces.take`."""
 
-    def restore(self, blocks: Blocks, out: np.ndarray) -> None: ...
+    def restore(self, blocks: Blocks, out: np.ndarray) -> None:
+        """See `Pieces.restore`."""
 
     def frame(self, number: int, pieces: int) -> "Copyable":
         """One frame, its first so many pieces."""
@@ -58,6 +63,7 @@ class Pieces:
 
     @property
     def point_bytes(self) -> int:
+        """Bytes of one point: all its channels."""
         return self.channels * self.dtype.itemsize
 
     def frame(self, number: int, pieces: int) -> "Pieces":

@@ -36,9 +36,11 @@ class Channel:
         self._fds: deque[int] = deque()
 
     def fileno(self) -> int:
+        """The socket's descriptor, for `wait`."""
         return self._socket.fileno()
 
     def send(self, body: bytes, fds: tuple[int, ...] = ()) -> None:
+        """Send a whole message, and descriptors with it."""
         data = len(body).to_bytes(HEADER_BYTES, "little") + body
         sent = socket.send_fds(self._socket, [data], fds) if fds else 0
         self._socket.sendall(data[sent:])
@@ -73,6 +75,7 @@ class Channel:
         return self._fds.popleft()
 
     def close(self) -> None:
+        """Close the socket, and the descriptors that nobody took."""
         self._socket.close()
         while self._fds:
             os.close(self._fds.popleft())
@@ -98,9 +101,11 @@ class Sender:
         self._count = 0
 
     def give_back(self, numbers: list[int]) -> None:
+        """Memory of these numbers is free again."""
         self._free += numbers
 
     def send(self, message: Any) -> None:
+        """Send an object; its tensors are copied into shared memory."""
         packed = _Packed()
         packed.dump(message)
         if not packed.size:
@@ -143,6 +148,7 @@ class Receiver:
         self._leases: dict[int, weakref.ref[np.ndarray]] = {}
 
     def freed(self) -> list[int]:
+        """Numbers of the memory that nobody looks at any more, each told once."""
         return [self._freed.popleft() for _ in range(len(self._freed))]
 
     def receive(self, seconds: float | None) -> tuple[Any] | None:
