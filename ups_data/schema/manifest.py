@@ -28,15 +28,26 @@ from ups_data.schema.specs import (
 
 
 class Manifest(Model):
-    """A dataset: its fields, its geometry, its splits.
+    """A dataset: its fields, its geometry, its splits::
+
+        manifest = Manifest.load("data/dr")
+        manifest.grid.shape, manifest.field("data").channels
+        manifest.split("train").statistics["data"].std
 
     Attributes:
-        grid, points, sets: one of them: a lattice, one set of points, or several by name.
-        blocks: B, blocks of a grid; of points, of the first trajectory. 1: frames are stored whole, as they were given.
-        block_seed: of the deal of points to blocks.
-        importance: metric → set of points (`""`: a grid, or the only set) → K, tiles of which every shard holds the
-            importance, frame by frame, in `importance/<metric>` or `importance/<set>/<metric>`. Tiles are equal
-            stretches of a space-filling curve through the points (of the first frame, where they move).
+        fields: every field, in the order in which it was given.
+        grid, points, sets: one of them is given: a lattice, one set of points, or several sets by name.
+        params: names of the runs' parameters.
+        codec: of the stored chunks.
+        blocks: B, the number of blocks of a frame; if trajectories have different numbers of points, of the first
+            trajectory. 1: frames are stored whole, as they were given.
+        block_seed: of the random deal of points to blocks.
+        importance: metric → set of points (`""`: a grid, or the only set) → K, the number of tiles whose importance
+            every shard holds, frame by frame, in `importance/<metric>` or `importance/<set>/<metric>`. Tiles are equal
+            stretches of a space-filling curve through the points (of the first frame, if they move).
+        source: what the dataset was made from.
+        left_out: trajectories that a conversion left out, each with the reason.
+        splits: name → split.
     """
 
     format: Literal["ups_data"] = "ups_data"
@@ -123,7 +134,7 @@ class Manifest(Model):
 
     @property
     def num_points(self) -> int:
-        """N, points of a frame: of the largest one, where trajectories differ.
+        """N, the points of a frame; of the largest frame, if trajectories have different numbers of points.
 
         Raises:
             UpsDataError: the dataset has several sets of points, each with its own number.
@@ -176,7 +187,7 @@ class Manifest(Model):
         return max(self.max_points(split, set_name) for split in self.splits) if count is None else count
 
     def num_tiles(self, metric: str, set_name: str | None = None) -> int:
-        """K, tiles of which the importance by that metric is stored.
+        """K, the number of tiles whose importance by that metric is stored.
 
         Raises:
             UpsDataError: it is not; the message says which are.
@@ -208,7 +219,7 @@ class Manifest(Model):
         return [0, *accumulate(len(s.steps) for s in self.split(split).shards)][:-1]
 
     def frame_bytes(self, field: FieldSpec) -> int:
-        """Bytes of one decoded frame of a field: of the largest one, where trajectories differ."""
+        """Bytes of one decoded frame of a field; of the largest, if trajectories have different numbers of points."""
         return self._most_points(field.point_set) * field.point_bytes
 
     @classmethod

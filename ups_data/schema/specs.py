@@ -59,7 +59,9 @@ class FieldSpec(Model):
         dtype: as stored; `source_dtype` as it was in the source.
         static: without time: one row per trajectory instead of one per frame.
         chunk_rows: rows of one stored chunk.
-        point_set: the set of points that it lives on, where the dataset has several; None: the grid or the only set.
+        point_set: the set of points that the field lives on, if the dataset has several; None: the grid or the only
+            set.
+        units: such as "m/s"; None: the source does not say.
     """
 
     name: Name
@@ -112,10 +114,10 @@ class PointsSpec(Model):
     """A set of points without a lattice; its coordinates are stored.
 
     Attributes:
-        num_points: N, where all trajectories have as many; None: every shard lists its own.
+        num_points: N, if all trajectories have the same number of points; None: every shard lists its own numbers.
         dim: components of a coordinate.
         moving: coordinates are stored for every frame instead of once for a trajectory.
-        block_points: P, slots of a block: N points are in ceil(N / P) blocks. N where it is not given.
+        block_points: P, slots of a block: N points are in ceil(N / P) blocks. By default N.
     """
 
     num_points: Count | None = None
@@ -150,7 +152,7 @@ class FieldStatistics(Model):
 
 
 class Summary(Model):
-    """Of one number per trajectory or step; `std` is the population standard deviation."""
+    """Statistics of one number per trajectory or step; `std` is the population standard deviation."""
 
     mean: float
     std: float
