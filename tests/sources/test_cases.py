@@ -207,7 +207,7 @@ def test_memory_holds_a_slice_of_a_case(tmp_path, ending):
     assert peak < 6e6
 
 
-def test_positions_of_a_mapped_file_cost_no_memory(tmp_path):
+def test_positions_in_a_file_cost_no_memory(tmp_path):
     """24 MB of positions, every value looked at."""
     files.write_case(tmp_path / "a", ".npy", position=np.zeros((1 << 21, 3), np.float32), u=np.zeros(1 << 21, bool))
     tracemalloc.start()

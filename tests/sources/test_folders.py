@@ -84,7 +84,7 @@ def test_one_file_is_open_at_a_time(tmp_path, monkeypatch):
 
     opened = []
     original = numpy_files.open_npz
-    monkeypatch.setattr(numpy_files, "open_npz", lambda path: opened.append(path.stem) or original(path))
+    monkeypatch.setattr(numpy_files, "open_npz", lambda path, *rest: opened.append(path.stem) or original(path, *rest))
     for number in range(3):
         cloud(tmp_path / f"{number}.npz", 5)
     source = open_source(tmp_path)

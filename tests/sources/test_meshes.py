@@ -134,7 +134,7 @@ def test_ply_in_the_plane_and_without_fields(tmp_path):
     np.testing.assert_array_equal(t.fields["position"][:], POINTS[None, :, :2])
 
 
-def test_a_binary_ply_is_mapped(tmp_path):
+def test_a_binary_ply_is_read_in_pieces(tmp_path):
     n = 1 << 18
     columns = {name: ("float", np.zeros(n)) for name in [*"xyz", *(f"f{i}" for i in range(13))]}
     files.write_ply(tmp_path / "a", count=n, properties=columns)

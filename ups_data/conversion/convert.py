@@ -16,7 +16,7 @@ from ups_data.conversion.shard_task import Job
 from ups_data.conversion.splits import check_shares
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
-from ups_data.sources import open_source
+from ups_data.sources import DEFAULTS, SourceOptions, check_paths, open_source
 from ups_data.store.arrays import codecs
 from ups_data.writing.importance import check_metrics
 
@@ -37,6 +37,7 @@ def convert(
     workers: int = 1,
     on_error: OnError = "raise",
     timeout: float = 300,
+    reading: SourceOptions = DEFAULTS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
     """Convert a file or folder of simulations, a trajectory at a time and each trajectory a few frames at a time.
@@ -58,6 +59,7 @@ def convert(
             stored. The manifest lists it, and every other trajectory goes where it would have gone. "raise": the
             conversion ends.
         timeout: seconds after which a worker that does nothing (it was stopped, or a read never returns) is an error.
+        reading: how the source is read: links, limits.
         progress: called with (trajectories done, number of trajectories), unless the dataset is complete already.
 
     Raises:
@@ -70,12 +72,14 @@ def convert(
     _check_options(stored, workers, on_error, timeout)
     if split is not None:
         check_shares(split)
+    check_paths(path, reading)
     # Before it is opened: what changes from now on is noticed.
-    identity = Identity.of(path, {**vars(stored), "format": format, "split": None if split is None else dict(split)})
-    source = open_source(path, format, keep_damaged=on_error == "skip")
+    options = {**vars(stored), "format": format, "split": None if split is None else dict(split)}
+    identity = Identity.of(path, {**options, **reading.changed()})
+    source = open_source(path, format, keep_damaged=on_error == "skip", options=reading)
     if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
-    conversion = Conversion(out, source, Job(path, format, stored, 0, on_error), identity, split, progress)
+    conversion = Conversion(out, source, Job(path, format, stored, 0, on_error, reading), identity, split, progress)
     try:
         return conversion.run(workers, timeout)
     except UpsDataError as e:

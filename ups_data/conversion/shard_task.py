@@ -8,7 +8,7 @@ from ups_data.conversion.shard_plan import OnError, PlannedShard, Stored
 from ups_data.conversion.source_runs import left_out, open_run
 from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut
-from ups_data.sources import Source, open_source, register_source, registered
+from ups_data.sources import DEFAULTS, Source, SourceOptions, open_source, register_source, registered
 from ups_data.writing.open_shard import OpenShard, stored_frames
 from ups_data.writing.run import Run
 from ups_data.writing.written import WrittenShard
@@ -23,6 +23,7 @@ class Job:
     stored: Stored
     like: int
     on_error: OnError
+    reading: SourceOptions = DEFAULTS
     formats: tuple[type[Source], ...] = field(default_factory=registered)  # a worker imports them by being given this
 
     def taking(self, like: int) -> "Job":
@@ -49,7 +50,9 @@ class ShardMaker:
         self._job = job
         for known in job.formats:
             register_source(known)
-        self._source = source or open_source(job.path, job.format, keep_damaged=job.on_error == "skip")
+        self._source = source or open_source(
+            job.path, job.format, keep_damaged=job.on_error == "skip", options=job.reading
+        )
         self.layout = job.stored.layout(open_run(self._source, job.like, job.path))
         self.importance = self.layout.importance(job.stored.importance)
 

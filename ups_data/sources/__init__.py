@@ -8,6 +8,8 @@ from ups_data.sources.cases.case import CaseSource
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.folder import open_folder
 from ups_data.sources.lazy import LazyArray
+from ups_data.sources.limits import check_count
+from ups_data.sources.links import check_file, check_folder
 from ups_data.sources.listing import is_zarr
 from ups_data.sources.meshes.obj import ObjSource
 from ups_data.sources.meshes.ply import PlySource
@@ -22,6 +24,7 @@ from ups_data.sources.torch.neuraloperator import NeuraloperatorSource
 from ups_data.trajectory import ArrayLike, Axis, PointSet, Trajectory
 
 __all__ = [
+    "DEFAULTS",
     "FORMATS",
     "ArrayLike",
     "Axis",
@@ -31,6 +34,7 @@ __all__ = [
     "Source",
     "SourceOptions",
     "Trajectory",
+    "check_paths",
     "open_source",
     "register_source",
     "registered",
@@ -73,21 +77,45 @@ def open_source(
     """
     path = Path(path)
     named = source_named(format) if format is not None else None
-    if not path.exists():
-        raise UpsDataError(f"{path}: no such file or folder: check the path")
+    check_paths(path, options)
     if path.is_dir() and not is_zarr(path):
         source = _open_folder(path, named, keep_damaged, options)
     else:
         source = _open_file(path, named, options)
     if len(source) == 0:
         raise UpsDataError(f"{path}: holds no trajectory: give a file with at least one")
+    check_count(path, len(source))
     return source
+
+
+def check_paths(path: Path, options: SourceOptions) -> None:
+    """Look at what the source's files are, without opening one.
+
+    Raises:
+        UpsDataError: nothing is there; something is no regular file; or a link leads out of the source, where that is
+            not allowed.
+    """
+    if not path.exists():
+        raise UpsDataError(f"{path}: no such file or folder: check the path")
+    if path.is_dir():
+        check_folder(path, allow_links=options.allow_links, hidden=is_zarr(path))
+    else:
+        check_file(path)
 
 
 def _open_file(path: Path, named: type[Source] | None, options: SourceOptions) -> Source:
     if named is CaseSource:
         raise UpsDataError(f"{path}: is a file; {named.format} are folders with a file per field: give their folder")
-    return named(path, options) if named is not None else _recognise(path)(path, options)
+    source = named or _recognise(path, options)
+    try:
+        return source(path, options)
+    except (UpsDataError, MemoryError):
+        raise
+    except Exception as error:  # what a reader raises on contents that it does not know
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UpsDataError(
+            f"{path}: cannot be read as {source.format} ({reason}): repair it, or name another format"
+        ) from error
 
 
 def _open_folder(path: Path, named: type[Source] | None, keep_damaged: bool, options: SourceOptions) -> Source:
@@ -100,8 +128,8 @@ def _open_folder(path: Path, named: type[Source] | None, keep_damaged: bool, opt
     return open_folder(path, lambda file: open_source(file, name, options=options), name, keep_damaged=keep_damaged)
 
 
-def _recognise(path: Path) -> type[Source]:
-    content = look_inside(path)
+def _recognise(path: Path, options: SourceOptions) -> type[Source]:
+    content = look_inside(path, options)
     source = source_of(content)
     if source is None:
         raise UpsDataError(

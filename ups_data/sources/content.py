@@ -9,8 +9,11 @@ from pathlib import Path
 import h5py
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.hdf5 import opened
+from ups_data.sources.hdf5.files import opened
+from ups_data.sources.hdf5.gate import check_links
+from ups_data.sources.links import check_file, check_folder
 from ups_data.sources.listing import is_zarr
+from ups_data.sources.options import DEFAULTS, SourceOptions
 
 _OBJ_KEYWORDS = set(b"v vn vt vp f l p g o s mtllib usemtl".split())
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -55,14 +58,19 @@ class Content:
         )
 
 
-def look_inside(path: Path) -> Content:
-    """Reads a few bytes and the table of names.
+def look_inside(path: Path, options: SourceOptions = DEFAULTS) -> Content:
+    """Reads a few bytes and the table of names, after a look at what of it lies elsewhere.
 
     Raises:
-        UpsDataError: the file cannot be opened, is empty, or is damaged so that its names cannot be listed.
+        UpsDataError: the file cannot be opened, is empty, or is damaged so that its names cannot be listed; it is no
+            regular file, or leads to other files, where that is not allowed.
     """
     if path.is_dir():
-        return Content("zarr", path=path) if is_zarr(path) else Content("folder", _names(path), path=path)
+        if not is_zarr(path):
+            return Content("folder", _names(path), path=path)
+        check_folder(path, allow_links=options.allow_links, hidden=True)
+        return Content("zarr", path=path)
+    check_file(path)
     try:
         with open(path, "rb") as file:
             head = file.read(4096)
@@ -70,7 +78,7 @@ def look_inside(path: Path) -> Content:
         raise UpsDataError(f"{path}: cannot be opened ({error.strerror}): check the path") from error
     if not head:
         raise UpsDataError(f"{path}: the file is empty: download or copy it again")
-    return replace(_of_file(path, head), path=path, head=head)
+    return replace(_of_file(path, head, options), path=path, head=head)
 
 
 def _names(folder: Path) -> tuple[str, ...]:
@@ -80,9 +88,10 @@ def _names(folder: Path) -> tuple[str, ...]:
         raise UpsDataError(f"{folder}: cannot be listed ({error.strerror}): check the path") from error
 
 
-def _of_file(path: Path, head: bytes) -> Content:
+def _of_file(path: Path, head: bytes, options: SourceOptions) -> Content:
     # a user block may put the signature at 512, 1024, 2048 …; simulations leave it out, other tools may not
     if any(head[at:].startswith(HDF5_SIGNATURE) for at in (0, 512, 1024, 2048)):
+        check_links(path, options)
         with opened(path) as hdf5:
             keys = tuple(hdf5.keys())
             first = hdf5[keys[0]] if keys else None

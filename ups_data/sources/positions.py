@@ -1,18 +1,22 @@
 """Where points are: what arrays of positions are called, which shapes they have, and that they are finite."""
 
+import math
 from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.lazy import LazyArray
+from ups_data.trajectory import ArrayLike
+
+P = TypeVar("P", bound=ArrayLike)
 
 # the names under which codes save the coordinates of their points
 COORDINATES = ("coords", "coordinates", "positions", "position", "points", "pos", "vertices")
-_LOOKED_AT = 1 << 20  # values at once: a mapped file of any size costs no memory
+_LOOKED_AT = 1 << 18  # values at once: an array of any size in a file costs no memory
 
 
 def coordinates_among(where: Path | str, names: Iterable[str]) -> str | None:
@@ -27,18 +31,19 @@ def coordinates_among(where: Path | str, names: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def finite(where: str, positions: np.ndarray, first: int = 0) -> np.ndarray:
+def finite(where: str, positions: P, first: int = 0) -> P:
     """`positions`, `(…, N, d)`, after a look at every value.
 
     Raises:
         UpsDataError: NaN or Inf; the message counts frames from `first` where there are frames.
     """
-    step = max(1, _LOOKED_AT // max(1, positions[:1].size))
-    if all(np.isfinite(positions[start : start + step]).all() for start in range(0, len(positions), step)):
+    rows = positions.shape[0]
+    step = max(1, _LOOKED_AT // max(1, math.prod(positions.shape[1:])))
+    if all(np.isfinite(positions[start : start + step]).all() for start in range(0, rows, step)):
         return positions
-    bad = ~np.isfinite(positions)
+    bad = ~np.isfinite(positions[:])
     at = np.argwhere(bad)[0]
-    point = f"point {at[-2]}" if positions.ndim == 2 else f"point {at[-2]} of frame {first + at[0]}"
+    point = f"point {at[-2]}" if len(positions.shape) == 2 else f"point {at[-2]} of frame {first + at[0]}"
     raise UpsDataError(
         f"{where}: {int(bad.sum())} values of the coordinates are NaN or Inf (first in {point}): "
         "repair them, or take those points out of every array"

@@ -23,7 +23,7 @@ from ups_data.writing.statistics import FieldMoments, Moments
 from ups_data.writing.written import WrittenShard, point_counts
 
 # Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
-READ_BYTES = 16 * 1024**2
+READ_BYTES = 8 * 1024**2
 # One object of the store; several where a shard's field is larger.
 OBJECT_BYTES = 512 * 1024**2
 
@@ -65,6 +65,7 @@ class OpenShard:
                 self._open(run, deal)
             self._torn = run.where
             self._append(spec, frames, deal[spec.point_set], importance.get(spec.point_set))
+            del frames  # or it would lie in memory beside the next piece
         for name in run.coords:
             self._append_points(run, name, deal[name])
         if self._layout.params:
@@ -242,7 +243,9 @@ def stored_frames(run: Run, layout: Layout, allow_nonfinite: bool) -> Iterator[t
                 f"{where} has {int(bad.sum())} values that are NaN or Inf (first in frame {frame}): "
                 "repair it, or keep and count them with --allow-nonfinite"
             )
-        yield spec, cast_exactly(frames, np.dtype(spec.dtype), where)
+        frames = cast_exactly(frames, np.dtype(spec.dtype), where)
+        yield spec, frames
+        del frames
 
 
 def _folder(set_name: str | None) -> str:

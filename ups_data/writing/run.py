@@ -55,6 +55,26 @@ class Run:
             raise UpsDataError(
                 f"{self.where} has {self.steps} steps but {self.time.size} times: give one for each step"
             )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name, value in self.params.items():
+            if not np.isfinite(value):
+                raise UpsDataError(f"{self.where} has the parameter {name} = {value}: give a finite number")
+        for axis in self.axes or ():
+            if not np.isfinite(np.asarray(axis.coordinates, np.float64)).all():
+                raise UpsDataError(
+                    f"axis {axis.name!r} of {self.where} has coordinates that are NaN or Inf: repair them"
+                )
+        if not np.isfinite(self.time).all():
+            raise UpsDataError(f"{self.where} has times that are NaN or Inf: repair them")
+        back = np.flatnonzero(np.diff(self.time) <= 0)
+        if len(back):
+            before, after = self.time[back[0]], self.time[back[0] + 1]
+            raise UpsDataError(
+                f"the times of {self.where} do not increase, {after:.17g} follows {before:.17g} (frame {back[0] + 1}): "
+                "put the frames in order of time, each once"
+            )
 
     def moving(self, set_name: str | None) -> bool:
         """Whether a set's coordinates change in time."""

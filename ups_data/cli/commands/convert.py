@@ -30,6 +30,12 @@ def convert(
         str, typer.Option(help="raise, or skip: leave out what cannot be read or stored, and list it at the end.")
     ] = "raise",
     timeout: Annotated[float, typer.Option(help="Seconds after which a worker that does nothing is an error.")] = 300,
+    allow_links: Annotated[
+        bool, typer.Option("--allow-links", help="Read what links in the source lead to, also outside of it.")
+    ] = False,
+    max_expansion: Annotated[
+        float | None, typer.Option(help="Decoded bytes that a stored one may claim; default 200, more is refused.")
+    ] = None,
     ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the estimate of bytes per sample.")] = 0.1,
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Say how many blocks suit the ratio, and why; write nothing.")
@@ -44,12 +50,14 @@ def convert(
     """
     if not 0 < ratio <= 1:
         raise UpsDataError(f"--ratio {ratio}: give a number above 0, at most 1")
+    reading = reading_options(allow_links, max_expansion)
     if suggest:
-        show_suggestion(source, format, cast, ratio)
+        show_suggestion(source, format, cast, ratio, reading)
         return
     shares = parse_shares(split)
     if weigh is not None:
         options: dict[str, Any] = {"format": format, "split": shares, "cast": cast, "allow_nonfinite": allow_nonfinite}
+        options["reading"] = reading
         show_weights(source, parse_numbers(weigh), options)
         return
     if out is None:
@@ -80,6 +88,7 @@ def convert(
             importance=[m.strip() for m in importance.split(",")] if importance else (),
             shard_bytes=shard_mb * 1024**2,
             workers=workers,
+            reading=reading,
             on_error=on_error,  # type: ignore[arg-type]  # convert checks it
             timeout=timeout,
             progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
@@ -95,7 +104,15 @@ def convert(
         Console(emoji=False).print(left_out_table(manifest))
 
 
-def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: float) -> None:
+def reading_options(allow_links: bool, max_expansion: float | None) -> Any:
+    """How the source is read."""
+    from ups_data.sources import SourceOptions
+
+    given = {} if max_expansion is None else {"expansion": max_expansion}
+    return SourceOptions(allow_links=allow_links, **given)
+
+
+def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: float, reading: Any) -> None:
     """How many blocks suit a ratio: the numbers around the chosen one, and the reason."""
     from rich.console import Console
 
@@ -103,7 +120,7 @@ def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: f
     from ups_data.conversion.suggest import suggest, trajectory_sizes
     from ups_data.sources import open_source
 
-    first = next(iter(open_source(source, format)))
+    first = next(iter(open_source(source, format, options=reading)))
     suggestion = suggest(trajectory_sizes(first, cast), ratio)
     Console(emoji=False).print(suggestion_table(suggestion, ratio))
     print(f"suggested: --blocks {suggestion.chosen.blocks}. {suggestion.why}")

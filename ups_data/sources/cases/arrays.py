@@ -11,19 +11,20 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.cases.names import Quantity
 from ups_data.sources.content import look_inside
 from ups_data.sources.lazy import LazyArray
-from ups_data.sources.numpy.members import map_npy
+from ups_data.sources.numpy.members import open_npy
+from ups_data.sources.plain.array import FileArray, HeldArray
 from ups_data.sources.torch import files as torch_files
 
 
-def open_file(path: Path) -> np.ndarray | dict[str, float]:
-    """The array of a `.npy` file or of a saved tensor, mapped; or a saved dict of single numbers.
+def open_file(path: Path) -> FileArray | HeldArray | dict[str, float]:
+    """The array of a `.npy` file or of a saved tensor, not read; or a saved dict of single numbers.
 
     Raises:
         UpsDataError: it is none of these, is damaged, or holds what is not a real number.
     """
     content = look_inside(path)
     if content.kind == "npy":
-        return map_npy(path)
+        return open_npy(path)
     if content.kind != "torch":
         raise UpsDataError(
             f"{path}: {content}, one array is expected (.npy, or a tensor of torch.save): "
@@ -34,7 +35,7 @@ def open_file(path: Path) -> np.ndarray | dict[str, float]:
         return _numbers(path, loaded)
     array = torch_files.arrays(path, {"the tensor": loaded}).get("the tensor")
     if array is None or array.dtype.kind not in "biuf":
-        what = type(loaded).__name__ if array is None else f"tensor of {array.dtype}"
+        what = torch_files.kind_of(loaded) if array is None else f"tensor of {array.dtype}"
         raise UpsDataError(
             f"{path}: holds a {what}, one tensor of real numbers is expected in a folder with a file per field: "
             "save it so, or name the format of the files"
@@ -45,7 +46,7 @@ def open_file(path: Path) -> np.ndarray | dict[str, float]:
 def _numbers(path: Path, loaded: dict) -> dict[str, float]:
     numbers = {str(name): float(value) for name, value in loaded.items() if isinstance(value, int | float)}
     tensors = torch_files.arrays(path, loaded)
-    numbers |= {name: float(array.reshape(())) for name, array in tensors.items() if array.size == 1}
+    numbers |= {name: torch_files.number_of(array) for name, array in tensors.items() if array.size == 1}
     if len(numbers) < len(loaded):
         other = next(name for name in map(str, loaded) if name not in numbers)
         raise UpsDataError(
@@ -104,27 +105,27 @@ class CaseArray:
         """(N, C) of an array without time."""
         return LazyArray(self.frame_shape, self.dtype, partial(_read_static, self))
 
-    def read(self, file: Path) -> np.ndarray:
-        """One file's array, (N, C) or (T, N, C), mapped."""
+    def read(self, file: Path) -> FileArray | HeldArray:
+        """One file's array, (N, C) or (T, N, C), read when it is sliced."""
         array = open_file(file)
-        if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (self.shape, self.dtype):
+        if isinstance(array, dict) or (array.shape, array.dtype) != (self.shape, self.dtype):
             what = "a dict" if isinstance(array, dict) else f"{array.dtype} of shape {array.shape}"
             raise UpsDataError(
                 f"{file}: holds {what}, {self.quantity.files[0].name} held {self.dtype} of shape {self.shape}: "
                 "give every frame the same"
             )
-        return array.T if self.axis == 1 and array.ndim == 2 else array.reshape(-1, 1) if array.ndim == 1 else array
+        return array.columns(points_last=self.axis == 1)
 
 
 def _read_frames(array: CaseArray, start: int, stop: int) -> np.ndarray:
     if array.quantity.numbered:
-        return np.stack([array.read(file) for file in array.quantity.files[start:stop]])
+        return np.stack([array.read(file).whole() for file in array.quantity.files[start:stop]])
     whole = array.read(array.quantity.files[0])
-    return whole[start:stop] if array.in_time else whole
+    return whole.part(start, stop) if array.in_time else whole.whole()
 
 
 def _read_static(array: CaseArray, start: int, stop: int) -> np.ndarray:
-    return array.read(array.quantity.files[0])[start:stop]
+    return array.read(array.quantity.files[0]).part(start, stop)
 
 
 def stacked(components: Sequence[CaseArray]) -> np.ndarray:

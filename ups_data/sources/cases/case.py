@@ -15,6 +15,7 @@ from ups_data.sources.content import look_inside
 from ups_data.sources.listing import list_folder, named
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import are_positions, finite, finite_frames, own_field
+from ups_data.sources.torch.files import number_of
 from ups_data.trajectory import ArrayLike, PointSet, Trajectory
 
 
@@ -144,9 +145,9 @@ class _Case:
             return None
         quantity, shape, _ = self._arrays.pop("time")
         time = open_file(quantity.files[0])
-        if quantity.numbered or len(shape) != 1 or not isinstance(time, np.ndarray):
+        if quantity.numbered or len(shape) != 1 or isinstance(time, dict):
             raise UpsDataError(f"{quantity.files[0]}: time has shape {shape}, one time for each frame is expected")
-        return np.array(time)
+        return time.whole()
 
     def _assign(self) -> None:
         """Each array to the set that its name and its shape mean, or to the parameters."""
@@ -161,8 +162,8 @@ class _Case:
                 self._members[s].append(CaseArray(quantity, shape, dtype, axis))
             elif not fitting and int(np.prod(shape)) == 1 and not quantity.numbered:
                 value = open_file(quantity.files[0])
-                assert isinstance(value, np.ndarray)
-                self._params[name] = float(value.reshape(()))
+                assert not isinstance(value, dict)
+                self._params[name] = number_of(value)
             else:
                 counts = ", ".join(f"{self._labels[s]} of {n} points" for s, n in sizes.items())
                 which = "several sets" if fitting else "none of its sets"

@@ -26,7 +26,7 @@ class ObjSource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        content = look_inside(self.path)
+        content = look_inside(self.path, options)
         if content.kind not in ("obj", "unknown"):  # an OBJ file has no signature, and may begin with anything
             raise UpsDataError(f"{path}: {content}, an OBJ file is expected: name another format")
 

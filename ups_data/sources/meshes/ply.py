@@ -1,5 +1,6 @@
 """PLY files (http://paulbourke.net/dataformats/ply): vertices and what they carry."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from ups_data.sources.base import AXIS_NAMES, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.options import DEFAULTS, SourceOptions
+from ups_data.sources.plain.array import FileArray
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import Trajectory
 
@@ -19,6 +21,7 @@ _TYPES = {
     **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"},
     **{"float": "f4", "double": "f8", "float32": "f4", "float64": "f8"},
 }
+PIECE = 1 << 14  # vertices at once
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 
 
@@ -26,8 +29,8 @@ class PlySource(Source):
     """One cloud, one trajectory of one frame; its key is the file's name.
 
     The vertices' `x`, `y` [, `z`] are the coordinates, every other property of theirs (`nx`, `red`, `quality`) a field
-    (1, N, 1) of its own type; without any they carry their positions. Faces are left out. A binary file is mapped. It
-    is not read by meshio, which takes `uchar` for signed and knows faces by one of their two usual names only.
+    (1, N, 1) of its own type; without any they carry their positions. Faces are left out. It is
+    not read by meshio, which takes `uchar` for signed and knows faces by one of their two usual names only.
 
     Raises:
         UpsDataError: vertices do not come first or hold lists, the file is damaged, or positions are NaN.
@@ -37,7 +40,7 @@ class PlySource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        content = look_inside(self.path)
+        content = look_inside(self.path, options)
         if content.kind != "ply":
             raise UpsDataError(f"{path}: {content}, a PLY file is expected: name another format")
         self._header = _read_header(self.path)
@@ -50,12 +53,13 @@ class PlySource(Source):
         return 1
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        vertices = self._header.vertices(self.path)
-        names = vertices.dtype.names or ()
+        header = self._header
+        names = header.dtype.names or ()
         axes = [name for name in AXIS_NAMES if name in names]
-        coords = finite(str(self.path), np.stack([vertices[name] for name in axes], axis=1))
+        positions = np.stack(header.columns(self.path, axes), axis=1)
+        coords = finite(str(self.path), positions.astype(positions.dtype.newbyteorder("="), copy=False))
         fields = {
-            name: LazyArray((1, len(vertices), 1), vertices.dtype[name], partial(_column, vertices, name))
+            name: LazyArray((1, header.count, 1), header.dtype[name], partial(_column, header, self.path, name))
             for name in names
             if name not in axes
         }
@@ -63,12 +67,12 @@ class PlySource(Source):
             key=self.path.stem,
             source=str(self.path),
             fields=fields or own_field("position", coords),
-            coords=np.asarray(coords, coords.dtype.newbyteorder("=")),
+            coords=coords,
         )
 
 
-def _column(vertices: np.ndarray, name: str, start: int, stop: int) -> np.ndarray:
-    return vertices[name]
+def _column(header: "_Header", path: Path, name: str, start: int, stop: int) -> np.ndarray:
+    return header.columns(path, [name])[0]
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,21 @@ class _Header:
     dtype: np.dtype
     offset: int
 
-    def vertices(self, path: Path) -> np.ndarray:
-        """(N,) records, mapped where the file is binary."""
+    def columns(self, path: Path, names: Sequence[str]) -> list[np.ndarray]:
+        """`(N,)` of each property, of its own type; read a piece of the vertices at a time."""
+        if self.ascii:
+            table = self._table(path)
+            return [table[:, (self.dtype.names or ()).index(name)].astype(self.dtype[name]) for name in names]
+        records = FileArray(path, self.dtype, (self.count,), self.offset)
+        found = [np.empty(self.count, self.dtype[name]) for name in names]
+        for start in range(0, self.count, PIECE):
+            piece = records.part(start, min(start + PIECE, self.count))
+            for name, column in zip(names, found, strict=True):
+                column[start : start + len(piece)] = piece[name]
+        return found
+
+    def _table(self, path: Path) -> np.ndarray:
         try:
-            if not self.ascii:
-                return np.memmap(path, self.dtype, "r", self.offset, (self.count,))
             with open(path, "rb") as file:
                 file.seek(self.offset)
                 columns = len(self.dtype.names or ())
@@ -91,10 +105,7 @@ class _Header:
                 raise ValueError(f"{len(table)} of {self.count} vertices")
         except (ValueError, OSError) as error:
             raise _damaged(path, error) from error
-        vertices = np.empty(self.count, self.dtype)
-        for column, name in enumerate(self.dtype.names or ()):
-            vertices[name] = table[:, column]
-        return vertices
+        return table
 
 
 def _read_header(path: Path) -> _Header:

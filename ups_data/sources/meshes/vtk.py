@@ -38,7 +38,7 @@ class VtkSource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        content = look_inside(self.path)
+        content = look_inside(self.path, options)
         if content.kind not in KINDS:
             raise UpsDataError(f"{path}: {content}, a legacy VTK file or a VTU file is expected: name another format")
         self._kind = content.kind

@@ -46,7 +46,7 @@ class XarraySource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        content = look_inside(self.path)
+        content = look_inside(self.path, options)
         if content.kind not in ENGINES:
             raise UpsDataError(f"{path}: {content}, NetCDF or a zarr group is expected: name another format")
         engine, package = ENGINES[content.kind]

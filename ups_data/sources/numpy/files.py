@@ -13,14 +13,14 @@ from pathlib import Path
 from ups_data.sources.base import Source
 from ups_data.sources.content import Content
 from ups_data.sources.numpy.cloud import Cloud
-from ups_data.sources.numpy.members import MappedMember, map_npy, open_npz
+from ups_data.sources.numpy.members import open_npy, open_npz
 from ups_data.sources.numpy.stack import Stack, stack_of
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.trajectory import Trajectory
 
 
 class NpySource(Source):
-    """A `.npy` file of `(n_traj, T, *grid, C)`: one field, `data`. The file is mapped, not read.
+    """A `.npy` file of `(n_traj, T, *grid, C)`: one field, `data`, read by slices.
 
     Raises:
         UpsDataError: fewer than four axes or more than six, a truncated file, or Python objects in it.
@@ -30,7 +30,7 @@ class NpySource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        self._layout: Source = Stack(self.path, self.format, {"data": MappedMember(map_npy(self.path))})
+        self._layout: Source = Stack(self.path, self.format, {"data": open_npy(self.path)})
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -60,7 +60,7 @@ class NpzSource(NpySource):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         Source.__init__(self, path, options)
-        members = open_npz(self.path)
+        members = open_npz(self.path, options)
         layout = Cloud if Cloud.fits(self.path, members) else stack_of
         self._layout = layout(self.path, members)
 

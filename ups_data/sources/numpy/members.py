@@ -1,14 +1,23 @@
 """One array of a `.npy` or `.npz` file, read by slices."""
 
+import math
 import threading
 import zipfile
-import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.limits import claimed_bytes
+from ups_data.sources.options import DEFAULTS, SourceOptions
+from ups_data.sources.plain.archive import ERRORS, archive_of, check_member, damaged, data_offset
+from ups_data.sources.plain.array import FileArray
+
+WHAT = "a NumPy file without Python objects"
+_ERRORS = (*ERRORS, TypeError, SyntaxError, RecursionError, MemoryError)
 
 
 class Member(Protocol):
@@ -28,23 +37,6 @@ class Member(Protocol):
     def whole(self) -> np.ndarray: ...
 
 
-class MappedMember:
-    """A `.npy` file, or a member that a `.npz` holds uncompressed: mapped, so slices cost no memory of their own."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self._array = array
-        self.shape, self.dtype = array.shape, array.dtype
-
-    def rows(self, lead: int, start: int, stop: int) -> np.ndarray:
-        return self._array[lead, start:stop]
-
-    def part(self, start: int, stop: int) -> np.ndarray:
-        return self._array[start:stop]
-
-    def whole(self) -> np.ndarray:
-        return np.array(self._array)
-
-
 class CompressedMember:
     """A compressed member of a `.npz`, inflated as far as the slice that is asked for.
 
@@ -52,17 +44,17 @@ class CompressedMember:
     kept between slices is the position in the stream, not the data.
     """
 
-    def __init__(self, path: Path, name: str, header: "_Header") -> None:
-        self._path, self._name, self._header = path, name, header
+    def __init__(self, path: Path, name: str, header: "_Header", check: Callable[[], None]) -> None:
+        self._path, self._name, self._header, self._check = path, name, header, check
         self.shape, self.dtype = header.shape, header.dtype
         self._stream: IO[bytes] | None = None
         self._lock = threading.Lock()  # one position, several threads
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self._path, "name": self._name, "header": self._header}
+        return {"path": self._path, "name": self._name, "header": self._header, "check": self._check}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"], state["name"], state["header"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
     def rows(self, lead: int, start: int, stop: int) -> np.ndarray:
         row = int(np.prod(self.shape[2:], dtype=np.int64))
@@ -78,13 +70,14 @@ class CompressedMember:
 
     def _read(self, first: int, count: int) -> np.ndarray:
         size = count * self.dtype.itemsize
+        self._check()
         try:
             with self._lock:
                 if self._stream is None:
                     self._stream = zipfile.ZipFile(self._path).open(self._name)  # noqa: SIM115 - its position is kept
                 self._stream.seek(self._header.offset + first * self.dtype.itemsize)
                 data = self._stream.read(size)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except ERRORS as error:
             raise _damaged(self._path, error) from error
         if len(data) < size:
             raise _damaged(self._path, EOFError(f"{self._name} ends too early"))
@@ -100,82 +93,75 @@ class _Header:
         if read is None:
             raise ValueError(f"version {version} of the .npy format")
         self.shape, self.fortran, self.dtype = read(stream)
+        if any(n < 0 for n in self.shape):
+            raise ValueError(f"an array of shape {self.shape}")
         self.offset = stream.tell()
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """In elements."""
+        if self.fortran:
+            return tuple(math.prod(self.shape[:axis]) for axis in range(len(self.shape)))
+        return tuple(math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
 
-def map_npy(path: Path) -> np.ndarray:
-    """The array of a `.npy` file, mapped.
+
+def open_npy(path: Path) -> FileArray:
+    """The array of a `.npy` file, not read.
 
     Raises:
         UpsDataError: truncated, or of Python objects.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with open(path, "rb") as stream:
+            header = _Header(stream)
+    except _ERRORS as error:
         raise _damaged(path, error) from error
-    if not isinstance(array, np.ndarray):
-        raise UpsDataError(f"{path}: is not a .npy file: leave out --format or give the right one")
-    _check_dtype(path, "the array", array.dtype)
-    return array
+    _check_dtype(path, "the array", header.dtype)
+    needed = header.offset + claimed_bytes(header.shape, header.dtype)
+    if path.stat().st_size < needed:
+        raise _damaged(path, EOFError(f"{needed:,} bytes are needed, {path.stat().st_size:,} are there"))
+    return FileArray(path, header.dtype, header.shape, header.offset, header.strides)
 
 
-def open_npz(path: Path) -> dict[str, Member]:
+def open_npz(path: Path, options: SourceOptions = DEFAULTS) -> dict[str, Member]:
     """The arrays of a `.npz` archive, by name, none of them read.
 
     Raises:
-        UpsDataError: truncated or damaged, or an array of Python objects.
+        UpsDataError: truncated or damaged, an array of Python objects, or claims of more than is there.
     """
     members: dict[str, Member] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if not info.filename.endswith(".npy"):
-                    continue
+    with archive_of(path, WHAT, options) as archive:
+        for info in archive.infolist():
+            if info.filename.endswith(".npy"):
                 with archive.open(info) as stream:
                     header = _Header(stream)
                 name = info.filename.removesuffix(".npy")
                 _check_dtype(path, name, header.dtype)
+                if header.offset + claimed_bytes(header.shape, header.dtype) != info.file_size:
+                    raise _damaged(path, EOFError(f"{name} of shape {header.shape} has {info.file_size:,} bytes"))
                 members[name] = _member(path, info, header)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from error
-    except ValueError as error:
-        if isinstance(error, UpsDataError):
-            raise
-        raise _damaged(path, error) from error
     return members
 
 
 def _member(path: Path, info: zipfile.ZipInfo, header: _Header) -> Member:
+    check = partial(check_member, path, info.filename)
     if info.compress_type == zipfile.ZIP_STORED:
-        offset = _data_offset(path, info) + header.offset
-        order: Any = "F" if header.fortran else "C"
-        if 0 in header.shape:
-            return MappedMember(np.empty(header.shape, header.dtype))
-        return MappedMember(np.memmap(path, header.dtype, "r", offset, header.shape, order))
-    if header.fortran:
+        offset = data_offset(path, info) + header.offset
+        return FileArray(path, header.dtype, header.shape, offset, header.strides, check)
+    if header.fortran and len(header.shape) > 1:
         raise UpsDataError(
             f"{path}: {info.filename} is compressed in Fortran order and cannot be read by trajectories: "
             "save np.ascontiguousarray(array), or use np.savez"
         )
-    return CompressedMember(path, info.filename, header)
-
-
-def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
-    """Where the member's bytes begin: after its local header, whose two last numbers are the lengths that follow."""
-    with open(path, "rb") as file:
-        file.seek(info.header_offset)
-        local = file.read(30)
-    return info.header_offset + 30 + int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+    return CompressedMember(path, info.filename, header, check)
 
 
 def _check_dtype(path: Path, name: str, dtype: np.dtype) -> None:
-    if dtype.hasobject or dtype.kind not in "biuf":
+    if dtype.hasobject:
+        raise UpsDataError(f"{path}: {name} holds Python objects, numbers are expected: save it as a float array")
+    if dtype.kind not in "biuf":
         raise UpsDataError(f"{path}: {name} holds {dtype}, numbers are expected: save it as a float array")
 
 
 def _damaged(path: Path, error: Exception) -> UpsDataError:
-    reason = " ".join(str(error).split())
-    return UpsDataError(
-        f"{path}: cannot be read as a NumPy file, it is truncated, damaged or holds Python objects: "
-        f"save or copy it again ({reason})"
-    )
+    return damaged(path, WHAT, error)

@@ -9,7 +9,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.content import Content, look_inside
-from ups_data.sources.hdf5 import lazy_dataset, opened
+from ups_data.sources.hdf5.files import lazy_dataset, opened
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.listing import by_number
 from ups_data.sources.options import DEFAULTS, SourceOptions
@@ -35,7 +35,7 @@ class LagrangebenchSource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        content = look_inside(self.path)
+        content = look_inside(self.path, options)
         if content.kind != "hdf5":
             raise UpsDataError(f"{path}: {content}, a group per trajectory with position [T, N, D] is expected")
         self._keys = sorted(content.keys, key=lambda key: by_number(Path(key)))

@@ -7,7 +7,7 @@ import h5py
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import AXIS_NAMES, Source, number_key
-from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
+from ups_data.sources.hdf5.files import lazy_dataset, numeric_attributes, opened, whole_dataset
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.pdebench.axes import axes_of, times
 from ups_data.trajectory import Trajectory
@@ -37,9 +37,11 @@ class FieldsLayout(Source):
             arrays = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
             params = numeric_attributes(file.attrs)
             coordinates = {
-                name: arrays[f"{name}-coordinate"][...] for name in AXIS_NAMES if f"{name}-coordinate" in arrays
+                name: whole_dataset(path, file, f"{name}-coordinate")
+                for name in AXIS_NAMES
+                if f"{name}-coordinate" in file
             }
-            times_read = arrays["t-coordinate"][...] if "t-coordinate" in arrays else None
+            times_read = whole_dataset(path, file, "t-coordinate") if "t-coordinate" in file else None
             shapes = {name: array.shape for name, array in arrays.items()}
         self._params = params
         self._axes = axes_of(path, coordinates)

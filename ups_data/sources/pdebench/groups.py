@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import AXIS_NAMES, Source
-from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
+from ups_data.sources.hdf5.files import lazy_dataset, numeric_attributes, opened, whole_dataset
 from ups_data.sources.pdebench.axes import axes_of, times
 from ups_data.trajectory import Trajectory
 
@@ -58,14 +58,16 @@ class GroupsLayout(Source):
         if missing:
             raise UpsDataError(f"{self.path}: group {key} has no {' and no '.join(missing)}: remove or complete it")
         data, grid = group["data"], group["grid"]
-        axes = axes_of(self.path, {name: grid[name][...] for name in AXIS_NAMES if name in grid})
+        axes = axes_of(self.path, {name: whole_dataset(self.path, grid, name) for name in AXIS_NAMES if name in grid})
         lengths = tuple(len(axis.coordinates) for axis in axes)
         if data.ndim != len(lengths) + 2 or data.shape[1:-1] != lengths:
             raise UpsDataError(
                 f"{self.path}: group {key}: data has shape {data.shape}, [T, {', '.join(map(str, lengths))}, C] "
                 "is expected from its grid: correct the array or the grid"
             )
-        time = times(self.path, f"group {key}: grid/t", grid["t"][...], len(data)) if "t" in grid else None
+        time = None
+        if "t" in grid:
+            time = times(self.path, f"group {key}: grid/t", whole_dataset(self.path, grid, "t"), len(data))
         return Trajectory(
             key=key,
             source=str(self.path),

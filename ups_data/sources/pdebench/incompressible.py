@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source, number_key
-from ups_data.sources.hdf5 import lazy_dataset, numeric_attributes, opened
+from ups_data.sources.hdf5.files import lazy_dataset, numeric_attributes, opened
 from ups_data.sources.pdebench.axes import times
 from ups_data.trajectory import Trajectory
 

@@ -31,7 +31,7 @@ class PdebenchSource(Source):
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
         path = self.path
-        content = look_inside(path)
+        content = look_inside(path, options)
         layout = next((layout for layout in self.layouts if layout.fits(content.keys)), None)
         if content.kind != "hdf5" or layout is None:
             raise UpsDataError(

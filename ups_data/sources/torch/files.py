@@ -1,5 +1,8 @@
-"""Files of torch.save: tensors as arrays over the mapped file, and nothing that could run code."""
+"""Files of torch.save: tensors as arrays that lie in the file, and nothing that could run code."""
 
+import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,53 +10,85 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.sources.limits import BELIEVED
+from ups_data.sources.options import DEFAULTS, SourceOptions
+from ups_data.sources.plain.archive import ERRORS, archive_of, damaged
+from ups_data.sources.plain.array import FileArray, HeldArray
+from ups_data.sources.torch.pickles import StrangeTensor, read_tensors
+
+Array = FileArray | HeldArray
+WHAT = "a file of torch.save"
 
 
-def load(path: Path) -> Any:
-    """What the file holds; its tensors are mapped, not read, unless it is older than torch 1.6.
+def load(path: Path, options: SourceOptions = DEFAULTS) -> Any:
+    """What the file holds: containers, numbers, and tensors as arrays that are read when they are sliced.
+
+    Files from before torch 1.6, which are no zip archives, are read whole by torch.
 
     Raises:
         UpsDataError: it needs unpickling of more than tensors and plain containers, or is damaged.
     """
-    import pickle
-    import warnings
-    import zipfile
+    try:
+        if not zipfile.is_zipfile(path):
+            return _load_old(path)
+        with archive_of(path, WHAT, options) as archive:
+            if any(info.file_size > BELIEVED for info in archive.infolist() if info.filename.endswith("/data.pkl")):
+                raise ValueError("its pickle is longer than any that torch.save writes")
+            return read_tensors(path, archive)
+    except pickle.UnpicklingError as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UpsDataError(
+            f"{path}: needs unpickling of more than tensors and plain containers, which could run code and is refused: "
+            f"save a dict of tensors from the program that made it ({reason})"
+        ) from error
 
+
+def _load_old(path: Path) -> Any:
     import torch
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open(path, "rb") as file:
             # that the file's pickle protocol is unusual is no news to the user of a file that loads, or is refused
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
-            # files from before torch 1.6 are no zip archives and cannot be mapped
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise UpsDataError(
-            f"{path}: needs unpickling of more than tensors and plain containers, which could run code and is refused: "
-            "save a dict of tensors from the program that made it"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UpsDataError(
-            f"{path}: cannot be read by torch.load, it is truncated or damaged: download or copy it again ({reason})"
-        ) from error
+            return _held(torch.load(file, map_location="cpu", weights_only=True))
+    except pickle.UnpicklingError:
+        raise
+    except (*ERRORS, AssertionError, AttributeError, ImportError, LookupError, TypeError, MemoryError) as error:
+        raise damaged(path, WHAT, error) from error
 
 
-def arrays(path: Path, loaded: Mapping[Any, Any]) -> dict[str, np.ndarray]:
-    """The tensors among a dict's values, as views of the mapped file; other values are left out.
+def _held(loaded: Any) -> Any:
+    """The same with arrays instead of tensors."""
+    import torch
+
+    if isinstance(loaded, torch.Tensor):
+        if loaded.dtype is torch.bfloat16 or loaded.layout is not torch.strided:
+            return StrangeTensor(str(loaded.dtype))
+        return HeldArray(loaded.detach().numpy())
+    if isinstance(loaded, dict):
+        return {name: _held(value) for name, value in loaded.items()}
+    return [_held(value) for value in loaded] if isinstance(loaded, list) else loaded
+
+
+def arrays(path: Path, loaded: Mapping[Any, Any]) -> dict[str, Array]:
+    """The tensors among a dict's values; other values are left out.
 
     Raises:
         UpsDataError: a tensor of a dtype that NumPy does not have (bfloat16).
     """
-    import torch
+    for name, value in loaded.items():
+        if isinstance(value, StrangeTensor):
+            raise UpsDataError(
+                f"{path}: {name} is a tensor of {value.dtype} that NumPy does not have: save it as float32"
+            )
+    return {str(name): value for name, value in loaded.items() if isinstance(value, FileArray | HeldArray)}
 
-    return {str(name): _array(path, name, value) for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+
+def number_of(array: Array) -> float:
+    """Of an array of one element."""
+    return float(np.asarray(array.whole()).reshape(()))
 
 
-def _array(path: Path, name: Any, tensor: Any) -> np.ndarray:
-    try:
-        return tensor.detach().numpy()
-    except (TypeError, RuntimeError) as error:
-        raise UpsDataError(
-            f"{path}: {name} is a tensor of {tensor.dtype} that NumPy does not have: save it as float32"
-        ) from error
+def kind_of(value: Any) -> str:
+    """What a loaded value is, in words."""
+    return "Tensor" if isinstance(value, FileArray | HeldArray | StrangeTensor) else type(value).__name__

@@ -1,5 +1,6 @@
 """The neuraloperator project's `.pt` files: tensors in a dict (Darcy, Burgers) or a list of dicts (car surfaces)."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source, number_key
 from ups_data.sources.content import Content
+from ups_data.sources.lazy import LazyArray
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import COORDINATES, are_positions, coordinates_among, finite, own_field
 from ups_data.sources.torch import files as torch_files
@@ -15,7 +17,7 @@ from ups_data.trajectory import Trajectory
 
 
 class NeuraloperatorSource(Source):
-    """A file of torch.save that holds tensors and plain containers only; its storage is mapped, not read.
+    """A file of torch.save that holds tensors and plain containers only; they are read by slices.
 
     - Static (Darcy): `x` and `y` [N, *grid]; both are fields (1, *grid, 1).
     - In time (Burgers): `x` [N, *grid] is the static field `x` (*grid, 1), `y` [N, T, *grid] the field `y`
@@ -35,15 +37,15 @@ class NeuraloperatorSource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        loaded = torch_files.load(self.path)
+        loaded = torch_files.load(self.path, options)
         if isinstance(loaded, dict):
             self._trajectories: _Grids | _Clouds = _Grids(self.path, loaded)
         elif isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded):
             self._trajectories = _Clouds(self.path, loaded)
         else:
             raise UpsDataError(
-                f"{self.path}: holds a {type(loaded).__name__}, a dict of tensors x and y or a list of dicts with "
-                "vertices and press is expected: save one of these"
+                f"{self.path}: holds a {torch_files.kind_of(loaded)}, a dict of tensors x and y or a list of dicts "
+                "with vertices and press is expected: save one of these"
             )
 
     @staticmethod
@@ -77,7 +79,7 @@ class _Grids:
             )
         count = x[0]
         self._params = {
-            str(name): np.broadcast_to(values.reshape(-1), (count,))
+            str(name): np.broadcast_to(values.whole().reshape(-1), (count,))
             for name, values in arrays.items()
             if values.size in (1, count)
         }
@@ -86,14 +88,28 @@ class _Grids:
         return len(self._x)
 
     def trajectory(self, number: int, key: str) -> Trajectory:
-        x, y = self._x[number][..., None], self._y[number][..., None]
+        x, y = self._x, self._y
         return Trajectory(
             key=key,
             source=str(self._path),
-            fields={"y": y} if self._in_time else {"x": x[None], "y": y[None]},
-            static={"x": x} if self._in_time else {},
+            fields={"y": _rows(y, number)} if self._in_time else {"x": _frame(x, number), "y": _frame(y, number)},
+            static={"x": _rows(x, number)} if self._in_time else {},
             params={name: float(values[number]) for name, values in self._params.items()},
         )
+
+
+def _rows(array: torch_files.Array, number: int) -> LazyArray:
+    """`array[number]` with a channel."""
+    return LazyArray((*array.shape[1:], 1), array.dtype, partial(array.rows, number))
+
+
+def _frame(array: torch_files.Array, number: int) -> LazyArray:
+    """`array[number]` with a channel, as the only frame."""
+    return LazyArray((1, *array.shape[1:], 1), array.dtype, partial(_one, array, number))
+
+
+def _one(array: torch_files.Array, number: int, start: int, stop: int) -> np.ndarray:
+    return array[number]
 
 
 class _Clouds:
@@ -114,12 +130,12 @@ class _Clouds:
     def trajectory(self, number: int, key: str) -> Trajectory:
         cloud = self._clouds[number]
         name = self._coordinates(number, cloud)
-        coords = finite(f"{self._path}: entry {number}: {name}", cloud[name])
+        coords = finite(f"{self._path}: entry {number}: {name}", cloud[name].whole())
         # every shape has N·C values in the order of points, then channels
-        fields: dict[str, Any] = {f: cloud[f].reshape(1, len(coords), -1) for f in self._names[number]}
+        fields: dict[str, Any] = {f: cloud[f].whole().reshape(1, len(coords), -1) for f in self._names[number]}
         return Trajectory(key=key, source=str(self._path), fields=fields or own_field(name, coords), coords=coords)
 
-    def _coordinates(self, number: int, cloud: dict[str, np.ndarray]) -> str:
+    def _coordinates(self, number: int, cloud: dict[str, torch_files.Array]) -> str:
         name = coordinates_among(f"{self._path}: entry {number}", cloud)
         if name is None:
             raise UpsDataError(
@@ -133,16 +149,16 @@ class _Clouds:
             )
         return name
 
-    def _field_names(self, number: int, cloud: dict[str, np.ndarray]) -> list[str]:
+    def _field_names(self, number: int, cloud: dict[str, torch_files.Array]) -> list[str]:
         coordinates = self._coordinates(number, cloud)
-        points = len(cloud[coordinates])
+        points = cloud[coordinates].shape[0]
         names = []
         for name, values in cloud.items():
             if name == coordinates:
                 continue
-            if values.shape == (points,) or (values.ndim == 2 and len(values) == points):
+            if values.shape == (points,) or (values.ndim == 2 and values.shape[0] == points):
                 names.append(name)
-            elif values.ndim == 2 and len(values) == 1:
+            elif values.ndim == 2 and values.shape[0] == 1:
                 if values.shape[1] != points:
                     raise UpsDataError(
                         f"{self._path}: entry {number}: {coordinates} has shape {cloud[coordinates].shape} and {name} "

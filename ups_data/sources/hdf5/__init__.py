@@ -1,0 +1,1 @@
+"""HDF5: a gate for what lies elsewhere, whether data were written, lazy reads."""
