@@ -15,9 +15,9 @@ from ups_data.store.root import Root
 class QueryDataset(DataPipeline, FluidInterface):
     """A `webdataset.DataPipeline` of samples: `.map`, `.select`, `.with_epoch`, `.batched` and `WebLoader` work on it.
 
-        QueryDataset("data/run", split="train", batch_size=16, sampling=QuerySampling(ratio=0.1))
-            .select(lambda sample: sample.time > 1.0)
-            .batched(16, collation_fn=query_collate)
+        dataset = QueryDataset("data/run", split="train", batch_size=16, sampling=QuerySampling(ratio=0.1))
+        late = dataset.select(lambda sample: sample.time > 1.0)
+        batches = late.batched(16, collation_fn=query_collate)
 
     Samples are views into a pool of decoded frames; `query_collate` draws the points and makes the only copy. In worker
     processes (`WebLoader(..., num_workers=N)`, `DataLoader(..., collate_fn=query_collate)`) worker w yields the samples
