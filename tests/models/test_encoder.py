@@ -85,3 +85,17 @@ def test_token_lattice_covers_the_grid() -> None:
     assert token_lattice((101, 7), [10, 3]) == ((10, 3), (11, 3))
     with pytest.raises(UpsDataError, match=r"model\.tokens=9 does not fit"):
         token_lattice((8, 8), 9)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "highest"), [((4, 16), [8, 2]), ((5, 3), [1, 2]), ((1,), [0.5]), ((2, 4, 8), [4, 2, 1])]
+)
+def test_positions_hold_no_detail_that_tokens_cannot_resolve(tokens: tuple[int, ...], highest: list[float]) -> None:
+    """The band limit: at most half as many cycles as there are tokens along the axis (components x, y(, z), so the last
+    array axis first), in octaves from half a cycle."""
+    enc = GridEncoder({"u": 1}, tokens, (2,) * len(tokens), 16)
+    cycles = enc.fourier.frequencies / (2 * torch.pi)
+    for axis, limit in enumerate(highest):
+        own = cycles[axis][cycles[axis] > 0]
+        expected = [0.5 * 2**k for k in range(8) if 0.5 * 2**k <= limit]
+        torch.testing.assert_close(own.sort().values, torch.tensor(expected))

@@ -6,16 +6,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_serializer, model_validator
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.options import LoaderOptions, Sampling, as_sampling
 from ups_data.models.config import Count, ModelConfig, Natural, Section
 from ups_data.sampling import QuerySampling
 from ups_data.training.bundle import check_term, check_weight
+from ups_data.training.yaml_file import read_yaml
 
 Positive = Annotated[float, Field(gt=0)]
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # what pydantic calls an unknown key
@@ -200,25 +198,17 @@ def _plain(value: Any) -> Any:
     return {name: _plain(of_set) for name, of_set in value.items()} if isinstance(value, Mapping) else value
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+def load_config(path: str | Path, overrides: Sequence[str] = (), *, allow_env: bool = False) -> TrainConfig:
     """Read a YAML configuration; `overrides` are `section.key=value`, later ones win.
+
+    Args:
+        allow_env: see `read_yaml`: `${oc.env:NAME}` and other resolvers are refused otherwise.
 
     Raises:
         UpsDataError: one line that names the file and the key: not readable, an unknown key (with the nearest known
             one), a value that does not fit, or options that contradict one another.
     """
-    for override in overrides:
-        if "=" not in override:
-            raise UpsDataError(f"{path}: override {override!r} is not key=value")
-    try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
-    except FileNotFoundError:
-        raise UpsDataError(f"{path}: no such file; `ups-data train --help` names those that ship with it") from None
-    except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
-        raise UpsDataError(f"{path}: not a configuration: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UpsDataError(f"{path}: not a configuration: expected sections data, model and training")
+    values = read_yaml(path, overrides, allow_env=allow_env)
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:

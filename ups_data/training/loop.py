@@ -21,6 +21,7 @@ from ups_data.training.runs.checkpoint import (
     CHECKPOINT,
     VERSION,
     check_continues,
+    check_form,
     load_checkpoint,
     put_weights,
     reading,
@@ -146,6 +147,7 @@ class Trainer:
         if not path.exists():
             return None
         state = load_checkpoint(path)
+        check_form(state, path)
         check_continues(state, self.config, path, model_is_given=self.given is not None)
         return state
 

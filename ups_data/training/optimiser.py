@@ -68,7 +68,45 @@ class Optimiser:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            ValueError: a state of other parameters, or none at all.
+        """
+        fresh, found = self.state_dict(), state["adam"]["state"]
+        moments = {
+            number: {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+            for number, parameter in enumerate(self.parameters)
+            if number in found
+        }
+        state = alike(state, {**fresh, "adam": {**fresh["adam"], "state": moments}})
+        for group, own in zip(state["adam"]["param_groups"], fresh["adam"]["param_groups"], strict=True):
+            group["params"] = own["params"]  # their numbers
         self.adam.load_state_dict(state["adam"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
+
+
+def alike(found: Any, expected: Any, name: str = "optimiser") -> Any:
+    """What of a state is of the form expected: another version of torch may have had more keys, or fewer.
+
+    Without it, a crafted state ends in an error in the middle of a step, or replaces a method of the schedule.
+
+    Raises:
+        ValueError: a value of another type, or a tensor of another shape; the message says where.
+    """
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return {
+            key: alike(found[key], value, f"{name}.{key}") if key in found else value for key, value in expected.items()
+        }
+    if isinstance(expected, list | tuple) and isinstance(found, list | tuple) and len(found) == len(expected):
+        return type(expected)(alike(f, e, f"{name}.{n}") for n, (f, e) in enumerate(zip(found, expected, strict=True)))
+    if isinstance(expected, Tensor):
+        fits = isinstance(found, Tensor) and found.shape == expected.shape and found.is_floating_point()
+    elif isinstance(expected, int | float) and not isinstance(expected, bool):
+        fits = isinstance(found, int | float) and math.isfinite(found)
+    else:
+        fits = expected is None or type(found) is type(expected)
+    if not fits:
+        raise ValueError(f"{name} is {type(found).__name__}, not as {type(expected).__name__} of this model")
+    return found

@@ -12,6 +12,9 @@ CONFIG_HELP = f"YAML file, or a configuration that ships with ups_data: {', '.jo
 def train(
     config: Annotated[str, typer.Argument(help=CONFIG_HELP)],
     overrides: Annotated[list[str] | None, typer.Argument(help="section.key=value, for example data.root=DIR.")] = None,
+    allow_env: Annotated[
+        bool, typer.Option("--allow-env", help="Let ${oc.env:NAME} in the configuration read environment variables.")
+    ] = False,
 ) -> None:
     """Train the reference operator on a dataset.
 
@@ -28,7 +31,8 @@ def train(
 
     console = Console(emoji=False)
     with StopSignals() as stop:
-        result = train_model(load_config(find_config(config), overrides or []), console=console, stop=stop)
+        settings = load_config(find_config(config), overrides or [], allow_env=allow_env)
+        result = train_model(settings, console=console, stop=stop)
     if result.finished:
         console.print(summary(result), f"checkpoint, history and metrics: {shown(result.out)}")
     else:

@@ -9,12 +9,15 @@ from textwrap import shorten
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 from ups_data.loader.options import LoaderOptions
+from ups_data.models.config import Natural
 from ups_data.training.config import TrainConfig
+from ups_data.training.runs.result import EpochTally, History
 
 CHECKPOINT = "checkpoint.pt"  # its name in a run's folder
 VERSION = 3
@@ -83,6 +86,35 @@ def configuration_of(state: Mapping[str, Any], path: str | Path) -> TrainConfig:
         raise UpsDataError(f"{path}: not a checkpoint of this version ({reason}); train again") from None
 
 
+class Saved(BaseModel):
+    """The form of what a run saves. What each part holds is checked by those who take it over."""
+
+    metrics: Natural
+    epoch: Natural
+    tally: EpochTally
+    model: dict[str, torch.Tensor]
+    optimiser: dict[str, Any]
+    loader: dict[str, Any]
+    rng: dict[str, Any]
+    config: dict[str, Any]
+    history: History
+    given_model: str | None = None
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+def check_form(state: Mapping[str, Any], path: str | Path) -> None:
+    """Refuse what no run of this version has saved.
+
+    Raises:
+        UpsDataError: another version, or a part that is missing or of another type.
+    """
+    if state.get("version") != VERSION:
+        raise UpsDataError(f"{path}: made by another version of this project: start over with training.resume=false")
+    with reading(path):
+        Saved.model_validate(dict(state))
+
+
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
     """Turn whatever goes wrong as a checkpoint's content is taken over into one line."""
@@ -117,10 +149,8 @@ def check_continues(
         model_is_given: by the caller, whatever the configuration says.
 
     Raises:
-        UpsDataError: a setting that differs, or a checkpoint of another version.
+        UpsDataError: a setting that differs.
     """
-    if state.get("version") != VERSION:
-        raise UpsDataError(f"{path}: made by another version of this project: start over with training.resume=false")
     given = state.get("given_model")
     if given is not None and not model_is_given:
         raise UpsDataError(f"{path}: holds the weights of {given}: give such a model again, as train(…, model=…)")

@@ -5,6 +5,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pydantic import BaseModel
+
 from ups_data.models.protocol import Model
 
 
@@ -18,6 +20,24 @@ class StepRecord:
     loss: dict[str, float]
     data_seconds: float
     compute_seconds: float
+
+
+class Entry(BaseModel):
+    """What is read of an epoch's entry when a run goes on."""
+
+    damaged_samples: int = 0
+
+
+class History(BaseModel):
+    """The form of `TrainResult.history`."""
+
+    finished: bool
+    epochs: list[Entry]
+    untrained_nrmse: float | None
+    persistence_nrmse: float | None
+    valid_nrmse: float | None
+    seconds: float
+    peak_memory_mb: float
 
 
 @dataclass
@@ -51,9 +71,8 @@ class TrainResult:
 
     def restore(self, history: dict[str, Any]) -> None:
         """Take over what `history` gave; `out` may have moved since."""
-        for name, value in history.items():
-            if name != "out":
-                setattr(self, name, value)
+        for name in self.history().keys() & history.keys() - {"out"}:
+            setattr(self, name, history[name])
 
 
 @dataclass

@@ -35,4 +35,6 @@ def set_rng_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
+    if not 0 <= rest[0] <= len(keys):  # numpy would read beyond the end
+        raise ValueError(f"no random state: position {rest[0]} of {len(keys)}")
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002

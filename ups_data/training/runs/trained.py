@@ -10,7 +10,7 @@ from ups_data.loader.loader import QueryLoader
 from ups_data.models.protocol import Model
 from ups_data.training.config import TrainConfig
 from ups_data.training.loaders import train_loader, valid_loader
-from ups_data.training.runs.checkpoint import CHECKPOINT, configuration_of, load_checkpoint, put_weights
+from ups_data.training.runs.checkpoint import CHECKPOINT, check_form, configuration_of, load_checkpoint, put_weights
 from ups_data.training.targets import model_of
 
 
@@ -34,6 +34,7 @@ def load_trained(
     """
     path = Path(out) / CHECKPOINT
     state = load_checkpoint(path)
+    check_form(state, path)
     config = configuration_of(state, path)
     if model is None:
         _check_known(state, config, path, trust_target)
