@@ -1,0 +1,42 @@
+"""The examples run as they are, and do what they say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from ups_data.schema import Manifest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name, *arguments, cwd):
+    environment = {"PATH": "", "PYTHONPATH": str(EXAMPLES.parent), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, EXAMPLES / name, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_shards_are_written_and_trained_on(tmp_path):
+    run("write_shards.py", cwd=tmp_path)
+    manifest = Manifest.load(tmp_path / "data/waves")
+    assert {name: s.num_trajectories for name, s in manifest.splits.items()} == {"train": 12, "valid": 4}
+    assert manifest.field("height").units == "m"
+    lines = run("training_loop.py", cwd=tmp_path).splitlines()
+    figures = [re.findall(r"\d+\.\d+", line) for line in lines if line.startswith("epoch")]
+    errors, persistence = [float(f[1]) for f in figures], float(figures[0][2])
+    assert len(errors) == 4
+    assert errors[-1] < errors[0]
+    assert errors[-1] < 0.5 * persistence
+    assert lines[-1].startswith("384 samples; waited ")
+
+
+def test_blocks_of_a_cloud_read_less(tmp_path):
+    lines = run("cloud_in_blocks.py", tmp_path / "cloud", cwd=tmp_path).splitlines()
+    read = {mode: float(kilobytes) for mode, kilobytes, *_ in map(str.split, lines)}
+    assert read["blocks"] < 0.1 * read["stratified"]
+
+
+def test_there_is_no_example_without_a_test():
+    assert {p.name for p in EXAMPLES.glob("*.py")} == {"write_shards.py", "training_loop.py", "cloud_in_blocks.py"}
