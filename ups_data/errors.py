@@ -16,6 +16,10 @@ class MissingObjectError(StoreError):
     """The store has no object of that key."""
 
 
+class WrongSizeError(StoreError):
+    """The object is longer or shorter than whoever opened it says."""
+
+
 def printable(text: object) -> str:
     r"""`text` on one line, with every character that a terminal would act on written out: "a\x1b[1m" → `a\x1b[1m`.
 

@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ups_data import _native as built
 from ups_data.atomic import open_regular, replacing
-from ups_data.errors import MissingObjectError, StoreError
+from ups_data.errors import MissingObjectError, StoreError, WrongSizeError
 from ups_data.store.object_store import AGAIN, Object, ObjectStore, Ranges, Wanted, check_key
 
 
@@ -69,7 +68,7 @@ class LocalStore(ObjectStore):
                 found = os.fstat(file.fileno())
                 if size is not None and found.st_size != size:
                     sizes = f"{found.st_size:,} bytes, {size:,} were written"
-                    raise StoreError(f"{path} is damaged, it holds {sizes}; {AGAIN}")
+                    raise WrongSizeError(f"{path} is damaged, it holds {sizes}; {AGAIN}")
                 # An empty file cannot be mapped.
                 mapped = built.native.Map(file.fileno(), found.st_size) if self.zero_copy and found.st_size else None
         except FileNotFoundError:
@@ -145,7 +144,7 @@ class LocalStore(ObjectStore):
 class LocalObject(Object):
     """An opened file; a map of it holds it open."""
 
-    def __init__(self, key: str, path: Path, found: os.stat_result, mapped: Any) -> None:
+    def __init__(self, key: str, path: Path, found: os.stat_result, mapped: built.native.Map | None) -> None:
         super().__init__(key, found.st_size, _identity(found), None if mapped is None else memoryview(mapped))
         self._path, self._map = path, mapped
 

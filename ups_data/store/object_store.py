@@ -119,8 +119,8 @@ class ObjectStore(ABC):
             size: in bytes, from the dataset's seal: the store need not ask for it. None: not known, so it must.
 
         Raises:
-            StoreError: it is missing, cannot be read, or has another size, if the store finds that out here. If not,
-                `get_ranges` does.
+            MissingObjectError, WrongSizeError, StoreError: it is missing, has another size, or cannot be read, if the
+                store finds that out here. If not, `get_ranges` does.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ import crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.errors import StoreError, UpsDataError
+from ups_data.errors import StoreError, UpsDataError, WrongSizeError
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ABSENT
 from ups_data.store.object_store import AGAIN, Object, ObjectStore
@@ -85,11 +85,13 @@ def open_objects(store: ObjectStore, listed: Sequence[Listed], chunks: int, wher
         opened = [store.open(entry.key, entry.size) for entry in listed]
         for found in opened:
             if found.size < length:
-                raise UpsDataError(f"the index of {store.name(found.key)} is damaged, it is too short; {AGAIN}")
+                raise UpsDataError(f"the index of {store.name(found.key)} is damaged; {AGAIN}")
         tails = store.get_ranges([(o, np.array([o.size - length]), np.array([o.size])) for o in opened])
         return [
             StoredObject(found, tails.body(number), entry.crcs, store.name(entry.key))
             for number, (entry, found) in enumerate(zip(listed, opened, strict=True))
         ]
+    except WrongSizeError as error:  # a cut object has lost its index first
+        raise UpsDataError(f"{where}: the index of {error}") from None
     except UpsDataError as error:
         raise UpsDataError(f"{where}: {error}") from None
