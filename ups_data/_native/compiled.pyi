@@ -1,16 +1,23 @@
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+_Buffers = list[Buffer] | list[NDArray[np.generic]]  # mypy takes no array for a buffer
+
+class Map:
+    def __init__(self, file: int, size: int) -> None: ...
+    @property
+    def faults(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 def stack(
-    buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64], size: int, out: NDArray[np.uint8]
+    buffers: _Buffers, buffer: NDArray[np.int64], offset: NDArray[np.int64], size: int, out: NDArray[np.uint8]
 ) -> None: ...
 def stack_widened(
-    buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64], count: int, out: NDArray[np.int64]
+    buffers: _Buffers, buffer: NDArray[np.int64], offset: NDArray[np.int64], count: int, out: NDArray[np.int64]
 ) -> None: ...
 def take(
-    buffers: list[Any],
+    buffers: _Buffers,
     buffer: NDArray[np.int64],
     offset: NDArray[np.int64],
     points: int,
@@ -19,7 +26,7 @@ def take(
     out: NDArray[np.uint8],
 ) -> None: ...
 def restore(
-    buffers: list[Any],
+    buffers: _Buffers,
     buffer: NDArray[np.int64],
     offset: NDArray[np.int64],
     points: int,
@@ -53,11 +60,11 @@ def fill_blocks(
     index: NDArray[np.int64] | None,
 ) -> None: ...
 def decode_lz4(
-    buffers: list[Any],
+    buffers: _Buffers,
     buffer: NDArray[np.int64],
     offset: NDArray[np.int64],
     length: NDArray[np.int64],
-    outs: list[Any],
+    outs: list[NDArray[np.uint8]],
     out: NDArray[np.int64],
     place: NDArray[np.int64],
     size: int,

@@ -3,8 +3,11 @@
 cdef extern from *:
     """
     #include <stdlib.h>
-    static uint32_t ups_le32(const uint8_t *p)
+    /* Read once, whatever the compiler finds cheaper: the file that it is mapped from may change. */
+    #define UPS_ONCE(p) (*(const volatile uint8_t *)(p))
+    static uint32_t ups_le32(const uint8_t *in)
     {
+        const volatile uint8_t *p = in;
         return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
     }
 
@@ -108,7 +111,7 @@ cdef extern from *:
     static int ups_blosc(const uint8_t *in, size_t in_size, size_t block, uint8_t *out, size_t out_size,
                          uint8_t *scratch, int past)
     {
-        unsigned flags = in[2], width = in[3];
+        unsigned flags = UPS_ONCE(in + 2), width = UPS_ONCE(in + 3);
         size_t blocks = (out_size + block - 1) / block;
         const uint8_t *part_of[16];
         if (flags & 2) {  /* stored as it is */
@@ -159,7 +162,6 @@ cdef extern from *:
             *room = *scratch == NULL ? 0 : most;
             if (*scratch == NULL) return 0;
         }
-        /* Read once: the file that it is mapped from may change. */
         return ups_blosc(in, in_size, block, out, out_size, *scratch, past);
     }
     """

@@ -5,16 +5,15 @@ what precedes. The zarr metadata says the same in zarr's words, so that any zarr
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import crc32c
 import numpy as np
-from numcodecs.blosc import Blosc
 from numpy.typing import NDArray
 from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from ups_data import _native as built
+from ups_data.store.arrays import blosc
 from ups_data.store.object_store import Ranges
 
 # Levels are blosc's; shuffling bytes of equal significance together is what makes floats compress at all.
@@ -30,14 +29,9 @@ def zarr_compressors(codec: str, itemsize: int) -> list[BytesBytesCodec]:
     return [BloscCodec(cname=codec, clevel=_LEVELS[codec], shuffle="shuffle", typesize=itemsize), Crc32cCodec()]  # type: ignore[arg-type]
 
 
-@lru_cache
-def _blosc(codec: str) -> Blosc:
-    return Blosc(cname=codec, clevel=_LEVELS[codec], shuffle=Blosc.SHUFFLE)
-
-
 def encode(codec: str, chunk: np.ndarray) -> bytes:
     """One stored chunk from a C-contiguous array."""
-    body = chunk.tobytes() if codec == "none" else _blosc(codec).encode(chunk)
+    body = chunk.tobytes() if codec == "none" else blosc.encoder(codec, _LEVELS[codec]).encode(chunk)
     return body + checksum(body)
 
 
@@ -74,18 +68,23 @@ def decode(
 
     Args:
         past: they are not read again soon.
+
+    Raises:
+        ValueError, RuntimeError: a chunk is damaged, or is not of that size.
     """
     done = 0
     while done < len(stored):
         if codec == "lz4" and built.native is not None:
-            left = (a[done:] for a in (stored.buffer, stored.offset, stored.length))
-            done += built.native.decode_lz4(stored.buffers, *left, outs, out[done:], place[done:], size, past)
-        if done < len(stored) and codec == "none":
-            memory = outs[out[done]]
-            memory[place[done] : place[done] + size] = np.frombuffer(stored.body(done), np.uint8)
-            done += 1
-        elif done < len(stored):  # another codec, or a chunk that lz4 left as it is
-            _blosc(codec).decode(stored.body(done), outs[out[done]][place[done] : place[done] + size])
+            left = stored.part(slice(done, None))
+            done += built.native.decode_lz4(
+                left.buffers, left.buffer, left.offset, left.length, outs, out[done:], place[done:], size, past
+            )
+        if done < len(stored):  # another codec, or a chunk that is not of lz4
+            memory = outs[out[done]][place[done] : place[done] + size]
+            if codec == "none":
+                memory[:] = np.frombuffer(stored.body(done), np.uint8, size)
+            else:
+                blosc.decode(stored.body(done), memory)
             done += 1
 
 

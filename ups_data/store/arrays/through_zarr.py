@@ -4,15 +4,20 @@ import itertools
 
 import numpy as np
 import zarr
+from zarr.registry import register_codec
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import limits
+from ups_data.store.arrays.blosc import CheckedBlosc
 from ups_data.store.arrays.metadata import ARRAY, HARMLESS, blocks_of, codec_names, parsed
 from ups_data.store.arrays.stored import bounded_bytes, place_of
 from ups_data.store.arrays.zarr_store import StoreOfZarr
 from ups_data.store.object_store import joined_key
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import ArraySeal, get
+
+register_codec("blosc", CheckedBlosc)  # beside zarr's own, which stays the one that others get
+BLOSC = f"{CheckedBlosc.__module__}.{CheckedBlosc.__qualname__}"
 
 
 class ZarrArray:
@@ -44,7 +49,7 @@ class ZarrArray:
         self._path = store.local_path(key)
         plain = b'"crc32c"' not in text and self._path is not None
         pipeline = "zarrs.ZarrsCodecPipeline" if plain else "zarr.core.codec_pipeline.BatchedCodecPipeline"
-        with zarr.config.set({"codec_pipeline.path": pipeline}):
+        with zarr.config.set({"codec_pipeline.path": pipeline, "codecs.blosc": BLOSC}):
             try:
                 array = zarr.open_array(self._path or StoreOfZarr(store, key, text, seal), mode="r")
             except Exception as e:  # whatever zarr finds wrong with the metadata
