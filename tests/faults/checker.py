@@ -24,17 +24,42 @@ from ups_data.store.verify import verify_dataset
 LIMIT = 20  # seconds
 
 
-def stream(root: str, between: Any = None) -> str:
+def stream(root: str, between: Any = None, **options: Any) -> str:
     """A digest of the manifest and of an epoch's batches; `between` is called after the first."""
     digest = hashlib.sha256(Manifest.load(root).model_dump_json().encode())
-    loader = QueryLoader(
-        root, split="train", batch_size=4, sampling=QuerySampling(ratio=0.5), threads=0 if between else 2, prefetch=1
-    )
+    options = {"batch_size": 4, "sampling": QuerySampling(ratio=0.5), "prefetch": 1, **options}
+    loader = QueryLoader(root, split="train", threads=0 if between else 2, **options)
     for number, batch in enumerate(loader):
         if number == 0 and between is not None:
             between()
         batch.for_each_tensor(lambda tensor: digest.update(tensor.contiguous().numpy().tobytes()))
     return digest.hexdigest()
+
+
+def stream_all(root: str, verify: Any = "first") -> str:
+    """A digest of all values of an epoch, with threads."""
+    options: dict[str, Any] = {"batch_size": 1, "sampling": QuerySampling(), "horizon": 0, "pool_bytes": 1}
+    digest = hashlib.sha256()
+    for batch in QueryLoader(root, split="train", threads=2, verify=verify, **options):
+        batch.for_each_tensor(lambda tensor: digest.update(tensor.contiguous().numpy().tobytes()))
+    return digest.hexdigest()
+
+
+def stream_never(root: str) -> str:
+    """The same where no chunk is compared with its checksum."""
+    return stream_all(root, "never")
+
+
+def crafted_while_open(root: str) -> str:
+    """Headers of blosc chunks that claim far more than is there are written over those of the open objects."""
+
+    def craft() -> None:
+        for path in Path(root).glob("train/*/fields/*/c/*/*/*/*"):
+            with open(path, "r+b") as file:
+                file.seek(12)
+                file.write((0x7000_0000).to_bytes(4, "little") + (0x6FFF_FFF0).to_bytes(4, "little"))
+
+    return stream(root, craft, batch_size=1, pool_bytes=1, shuffle=False)
 
 
 def verify(root: str) -> str:
@@ -145,7 +170,7 @@ def sample_digests(batch: QueryBatch) -> dict[str, str]:
     return served
 
 
-ACTS = {f.__name__: f for f in (stream, verify, skip, *WHILE_OPEN)}
+ACTS = {f.__name__: f for f in (stream, stream_all, stream_never, crafted_while_open, verify, skip, *WHILE_OPEN)}
 
 
 def child(act: str, root: str, pipe: int) -> None:

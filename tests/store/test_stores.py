@@ -2,13 +2,12 @@
 
 import os
 import pickle
-import signal
-import threading
 import time
 
 import numpy as np
 import pytest
 
+from tests.processes import make_device, seconds
 from tests.store.contract import OBJECTS, A, StoreContract, wanted
 from ups_data import _native as built
 from ups_data.errors import StoreError
@@ -89,31 +88,15 @@ def test_links_may_not_leave_the_folder(tmp_path):
     assert store.get("inside", 10**5) == OBJECTS[A]
 
 
-@pytest.fixture
-def _seconds():
-    """A read that waits for ever is an error here, and ends the test and not the run."""
-
-    def ended(*_):
-        raise TimeoutError("it waits")
-
-    assert threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGALRM, ended)
-    signal.alarm(10)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.usefixtures("_seconds")
 @pytest.mark.parametrize("kind", ["fifo", "device"])
 def test_only_regular_files_are_read(tmp_path, kind):
     store = LocalStore(tmp_path)
     if kind == "fifo":
         os.mkfifo(tmp_path / "object")
     else:
-        os.mknod(tmp_path / "object", 0o600 | 0o020000, os.makedev(1, 5))  # like /dev/zero
+        make_device(tmp_path / "object")
     for read in (lambda: store.get("object", 10), lambda: store.open("object", 10), lambda: store.open("object", None)):
-        with pytest.raises(StoreError, match="cannot be read .it is not a regular file.") as error:
+        with seconds(20), pytest.raises(StoreError, match="cannot be read .it is not a regular file.") as error:
             read()
         assert str(tmp_path / "object") in str(error.value)
     assert dict(store.list("")) == {"object": 0}

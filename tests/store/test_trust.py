@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 import zarr
 
 from tests.datasets import edit_manifest, write_grid
+from tests.processes import make_device, seconds
 from tests.writing.arrays import shards_of
 from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data.schema import MANIFEST
 from ups_data.store.arrays.opening import open_array
 from ups_data.store.seal import SEAL
 from ups_data.store.sealing import file_digest
@@ -69,6 +72,26 @@ def test_links_may_not_leave_the_dataset(root, tmp_path, what):
     shutil.move(path, tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     refused(root, "is a link that leaves the dataset")
+
+
+@pytest.mark.parametrize("what", ["fields/u/c/0/0/0/0", "fields/u/zarr.json", SEAL, "trajectories/time/c/0", MANIFEST])
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_only_regular_files_are_read(root, what, kind):
+    """At once: a read that waits is ended here."""
+    path = root / MANIFEST if what == MANIFEST else root / "train/shard-000000.zarr" / what
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        make_device(path)
+
+    with seconds(20):
+        for read in (stream, verify_dataset):
+            if read is stream or what == MANIFEST:
+                with pytest.raises(UpsDataError, match=f"{path} .*not a regular file|{path}: .*not a regular file"):
+                    read(root)
+            else:
+                assert verify_dataset(root) != []
 
 
 def test_links_inside_the_dataset_may_lead_anywhere(root):

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import crc32c
 import numpy as np
 import pytest
 
-from tests.datasets import reseal, write_grid
+from tests.datasets import edit_manifest, reseal, write_grid
 from ups_data import ShardWriter, UpsDataError
 from ups_data.schema import Manifest
 from ups_data.store.verify import Damage, verify_dataset
@@ -147,6 +148,79 @@ def test_damage_from_before_the_digest_was_taken(root):
     reseal(root)
     assert verify_dataset(root, depth="digests") == []
     assert reasons(verify_dataset(root)) == ["field 'u', rows 0 to 0: the stored bytes are damaged"]
+
+
+def test_a_dataset_without_shards(root):
+    edit_manifest(root, lambda m: m["splits"]["train"].update(shards=[]))
+    for depth in ("sizes", "digests", "chunks"):
+        assert verify_dataset(root, depth=depth) == [Damage("split 'train'", "lists no shards; make the dataset again")]
+    edit_manifest(root, lambda m: m.update(splits={}))
+    assert verify_dataset(root) == [Damage("dataset.json", "lists no splits; make the dataset again")]
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_manifest_of_other_sizes(root, by):
+    shards = Manifest.load(root).splits["train"].shards
+    edit_manifest(root, lambda m: m["splits"]["train"]["shards"][1].update(bytes=shards[1].bytes + by))
+    for depth in ("sizes", "digests", "chunks"):
+        says = f"its files are {shards[1].bytes:,} bytes by its seal, the manifest says {shards[1].bytes + by:,}"
+        assert reasons(verify_dataset(root, depth=depth)) == [says]
+
+
+def leave_out(path, chunks, which):
+    """Take chunks out of an object: absent in its index, which fits."""
+    data, length = path.read_bytes(), 16 * chunks + 4
+    index = np.frombuffer(data[-length:-4], "<u8").reshape(-1, 2).copy()
+    index[which] = 2**64 - 1
+    path.write_bytes(data[:-length] + index.tobytes() + crc32c.crc32c(index.tobytes()).to_bytes(4, "little"))
+
+
+@pytest.mark.parametrize("which", [slice(None), 3], ids=["all", "one"])
+def test_chunks_that_are_not_stored(root, which):
+    leave_out(root / SHARD / "fields/u/c/0/0/0/0", 10, which)
+    reseal(root)
+    assert verify_dataset(root, depth="digests") == []
+    lines = [f"field 'u', rows {n} to {n}: is not stored" for n in (range(10) if which != 3 else [3])]
+    more = [f"field 'u': {len(lines) - 5} more of its 10 chunks"] if len(lines) > 5 else []
+    assert reasons(verify_dataset(root)) == lines[:5] + more
+
+
+def test_blocks_that_smaller_clouds_lack_are_not_missed(tmp_path):
+    """But those of their own are."""
+    with ShardWriter(tmp_path / "d", blocks=2, importance=("variance",)) as writer:
+        for points in (40, 90):
+            rng = np.random.default_rng(points)
+            writer.add({"p": rng.random((3, points, 1), np.float32)}, coords=rng.random((points, 3), np.float32))
+    assert verify_dataset(tmp_path / "d") == []
+    shard = tmp_path / "d/train/shard-000000.zarr"
+    blocks = 5  # of 20 points: the first cloud has 2
+    leave_out(shard / "points/coords/c/0/0/0", 2 * blocks, blocks + 4)
+    reseal(tmp_path / "d")
+    found = [d.reason for d in verify_dataset(tmp_path / "d")]
+    assert found == ["points/coords, rows 1 to 1, block 4: is not stored"]
+
+
+def test_nan_that_was_meant_is_not_missed(tmp_path, monkeypatch):
+    """zarr leaves out chunks of nothing but NaN; the statistics say that there are some."""
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 960)
+    values = np.ones((4, 12, 10, 2), np.float32)
+    values[2] = np.nan
+    with ShardWriter(tmp_path / "d", allow_nonfinite=True) as writer:
+        writer.add({"u": values})
+    leave_out(tmp_path / "d/train/shard-000000.zarr/fields/u/c/0/0/0/0", 4, 2)
+    reseal(tmp_path / "d")
+    assert verify_dataset(tmp_path / "d") == []
+
+
+def test_a_damaged_importance(tmp_path):
+    with ShardWriter(tmp_path / "d", importance=("variance",)) as writer:
+        writer.add({"u": np.random.default_rng(0).random((4, 12, 10, 1), np.float32)})
+    (path,) = (p for p in (tmp_path / "d").rglob("importance/variance/c/*/*") if p.is_file())
+    flip(path, 2)
+    reseal(tmp_path / "d")
+    assert [d.reason for d in verify_dataset(tmp_path / "d")] == [
+        "importance/variance, rows 0 to 3: the stored bytes are damaged"
+    ]
 
 
 def test_bad_use(tmp_path):

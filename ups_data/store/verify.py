@@ -4,25 +4,22 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, get_args
 
 from ups_data.errors import StoreError, UpsDataError
-from ups_data.schema import Manifest, ShardSpec
-from ups_data.store.arrays.metadata import ARRAY
-from ups_data.store.arrays.stored import StoredArray
+from ups_data.schema import MANIFEST, Manifest, ShardSpec
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import FORMER_SEAL, SEAL, Seal, object_digest
 from ups_data.store.shard import Shard
+from ups_data.store.verify_arrays import damaged_arrays
 
 Depth = Literal["sizes", "digests", "chunks"]
-# Damaged chunks that are named for each array; a whole file of them says no more than the first ones.
-NAMED = 5
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One thing that is wrong with a shard: `shard` is its path in the manifest, `reason` says which array and rows."""
+    """One thing that is wrong: `shard` is a shard's path in the manifest, or a split, or the manifest; `reason` says
+    which array and rows."""
 
     shard: str
     reason: str
@@ -56,8 +53,11 @@ def verify_dataset(
     root = open_store(root)
     manifest = Manifest.load(root)
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
+    empty = [name for name, split in manifest.splits.items() if not split.shards]
     total, done = sum(s.bytes for s in shards), 0
-    found: list[Damage] = []
+    found = [Damage(f"split {name!r}", "lists no shards; make the dataset again") for name in empty]
+    if not manifest.splits:
+        found = [Damage(MANIFEST, "lists no splits; make the dataset again")]
     with ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1)) as executor:
         checks = [executor.submit(verify_shard, root, manifest, shard, depth) for shard in shards]
         for shard, check in zip(shards, checks, strict=True):
@@ -80,8 +80,11 @@ def verify_shard(root: Root, manifest: Manifest, spec: ShardSpec, depth: Depth =
         reasons = [str(error).removeprefix(f"{where}: ")]
     else:
         reasons = list(_changed(seal, there, depth))
+        size = sum(size for size, _ in seal.files.values()) + seal.size
+        if size != spec.bytes:
+            reasons.append(f"its files are {size:,} bytes by its seal, the manifest says {spec.bytes:,}")
         if depth == "chunks":
-            reasons += _damaged_arrays(shard, manifest, spec)
+            reasons += damaged_arrays(shard, manifest, spec)
     # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
     return [Damage(spec.path, r.removeprefix(f"{where}, ").split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
 
@@ -103,41 +106,3 @@ def _changed(seal: Seal, there: dict[str, int], depth: Depth) -> Iterator[str]:
                 yield f"{name}: its bytes are not those that were written"
         except StoreError as error:
             yield f"{name}: {error}"
-
-
-def _damaged_arrays(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterator[str]:
-    """Every stored array that a loader reads, opened as it would, and every chunk of it."""
-    arrays = {f"field {field.name!r}": partial(shard.field, field.name) for field in manifest.fields}
-    for name in manifest.set_names:
-        folder = "points" if name is None else f"points/{name}"
-        if manifest.grid is None:
-            arrays[f"{folder}/coords"] = partial(shard.coords, name)
-        if f"{folder}/index/{ARRAY}" in shard.seal.files:
-            arrays[f"{folder}/index"] = partial(shard.index, name)
-    for called, open_array in arrays.items():
-        yield from _damaged_chunks(called, open_array)
-    yield from _complaints("trajectories/time", lambda: shard.time)
-    yield from _complaints("trajectories/params", lambda: shard.params)
-    for name in manifest.set_names:
-        for trajectory in range(len(spec.steps)):
-            yield from _complaints(f"the points of {name}", partial(shard.geometry, name, trajectory))
-
-
-def _damaged_chunks(called: str, open_array: Callable[[], StoredArray]) -> Iterator[str]:
-    opened: list[StoredArray] = []
-    yield from _complaints(called, lambda: opened.append(open_array()))
-    for array in opened:
-        numbers = range(-(-array.shape[0] // array.chunk_rows) * array.blocks)
-        found = [c for number in numbers for c in _complaints(called, partial(array.chunk, number))]
-        yield from found[:NAMED]
-        if len(found) > NAMED:
-            yield f"{called}: {len(found) - NAMED} more of its {len(numbers)} chunks"
-
-
-def _complaints(called: str, read: Callable[[], object]) -> Iterator[str]:
-    try:
-        read()
-    except UpsDataError as error:
-        yield str(error)
-    except Exception as error:  # damaged metadata can make any library say anything
-        yield f"{called}: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -184,6 +184,11 @@ class DirectArray:
         """The first row of each of those chunks."""
         return numbers // self.blocks * self.chunk_rows
 
+    def absent_is_nan(self, number: int) -> bool:
+        """Whether a chunk is absent, and NaN is read in its place."""
+        opened = self._opened([number // self._object_chunks])[0]
+        return bool(np.isnan(self._fill) and opened.offsets[number % self._object_chunks] < 0)
+
     def check_unchanged(self, rows: np.ndarray) -> None:
         """To be called after chunks of those rows were used where `locate` found them.
 
