@@ -5,40 +5,35 @@ command, run again after a kill, a full disk or an error, goes on with the shard
 bytes of an undisturbed run. An unfinished dataset has no manifest: nothing takes it for data.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.run import Conversion
-from ups_data.conversion.shard_plan import OnError, Stored
+from ups_data.conversion.shard_plan import OnError
 from ups_data.conversion.shard_task import Job
 from ups_data.conversion.splits import check_shares
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
 from ups_data.sources import DEFAULTS, SourceOptions, check_paths, open_source
-from ups_data.store.arrays import codecs
-from ups_data.writing.importance import check_metrics
+from ups_data.writing.options import WriteOptions, collected, takes_options
 
 
+@takes_options
 def convert(
     path: str | Path,
     out: str | Path,
+    options: WriteOptions | None = None,
     *,
     format: str | None = None,
     split: Mapping[str, float] | None = None,
-    seed: int = 0,
-    codec: str = "none",
-    cast: str | None = None,
-    blocks: int = 1,
-    allow_nonfinite: bool = False,
-    importance: Sequence[str] = (),
-    shard_bytes: int = 512 * 1024**2,
     workers: int = 1,
     on_error: OnError = "raise",
     timeout: float = 300,
     reading: SourceOptions = DEFAULTS,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    **given: Any,
 ) -> Manifest:
     """Convert a file or folder of simulations, a trajectory at a time and each trajectory a few frames at a time.
 
@@ -50,10 +45,9 @@ def convert(
     Args:
         path: the source; its format is recognised from its content unless `format` names it.
         out: folder of the dataset.
+        options: of what is written; keyword arguments win.
         split: split → share of the trajectories; None: the source's own splits, or 80/10/10. Which trajectory goes
             where depends only on `seed` and on the number of trajectories.
-        seed: of the splits, and of the deal of points to blocks.
-        codec, cast, blocks, allow_nonfinite, importance, shard_bytes: see `ShardWriter`.
         workers: processes that write shards; 1: this process. The bytes are the same.
         on_error: "skip" leaves out a trajectory that cannot be read, is unlike the others or holds what may not be
             stored. The manifest lists it, and every other trajectory goes where it would have gone. "raise": the
@@ -68,18 +62,18 @@ def convert(
             stay; if none is, `out` is left as it was.
     """
     path, out = Path(path), Path(out)
-    stored = Stored(codec, cast, blocks, seed, allow_nonfinite, tuple(check_metrics(importance)), shard_bytes)
-    _check_options(stored, workers, on_error, timeout)
+    options = collected(options, given, caller="convert")
+    _check_work(workers, on_error, timeout)
     if split is not None:
         check_shares(split)
     check_paths(path, reading)
     # Before it is opened: what changes from now on is noticed.
-    options = {**vars(stored), "format": format, "split": None if split is None else dict(split)}
-    identity = Identity.of(path, {**options, **reading.changed()})
+    shares = None if split is None else dict(split)
+    identity = Identity.of(path, {**options.identity(), "format": format, "split": shares, **reading.changed()})
     source = open_source(path, format, keep_damaged=on_error == "skip", options=reading)
     if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
-    conversion = Conversion(out, source, Job(path, format, stored, 0, on_error, reading), identity, split, progress)
+    conversion = Conversion(out, source, Job(path, format, options, 0, on_error, reading), identity, split, progress)
     try:
         return conversion.run(workers, timeout)
     except UpsDataError as e:
@@ -92,11 +86,7 @@ def convert(
         ) from e
 
 
-def _check_options(stored: Stored, workers: int, on_error: str, timeout: float) -> None:
-    if stored.blocks < 1:
-        raise UpsDataError(f"blocks={stored.blocks}: give 1 for whole frames, or more")
-    if stored.codec not in codecs.CODECS:
-        raise UpsDataError(f"codec {stored.codec!r}: choose one of {', '.join(codecs.CODECS)}")
+def _check_work(workers: int, on_error: str, timeout: float) -> None:
     if workers < 1:
         raise UpsDataError(f"workers={workers}: give 1 for this process alone, or more")
     if on_error not in get_args(OnError):

@@ -122,11 +122,11 @@ class Conversion:
                     f"{self._out}: holds an unfinished conversion, and {difference}: give the same command again, "
                     "remove the folder, or choose another one"
                 )
-        splits = assign_splits(self._source.splits(), self._split, job.stored.seed)
+        splits = assign_splits(self._source.splits(), self._split, job.options.seed)
         if plan is None:
             if any(p.name != FOLDER for p in self._out.iterdir()):
                 raise UpsDataError(f"{self._out} is not an empty folder: choose another one")
-            plan = make_plan(self._source, job.path, self._identity, splits, job.stored, job.on_error)
+            plan = make_plan(self._source, job.path, self._identity, splits, job.options, job.on_error)
             self._work.save_plan(plan)
         elif not plan.is_of(splits):
             raise UpsDataError(f"{self._out}: its plan is not of this source: remove the folder and convert anew")

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,11 +12,11 @@ from pydantic import Field, model_validator
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.source_runs import left_out, open_run, outline
 from ups_data.errors import UpsDataError
-from ups_data.points.activity import Metric
 from ups_data.schema import LeftOut, check_split_name
 from ups_data.schema.specs import Model, Name
 from ups_data.sources import Source
 from ups_data.writing.layout import Layout
+from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
 from ups_data.writing.written import usual_order
 
@@ -28,23 +27,6 @@ Number = Annotated[int, Field(ge=0)]  # of a trajectory in the source
 def shard_path(split: str, place: int) -> str:
     """Where a split's shard of that number lies in the dataset."""
     return f"{split}/shard-{place:06d}.zarr"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """How trajectories are stored; see `ShardWriter`."""
-
-    codec: str
-    cast: str | None
-    blocks: int
-    seed: int
-    allow_nonfinite: bool
-    importance: tuple[Metric, ...]
-    shard_bytes: int
-
-    def layout(self, run: Run) -> Layout:
-        """Of a dataset whose trajectories are like this one."""
-        return Layout(run, codec=self.codec, cast=self.cast, blocks=self.blocks, seed=self.seed)
 
 
 class PlannedShard(Model):
@@ -96,7 +78,7 @@ class Plan(Model):
 
 
 def make_plan(
-    source: Source, path: Path, identity: Identity, splits: Sequence[str], stored: Stored, on_error: OnError
+    source: Source, path: Path, identity: Identity, splits: Sequence[str], options: WriteOptions, on_error: OnError
 ) -> Plan:
     """Go through the source's trajectories without reading their fields.
 
@@ -127,7 +109,7 @@ def make_plan(
         kinds = {number: _kind(run) for number, run in runs.items()}
         kind = Counter(kinds.values()).most_common(1)[0][0]
         like = next(number for number in runs if kinds[number] == kind)
-    layout = stored.layout(runs[like])
+    layout = Layout(runs[like], options)
     for number, run in list(runs.items()):
         try:
             layout.check(run)
@@ -137,7 +119,7 @@ def make_plan(
             out[number] = left_out(run, number, path, error)
             del runs[number]
     sizes = {number: _decoded_bytes(run, layout) for number, run in runs.items()}
-    return Plan(identity=identity, like=like, shards=_shards(sizes, splits, stored.shard_bytes), left_out=out)
+    return Plan(identity=identity, like=like, shards=_shards(sizes, splits, options.shard_bytes), left_out=out)
 
 
 def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> list[PlannedShard]:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ups_data.conversion.shard_plan import OnError, PlannedShard, Stored
+from ups_data.conversion.shard_plan import OnError, PlannedShard
 from ups_data.conversion.source_runs import left_out, open_run
 from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut
 from ups_data.sources import DEFAULTS, Source, SourceOptions, open_source, register_source, registered
+from ups_data.writing.layout import Layout
 from ups_data.writing.open_shard import OpenShard, stored_frames
+from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
 from ups_data.writing.written import WrittenShard
 
@@ -20,7 +22,7 @@ class Job:
 
     path: Path
     format: str | None
-    stored: Stored
+    options: WriteOptions
     like: int
     on_error: OnError
     reading: SourceOptions = DEFAULTS
@@ -53,8 +55,8 @@ class ShardMaker:
         self._source = source or open_source(
             job.path, job.format, keep_damaged=job.on_error == "skip", options=job.reading
         )
-        self.layout = job.stored.layout(open_run(self._source, job.like, job.path))
-        self.importance = self.layout.importance(job.stored.importance)
+        self.layout = Layout(open_run(self._source, job.like, job.path), job.options)
+        self.importance = self.layout.importance()
 
     def make(self, shard: PlannedShard, aside: Path, progress: Callable[[int], None]) -> Made:
         """Write the shard to the folder `aside`. A trajectory that fails half way is left out by starting it over.
@@ -71,7 +73,7 @@ class ShardMaker:
             numbers = [n for n in shard.trajectories if n not in out]
             if not numbers:
                 return Made(None, out)
-            open_shard = OpenShard(aside, shard.split, self.layout, self.importance, self._job.stored.allow_nonfinite)
+            open_shard = OpenShard(aside, shard.split, self.layout, self.importance, self._job.options.allow_nonfinite)
             try:
                 for place, number in enumerate(numbers):
                     if not self._try(number, open_shard.add, out):
@@ -102,7 +104,7 @@ class ShardMaker:
     def _look_through(self, run: Run) -> None:
         """Everything that storing it would read."""
         self.layout.deal(run)
-        for _ in stored_frames(run, self.layout, self._job.stored.allow_nonfinite):
+        for _ in stored_frames(run, self.layout, self._job.options.allow_nonfinite):
             pass
         for name in run.coords:
             for step in range(run.steps if run.moving(name) else 1):

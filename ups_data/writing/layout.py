@@ -5,14 +5,14 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.points.activity import Metric
 from ups_data.points.blocks import Blocks, grid_blocks, point_blocks
 from ups_data.points.coords import normalise_axis
 from ups_data.schema import AxisSpec, FieldSpec, GridSpec, Manifest, PointsSpec, SplitSpec, limits
 from ups_data.trajectory import ArrayLike, Axis
 from ups_data.writing import chunks
 from ups_data.writing.casting import stored_dtype
-from ups_data.writing.importance import Importance
+from ups_data.writing.importance import Importance, check_metrics
+from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
 
 # Decoded bytes of a chunk of whole frames.
@@ -25,15 +25,16 @@ class Layout:
     """What all trajectories share: fields, geometry, parameters. Taken from the first one.
 
     Args:
-        blocks: B; for points, of the first trajectory, which fixes the slots of a block: P = ceil(N / B).
-        seed: of the deal.
+        options: of what is written; its `blocks` is, for points, of the first trajectory, which fixes the slots of a
+            block: P = ceil(N / B).
 
     Raises:
         UpsDataError: the first trajectory's fields, grid or coordinates cannot be stored, or B does not fit its grid.
     """
 
-    def __init__(self, run: Run, *, codec: str, cast: str | None, blocks: int, seed: int) -> None:
-        self.codec, self.blocks, self.seed, self._cast = codec, blocks, seed, cast
+    def __init__(self, run: Run, options: WriteOptions) -> None:
+        self.options = options
+        self.codec, self.blocks, self.seed, self._cast = options.codec, options.blocks, options.seed, options.cast
         self.params = list(run.params)
         self.grid: GridSpec | None = None
         self.points: dict[str | None, PointsSpec] = {}
@@ -43,7 +44,9 @@ class Layout:
             self._frame_shape = tuple(next(iter(run.fields.values())).shape[1:-1])
             self._axes = list(run.axes) if run.axes is not None else _unit_axes(self._frame_shape)
             self.grid = _grid_spec(run, self._axes, self._frame_shape)
-            self._grid_blocks = None if blocks == 1 else grid_blocks(self._frame_shape, blocks, seed=seed)
+            self._grid_blocks = (
+                None if self.blocks == 1 else grid_blocks(self._frame_shape, self.blocks, seed=self.seed)
+            )
         self.specs = [self._field_spec(n, a, run, static=False) for n, a in run.fields.items()]
         self.specs += [self._field_spec(n, a, run, static=True) for n, a in run.static.items()]
 
@@ -130,9 +133,14 @@ class Layout:
                         "different grids into different datasets"
                     )
 
-    def importance(self, metrics: Sequence[Metric]) -> Importance:
+    def importance(self) -> Importance:
         """Of the tiles of these fields and points."""
-        return Importance(metrics, self.specs, self.grid, {n: p.num_points or 0 for n, p in self.points.items()})
+        return Importance(
+            check_metrics(self.options.importance),
+            self.specs,
+            self.grid,
+            {n: p.num_points or 0 for n, p in self.points.items()},
+        )
 
     def manifest(
         self, source: dict[str, str], splits: dict[str, SplitSpec], *, ragged: Collection[str | None]

@@ -7,21 +7,23 @@ whatever it wrote, so a folder with a manifest is a whole dataset.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest, check_split_name
-from ups_data.store.arrays import codecs
 from ups_data.trajectory import ArrayLike, Axis, PointSet
 from ups_data.writing.folders import make_folder, remove_empty, remove_folder
-from ups_data.writing.importance import Importance, check_metrics
+from ups_data.writing.importance import Importance
 from ups_data.writing.layout import Layout
 from ups_data.writing.open_shard import OpenShard
+from ups_data.writing.options import WriteOptions, collected, takes_options
 from ups_data.writing.run import Run
 from ups_data.writing.written import WrittenShard, dataset_manifest, is_whole
 
 
+@takes_options
 class ShardWriter:
     """Writes a dataset from arrays, one trajectory after another::
 
@@ -32,51 +34,30 @@ class ShardWriter:
 
     Args:
         root: folder of the dataset; made if need be, refused if it holds anything.
-        blocks: B, the number of blocks that every frame is stored in, each a stratified sample of its points; 1: frames
-            are stored whole, in the order given. A grid of d axes takes B = s^d. If trajectories have different numbers
-            of points, B is that of the first one; the others get as many blocks of the same size as they need.
-        seed: of the random deal of points to blocks.
-        codec: "none", "lz4" or "zstd"; every chunk carries a crc32c.
-        cast: store every field as "float32" or "float16"; None: a field is stored if one of these holds its dtype
-            exactly, and refused otherwise.
-        allow_nonfinite: keep NaN and Inf, and count them in the statistics, instead of refusing them.
-        importance: metrics, of `gradient` and `variance`, by which the importance of every frame's tiles is stored. The
-            sampling mode `importance` draws by it.
-        shard_bytes: a shard is closed once it holds this many decoded bytes. A trajectory lies in one shard.
+        options: of what is written; keyword arguments win.
         source: what the data were made from, kept in the manifest.
 
     Raises:
-        UpsDataError: the folder is not empty.
+        UpsDataError: the folder is not empty, or an option is not allowed.
     """
 
     def __init__(
         self,
         root: str | Path,
+        options: WriteOptions | None = None,
         *,
-        blocks: int = 1,
-        seed: int = 0,
-        codec: str = "none",
-        cast: str | None = None,
-        allow_nonfinite: bool = False,
-        importance: Sequence[str] = (),
-        shard_bytes: int = 512 * 1024**2,
         source: Mapping[str, str] | None = None,
+        **given: Any,
     ) -> None:
         self.root = Path(root)
-        self._metrics = check_metrics(importance)
-        if blocks < 1:
-            raise UpsDataError(f"blocks={blocks}: give 1 for whole frames, or more")
-        if codec not in codecs.CODECS:
-            raise UpsDataError(f"codec {codec!r}: choose one of {', '.join(codecs.CODECS)}")
+        self.options = collected(options, given, caller="ShardWriter")
         if (self.root / MANIFEST).exists():
             raise UpsDataError(f"{root} already holds a dataset: choose another folder, or remove it first")
         if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise UpsDataError(f"{root} is not an empty folder: choose another one")
         self._made_root = not self.root.exists()
         self.root.mkdir(parents=True, exist_ok=True)
-        self._blocks, self._seed = blocks, seed
-        self._codec, self._cast, self._allow_nonfinite = codec, cast, allow_nonfinite
-        self._shard_bytes, self._source = shard_bytes, dict(source or {})
+        self._source = dict(source or {})
         self._layout: Layout | None = None
         self._importance: Importance | None = None
         self._open: dict[str, OpenShard] = {}
@@ -120,17 +101,17 @@ class ShardWriter:
         params, sets = dict(params or {}), sets or {}
         run = Run(fields or {}, static or {}, time, params, coords, sets, axes, key or "", source, units)
         if self._layout is None:
-            self._layout = Layout(run, codec=self._codec, cast=self._cast, blocks=self._blocks, seed=self._seed)
+            self._layout = Layout(run, self.options)
         self._layout.check(run)
         if self._importance is None:
-            self._importance = self._layout.importance(self._metrics)
+            self._importance = self._layout.importance()
         shard = self._open.get(split)
         if shard is None:
             aside = self.root / f".writing-{split}-{len(self._written.get(split, ())):06d}.zarr"
-            shard = OpenShard(aside, split, self._layout, self._importance, self._allow_nonfinite)
+            shard = OpenShard(aside, split, self._layout, self._importance, self.options.allow_nonfinite)
             self._open[split] = shard
         shard.add(run)
-        if shard.bytes >= self._shard_bytes:
+        if shard.bytes >= self.options.shard_bytes:
             self._publish(split)
 
     def close(self) -> Manifest:

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ups_data.cli.write_options import takes_write_options, write_options
 from ups_data.errors import UpsDataError
 
 
+@takes_write_options
 def convert(
     source: Annotated[Path, typer.Argument(help="File or folder of simulations: HDF5, NumPy, .pt, VTK, NetCDF, zarr.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the dataset: new, empty, or unfinished.")] = None,
@@ -16,15 +18,6 @@ def convert(
         str | None,
         typer.Option(help="Shares by trajectory; default: the source's own splits, or train=0.8,valid=0.1,test=0.1."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of splits, and of the deal of points to blocks.")] = 0,
-    codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
-    cast: Annotated[str | None, typer.Option(help="Store fields as float32 or float16.")] = None,
-    blocks: Annotated[int, typer.Option(help="Blocks of a frame, each a stratified sample; 1: whole frames.")] = 1,
-    allow_nonfinite: Annotated[bool, typer.Option(help="Keep and count NaN and Inf instead of refusing them.")] = False,
-    importance: Annotated[
-        str | None, typer.Option(help="gradient,variance: store the importance of tiles, for the mode importance.")
-    ] = None,
-    shard_mb: Annotated[int, typer.Option(min=1, help="Decoded size at which a shard is closed, in MiB.")] = 512,
     workers: Annotated[int, typer.Option(min=1, help="Processes that write shards; the bytes are the same.")] = 1,
     on_error: Annotated[
         str, typer.Option(help="raise, or skip: leave out what cannot be read or stored, and list it at the end.")
@@ -43,6 +36,7 @@ def convert(
     weigh: Annotated[
         str | None, typer.Option("--weigh", help="Bytes on disk with these blocks, as 4,16; write nothing that stays.")
     ] = None,
+    **written: Any,
 ) -> None:
     """Convert simulations into a dataset.
 
@@ -51,14 +45,14 @@ def convert(
     if not 0 < ratio <= 1:
         raise UpsDataError(f"--ratio {ratio}: give a number above 0, at most 1")
     reading = reading_options(allow_links, max_expansion)
+    options = write_options(written)
     if suggest:
-        show_suggestion(source, format, cast, ratio, reading)
+        show_suggestion(source, format, options.cast, ratio, reading)
         return
     shares = parse_shares(split)
     if weigh is not None:
-        options: dict[str, Any] = {"format": format, "split": shares, "cast": cast, "allow_nonfinite": allow_nonfinite}
-        options["reading"] = reading
-        show_weights(source, parse_numbers(weigh), options)
+        choices: dict[str, Any] = {"format": format, "split": shares, "options": options, "reading": reading}
+        show_weights(source, parse_numbers(weigh), choices)
         return
     if out is None:
         raise UpsDataError("--out is missing: name the folder of the dataset")
@@ -78,15 +72,9 @@ def convert(
         manifest = convert_source(
             source,
             out,
+            options,
             format=format,
             split=shares,
-            seed=seed,
-            codec=codec,
-            cast=cast,
-            blocks=blocks,
-            allow_nonfinite=allow_nonfinite,
-            importance=[m.strip() for m in importance.split(",")] if importance else (),
-            shard_bytes=shard_mb * 1024**2,
             workers=workers,
             reading=reading,
             on_error=on_error,  # type: ignore[arg-type]  # convert checks it
