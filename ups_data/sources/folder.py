@@ -61,6 +61,7 @@ class SplitSource(Source):
         return replace(source[number], split=split)
 
     def splits(self) -> list[str | None]:
+        """See `Source.splits`: the folder's name."""
         return [split for split, source in self._sources for _ in range(len(source))]
 
 
@@ -117,6 +118,7 @@ class FilesSource(Source):
         return replace(self._opened[1][number], split=self._splits[place][number])
 
     def splits(self) -> list[str | None]:
+        """See `Source.splits`."""
         return [split for splits in self._splits for split in splits]
 
     def _open(self, place: int) -> Source:

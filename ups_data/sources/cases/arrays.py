@@ -84,10 +84,12 @@ class CaseArray:
 
     @property
     def in_time(self) -> bool:
+        """Whether the quantity has frames."""
         return self.quantity.numbered or len(self.shape) == 3
 
     @property
     def frames(self) -> int:
+        """Number of frames; 1 without time."""
         return len(self.quantity.files) if self.quantity.numbered else self.shape[0] if self.in_time else 1
 
     @property

@@ -27,6 +27,7 @@ class Quantity:
 
     @property
     def numbered(self) -> bool:
+        """Whether there is a file for each frame."""
         return self.numbers is not None
 
 

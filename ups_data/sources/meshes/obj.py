@@ -32,6 +32,7 @@ class ObjSource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind == "obj"
 
     def __len__(self) -> int:

@@ -47,6 +47,7 @@ class PlySource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind == "ply"
 
     def __len__(self) -> int:

@@ -46,6 +46,7 @@ class VtkSource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind in KINDS
 
     def __len__(self) -> int:

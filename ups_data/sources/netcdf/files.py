@@ -59,6 +59,7 @@ class XarraySource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind in ("netcdf", "zarr") or (content.kind == "hdf5" and content.netcdf)
 
     def __len__(self) -> int:

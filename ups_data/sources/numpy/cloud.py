@@ -59,6 +59,7 @@ class Cloud(Source):
 
     @staticmethod
     def fits(path: Path, members: Mapping[str, Member]) -> bool:
+        """Whether an archive with these arrays is a cloud."""
         return coordinates_among(path, members) is not None and all(len(m.shape) <= 3 for m in members.values())
 
     def __len__(self) -> int:

@@ -34,6 +34,7 @@ class NpySource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind == "npy"
 
     def __len__(self) -> int:
@@ -43,6 +44,7 @@ class NpySource(Source):
         return self._layout[number]
 
     def splits(self) -> list[str | None]:
+        """See `Source.splits`."""
         return self._layout.splits()
 
 
@@ -66,4 +68,5 @@ class NpzSource(NpySource):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind == "npz"

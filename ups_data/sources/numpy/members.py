@@ -34,7 +34,8 @@ class Member(Protocol):
         """`array[start:stop]`."""
         ...
 
-    def whole(self) -> np.ndarray: ...
+    def whole(self) -> np.ndarray:
+        """All of the array."""
 
 
 class CompressedMember:
@@ -57,15 +58,18 @@ class CompressedMember:
         self.__init__(**state)  # type: ignore[misc]
 
     def rows(self, lead: int, start: int, stop: int) -> np.ndarray:
+        """See `Member.rows`."""
         row = int(np.prod(self.shape[2:], dtype=np.int64))
         first = (lead * self.shape[1] + start) * row
         return self._read(first, (stop - start) * row).reshape(stop - start, *self.shape[2:])
 
     def part(self, start: int, stop: int) -> np.ndarray:
+        """See `Member.part`."""
         row = int(np.prod(self.shape[1:], dtype=np.int64))
         return self._read(start * row, (stop - start) * row).reshape(stop - start, *self.shape[1:])
 
     def whole(self) -> np.ndarray:
+        """See `Member.whole`."""
         return self._read(0, int(np.prod(self.shape, dtype=np.int64))).reshape(self.shape)
 
     def _read(self, first: int, count: int) -> np.ndarray:

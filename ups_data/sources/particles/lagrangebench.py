@@ -43,6 +43,7 @@ class LagrangebenchSource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind == "hdf5" and POSITION in content.inside
 
     def __len__(self) -> int:
@@ -54,6 +55,7 @@ class LagrangebenchSource(Source):
             return self._trajectory(file[key], key)
 
     def splits(self) -> list[str | None]:
+        """See `Source.splits`: the file's name."""
         return [SPLITS.get(self.path.stem)] * len(self._keys)
 
     def _trajectory(self, group: h5py.Group, key: str) -> Trajectory:

@@ -65,6 +65,7 @@ class FieldsLayout(Source):
 
     @staticmethod
     def fits(keys: Sequence[str]) -> bool:
+        """Whether a file with these names at its top has this layout."""
         return "tensor" in keys or {"density", "pressure", "Vx"} & set(keys) != set()
 
     def __len__(self) -> int:

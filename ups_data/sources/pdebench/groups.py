@@ -43,6 +43,7 @@ class GroupsLayout(Source):
 
     @staticmethod
     def fits(keys: Sequence[str]) -> bool:
+        """Whether a file with these names at its top has this layout."""
         return any(_is_number(key) for key in keys)
 
     def __len__(self) -> int:

@@ -38,6 +38,7 @@ class IncompressibleLayout(Source):
 
     @staticmethod
     def fits(keys: Sequence[str]) -> bool:
+        """Whether a file with these names at its top has this layout."""
         return set(IN_TIME) <= set(keys)
 
     def __len__(self) -> int:

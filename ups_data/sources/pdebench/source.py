@@ -42,6 +42,7 @@ class PdebenchSource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind == "hdf5" and any(layout.fits(content.keys) for layout in PdebenchSource.layouts)
 
     def __len__(self) -> int:

@@ -50,6 +50,7 @@ class NeuraloperatorSource(Source):
 
     @staticmethod
     def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
         return content.kind == "torch"
 
     def __len__(self) -> int:

@@ -73,6 +73,7 @@ class Tensors(pickle.Unpickler):
         self._path, self._members, self._order = path, members, order
 
     def find_class(self, module: str, name: str) -> Any:
+        """What a name in the file stands for: what makes tensors and plain containers, and nothing else."""
         if (module, name) == ("collections", "OrderedDict"):
             return _Call(lambda *pairs: dict(*pairs))
         if (module, name) in (("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor")):
