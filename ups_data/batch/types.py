@@ -38,9 +38,9 @@ class EncoderInput:
     """What the encoder sees.
 
     Attributes:
-        fields: field → `(B, N, C)`, row-major for grids; `(B, S, N, C)` where S > 1 input steps were asked for
+        fields: field → `(B, N, C)`, row-major for grids; `(B, S, N, C)` if S > 1 input steps were asked for
             (static fields keep `(B, N, C)`).
-        coords: `(1, N, d)`, or `(B, N, d)` where the points differ between samples.
+        coords: `(1, N, d)`, or `(B, N, d)` if the points differ between samples.
         grid_shape: the grid's shape in array order, None for points.
         mask: `(B, N)` bool, False where a sample has fewer points than others and is padded with zeros; None if no
             sample is padded.

@@ -72,7 +72,7 @@ class QueryMixture:
         return {**self.place(), "feedback": [loader.feedback_state() for loader in self.loaders]}
 
     def place(self) -> dict[str, Any]:
-        """The state but for what was fed back: small, for every batch."""
+        """The state without what was fed back: small, for every batch."""
         epoch, batch = self._position.progress
         of_loaders = [loader.place() for loader in self.loaders]
         return {"version": VERSION, "epoch": epoch, "batch": batch, "plan": self._identity(), "loaders": of_loaders}
@@ -98,7 +98,7 @@ class QueryMixture:
         self.loaders[batch.source].feedback(batch, errors)
 
     def to(self, device: torch.device | str) -> "QueryMixture | DeviceLoader":
-        """This mixture with batches that arrive on `device`, copied ahead; itself where that is the CPU.
+        """This mixture with batches that arrive on `device`, copied ahead; itself if that is the CPU.
 
         A batch is asked for one ahead, so the errors of the last batch of a loader's epoch may come in with the next.
         """

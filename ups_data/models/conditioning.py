@@ -32,7 +32,7 @@ class Conditioning(nn.Module):
         return dt / self.dt_scale
 
     def params(self, params: dict[str, Tensor]) -> Tensor | None:
-        """name → `(B,)` as one `(B, P)`; None where there are no parameters."""
+        """name → `(B,)` as one `(B, P)`; None if there are no parameters."""
         if not self.names:
             return None
         return (torch.stack([params[name] for name in self.names], dim=-1) - self.mean) / self.std

@@ -27,7 +27,7 @@ class QuerySets(NamedTuple):
 
     Attributes:
         input: `batch.input_queries`, points of the input frame.
-        lattice: `batch.lattice_queries`, coordinates of a coarse grid; without effect where all points are drawn.
+        lattice: `batch.lattice_queries`, coordinates of a coarse grid; without effect if all points are drawn.
     """
 
     input: bool = False

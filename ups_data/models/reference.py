@@ -137,7 +137,7 @@ class UpsModel(Model):
 
     @torch.no_grad()
     def _encode_target(self, targets: QuerySet, values: dict[str, Tensor]) -> Tensor | None:
-        """The target frames' latent, `(B, M, D)` or `(B, K, M, D)`; None where the points cannot be encoded."""
+        """The target frames' latent, `(B, M, D)` or `(B, K, M, D)`; None if the points cannot be encoded."""
         if targets.grid_shape is None or any(values.get(n) is None for n in self.encoder.channels):
             return None
         lead = targets.coords.shape[:-2]

@@ -39,7 +39,7 @@ class QuerySampling(BaseModel):
 
     Attributes:
         ratio: queries ÷ points, in (0, 1].
-        num_queries: queries per sample, where their number should not depend on N.
+        num_queries: queries per sample, if their number should not depend on N.
         mode: `full`, `uniform` (without replacement; alias `random`), `stratified` (one jittered point per tile),
             `lattice` (a randomly offset coarse grid), `blocks` (whole stored blocks, so that only those are read), or
             `importance` (tiles by their importance, points uniformly inside, with weights that undo the preference);
@@ -198,7 +198,7 @@ class QuerySampling(BaseModel):
 
     @property
     def metric(self) -> str | None:
-        """The metric whose importance some epoch looks at, None where no epoch does."""
+        """The metric whose importance some epoch looks at; None if no epoch does."""
         return self.importance_metric if any(mode.needs_importance for mode in self.records) else None
 
     def as_lattice(self) -> "QuerySampling":
@@ -219,7 +219,7 @@ class QuerySampling(BaseModel):
                 part only.
 
         Raises:
-            UpsDataError: where `num_queries` is given, so that the ratio depends on N: use `count`.
+            UpsDataError: `num_queries` is given, so the ratio depends on N: use `count`.
         """
         if self._draws_all(epoch):
             return 1.0
@@ -239,7 +239,7 @@ class QuerySampling(BaseModel):
         draw a few more or fewer: see `num_drawn`. `epoch` may be fractional, see `ratio_at`.
 
         Raises:
-            UpsDataError: where more queries are asked for than there are points.
+            UpsDataError: more queries are asked for than there are points.
         """
         if self._draws_all(epoch):
             return num_points

@@ -14,7 +14,7 @@ class Draw:
         index: `(B, Q)` int64, row-major point numbers, no repeats within a row, in the order that `QuerySampling.order`
             asks for. May be a read-only broadcast. None where the domain knows the sizes of its blocks only: whoever
             reads the blocks finds the numbers there.
-        weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability; None where every weight is exactly 1.
+        weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability; None if every weight is exactly 1.
         grid_shape: the shape of the lattice that the Q points form (array order, points row-major), where they do.
         blocks: `(B, m)` int64, mode `blocks` only: the stored blocks that hold a sample's points, in the order in which
             `slots` counts them; -1 behind the last where a sample needs fewer than m.

@@ -33,7 +33,7 @@ def draw_queries(
         domain: the points to choose from, the same for the whole batch.
         keys: `(B,)` uint64 from `sample_keys`, one per sample. A sample's points depend on its own key only. Where the
             sampling is `shared`, they come from `share_keys`.
-        epoch: for the schedules of ratio and mode (the keys hold it already); fractional where `schedule_unit` is
+        epoch: for the schedules of ratio and mode (the keys hold it already); fractional if `schedule_unit` is
             `step`.
         importance: `(B, K)` importance per point of each tile, any scale, in the order of `tiles_in(domain, K)`; for
             `importance` and mixtures with it. None for the metric `error` means that no error is known yet: every tile

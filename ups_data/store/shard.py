@@ -56,11 +56,11 @@ class Shard:
 
     @cached_property
     def seal(self) -> Seal:
-        """What its files hold. Raises UpsDataError where it is missing, or not the one that the manifest lists."""
+        """What its files hold. Raises UpsDataError if it is missing, or is not the one that the manifest lists."""
         return load_seal(self.store, self.key, self._spec.digest)
 
     def field(self, name: str) -> StoredArray:
-        """Rows of a field, one for each frame; one for each trajectory where it is static.
+        """Rows of a field, one for each frame; one for each trajectory if the field is static.
 
         `(rows, *grid, C)` for the whole frames of a grid. In blocks, `(rows, blocks * P, C)`, as `geometry` has them;
         the blocks that a trajectory of fewer points lacks are absent.
@@ -81,7 +81,7 @@ class Shard:
     def coords(self, set_name: str | None = None) -> StoredArray:
         """Positions of a set of points in the order of its blocks, float32.
 
-        `(trajectories, blocks * P, d)`, or `(rows, blocks * P, d)` where they move.
+        `(trajectories, blocks * P, d)`, or `(rows, blocks * P, d)` if they move.
         """
         spec = self._manifest.point_set(set_name)
         rows = self._spec.rows if spec.moving else len(self._spec.steps)
@@ -92,7 +92,7 @@ class Shard:
         return self._open(name, name, "float32", (rows, self._slots(set_name), spec.dim), spec.block_points)
 
     def index(self, set_name: str | None = None) -> StoredArray:
-        """The numbers of the points in each slot, -1 where it is empty, int32: `(geometries, blocks * P)`.
+        """The numbers of the points in each slot, -1 if it is empty, int32: `(geometries, blocks * P)`.
 
         A grid has one geometry; points have one for each trajectory. Only where `geometry` is not None and a shard
         has more than one block: points in one block have the order that they were given in.
@@ -119,7 +119,7 @@ class Shard:
         return self._open(name, name, "float16", (self._spec.rows, tiles), tiles)
 
     def geometry(self, set_name: str | None, trajectory: int, index: NDArray[np.int32] | None = None) -> Blocks | None:
-        """The blocks of one of the shard's trajectories; None where rows are frames in their own order, all slots full.
+        """The blocks of one of the shard's trajectories; None if rows are frames in their own order, all slots full.
 
         A grid's are the same for all trajectories and shards of a dataset. Kept as long as somebody uses them (a
         grid's: as long as the shard).

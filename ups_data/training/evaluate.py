@@ -16,7 +16,7 @@ Fields = Mapping[str, Tensor]
 
 class Evaluation(NamedTuple):
     """nRMSE over a split: `fields` of each field, `nrmse` their mean; `persistence` that of the persistence
-    baseline, which predicts the input frame (None where the targets are not among the inputs)."""
+    baseline, which predicts the input frame (None if the targets are not among the inputs)."""
 
     nrmse: float
     fields: dict[str, float]

@@ -30,7 +30,7 @@ def train_loader(config: TrainConfig, query_sets: QuerySets | None = None) -> Qu
 
 
 def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
-    """Every point of the validation split, in order, each sample on one rank; None where there are no samples."""
+    """Every point of the validation split, in order, each sample on one rank; None if there are no samples."""
     data, split, splits = config.data, config.data.valid_split, like.manifest.splits
     if split not in splits or splits[split].num_trajectories == 0:
         return None

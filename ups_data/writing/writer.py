@@ -85,7 +85,7 @@ class ShardWriter:
             split: the split that the trajectory belongs to.
             time: `(T,)`, the frames' times; None: 0, 1, 2, ….
             params: the run's parameters, the same names for every trajectory.
-            coords: `(N, d)` positions of points, or `(T, N, d)` where they move; N may differ between trajectories.
+            coords: `(N, d)` positions of points, or `(T, N, d)` if they move; N may differ between trajectories.
                 Moving points stay in the blocks that their first frame gave them.
             static: name → `(*grid, C)` or `(N, C)`, fields without time.
             sets: name → set of points, if there are several; `fields`, `coords` and `static` are then left out.

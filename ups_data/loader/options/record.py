@@ -107,7 +107,7 @@ class LoaderOptions:
     )
     sampling: Sampling = option(
         POINTS,
-        "Which points of a frame are queried; where a dataset has several sets of points, a mapping set → sampling. A "
+        "Which points of a frame are queried; if a dataset has several sets of points, a mapping set → sampling. A "
         "number is a ratio.",
         identity="apart",
     )
@@ -138,7 +138,7 @@ class LoaderOptions:
     )
     pool_bytes: int = option(
         READING,
-        "Room for decoded chunks in bytes. Raw chunks are used where they are mapped.",
+        "Room for decoded chunks in bytes. Uncompressed chunks are used where they are mapped, and need no room.",
         DEFAULT_POOL_BYTES,
         least=0,
         identity="never",

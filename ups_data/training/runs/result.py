@@ -46,7 +46,7 @@ class TrainResult:
 
     Attributes:
         out: folder with `checkpoint.pt`, `history.json` and `metrics.jsonl`.
-        finished: every epoch is done; false where the run was stopped, to be continued.
+        finished: every epoch is done; False if the run was stopped, to be continued.
         epochs: one entry per epoch, as in `history.json`.
         untrained_nrmse, persistence_nrmse, valid_nrmse: on the dense validation grid; None without validation (or, for
             persistence, where the targets are not among the inputs).

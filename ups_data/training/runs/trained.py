@@ -30,7 +30,7 @@ def load_trained(
 
     Raises:
         UpsDataError: no checkpoint or no dataset there, a dataset without validation samples, or a model that is not
-            the built-in one where neither `model` nor `trust_target` is given.
+            the built-in one if neither `model` nor `trust_target` is given.
     """
     path = Path(out) / CHECKPOINT
     state = load_checkpoint(path)
