@@ -8,13 +8,14 @@ import numpy as np
 from ups_data.batch.samples import SampleBlock
 from ups_data.hashing import absorb
 from ups_data.points.domain import Domain
-from ups_data.sampling import Draw, QuerySampling, Stream, draw_queries, sample_keys
+from ups_data.sampling import Draw, QuerySampling, Stream, draw_queries, sample_keys, share_keys
 
 
 def draw(block: SampleBlock) -> dict[Stream, Draw]:
     """Draw the points of every query set that the recipe asks for; frames in the order of the block's lists.
 
-    A sample's points depend on the sample alone, so a block may be drawn at once and gathered in parts.
+    A sample's points depend on the sample alone, so a block may be drawn at once and gathered in parts. If the sampling
+    is `shared`, they depend on the first sample of its batch instead: see `SampleBlock.batch_sizes`.
     """
     recipe = block.recipe
     samplings: dict[Stream, QuerySampling | None] = {
@@ -33,6 +34,8 @@ def draw(block: SampleBlock) -> dict[Stream, Draw]:
         if block.repetition.any():
             again = np.repeat(block.repetition, steps.shape[1])
             keys = np.where(again > 0, absorb(keys, again), keys)
+        if sampling.shared:
+            keys = share_keys(keys, block.batch_sizes or [len(block)])
         draws[stream] = _drawn(recipe.fixed(sampling, block.moment), block, keys, block.importance.get(stream))
     return draws
 

@@ -119,6 +119,8 @@ class SampleBlock:
         inputs, targets: field → the samples' frames, sample by sample, step by step; positions likewise.
         target_steps, dt: `(B, K)`; time: `(B,)`; params: `(B, P)`.
         valid: `(B,)` bool; None: all are.
+        batch_sizes: samples of each batch of the block, which share their points where the sampling says so; None: all
+            are one batch.
 
     The others are `Sample`'s, `(B,)`.
     """
@@ -140,6 +142,7 @@ class SampleBlock:
     params: np.ndarray
     importance: dict[Stream, np.ndarray] = field(default_factory=dict)
     valid: np.ndarray | None = None
+    batch_sizes: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.step)

@@ -106,9 +106,8 @@ class Pass:
         blocks = [reader.block(numbers, self.epoch, self.moment(first)) for reader in self.readers]
         if valid is None and self.valid is not None:
             valid = np.concatenate([self.valid(first + place) for place in range(len(batches))])
-        if valid is not None:
-            for block in blocks:
-                block.valid = valid
+        for block in blocks:
+            block.valid, block.batch_sizes = valid, [len(batch) for batch in batches]
         begun = time.perf_counter()
         draws = [draw(block) for block in blocks]
         drawn, reading = time.perf_counter(), pool.seconds_of_thread()

@@ -65,8 +65,9 @@ class QuerySampling(BaseModel):
             both orders; in `random` order those of a lattice form none (`grid_shape` is None), and blocks are
             copied point by point.
         shared: all samples of a batch that lie on the same points (grids, shared meshes) get the same queries, for
-            models that take one geometry for a batch. They are those of the batch's first sample. So which points are
-            drawn also depends on which samples share a batch: on `batch_size` and on the number of ranks.
+            models that take one geometry for a batch. They are drawn as for the batch's first sample. So which points
+            are drawn also depends on which samples share a batch: on `batch_size` and on the number of ranks. On meshes
+            that are stored once for each trajectory, not with `blocks` or `importance`, which differ between them.
         importance_metric: of mode `importance`: `gradient` or `variance` of the data, or `error`, the model's own.
         importance_floor: share of the queries that `importance` spreads evenly, in (0, 1]; so every point can be drawn
             and no weight exceeds 1 / floor.
