@@ -1,6 +1,6 @@
 """`QueryBatch` and `query_collate`: from samples to what a training step receives.
 
-Reads are data. A block of samples is drawn from, its reads are listed, somebody makes them, and the batch is gathered::
+Reads are data. A block of samples is drawn from, its reads are listed, somebody makes them, and the batch is gathered:
 
     draws = draw(block)
     reads = wanted(block, draws)       # stored arrays and chunk numbers, nothing is read yet

@@ -56,7 +56,7 @@ class EncoderInput:
 class QueryBatch:
     """One training step's data: dense (or sampled) encoder inputs, sparse query sets, conditioning.
 
-    A loss multiplies each query's error by its weight and takes the mean, without dividing by the sum of the weights::
+    A loss multiplies each query's error by its weight and takes the mean, without dividing by the sum of the weights:
 
         error = (predicted - batch.target_queries.values["u"]).square().mean(-1)  # (B, Q)
         loss = (batch.target_queries.weight * error).mean()

@@ -38,7 +38,7 @@ def convert(
     """Convert a file or folder of simulations, a trajectory at a time and each trajectory a few frames at a time.
 
     If a conversion was stopped, the same call goes on from the shards that are finished; `workers` and `on_error` may
-    differ. If it is complete already, the manifest is returned::
+    differ. If it is complete already, the manifest is returned:
 
         convert("2D_diff-react_NA_NA.h5", "data/dr", blocks=16, codec="lz4", workers=4)
 

@@ -1,6 +1,6 @@
 """Which points are drawn: a pure function of (seed, epoch, trajectory, step, stream).
 
-This room knows numpy arrays only. A draw is made for a whole batch at once::
+This room knows numpy arrays only. A draw is made for a whole batch at once:
 
     domain = Domain(num_points=128 * 128, grid_shape=(128, 128))
     keys = sample_keys(seed, epoch, trajectory, step, Stream.TARGET_QUERIES)     # (B,)

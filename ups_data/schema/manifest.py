@@ -28,7 +28,7 @@ from ups_data.schema.specs import (
 
 
 class Manifest(Model):
-    """A dataset: its fields, its geometry, its splits::
+    """A dataset: its fields, its geometry, its splits:
 
         manifest = Manifest.load("data/dr")
         manifest.grid.shape, manifest.field("data").channels

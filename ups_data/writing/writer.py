@@ -25,7 +25,7 @@ from ups_data.writing.written import WrittenShard, dataset_manifest, is_whole
 
 @takes_options
 class ShardWriter:
-    """Writes a dataset from arrays, one trajectory after another::
+    """Writes a dataset from arrays, one trajectory after another:
 
         with ShardWriter("data/run") as writer:
             writer.add(fields={"u": u}, split="train", time=t)  # u: (T, H, W, C)
