@@ -18,7 +18,7 @@ from typing import Literal
 
 from benchmarks.loader.bench_workloads import CLOUD_PASSES, PARTS, Case, touched_bytes
 from ups_data import QueryBatch, QueryLoader, QuerySampling
-from ups_data.loader.webdataset import DEFAULT_POOL_BYTES
+from ups_data.loader.options.record import DEFAULT_POOL_BYTES
 from ups_data.schema import Manifest
 from ups_data.store.shard import Shard
 
