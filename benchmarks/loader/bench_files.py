@@ -157,7 +157,7 @@ def write_store(case: Case) -> None:
 
 def write_chunks(case: Case) -> None:
     """A zarr group per cloud, its points shuffled once and stored in chunks, all in one zarr shard: how several
-    point-cloud pipelines lay clouds out (see `../shared/peers/points.py`)."""
+    point-cloud pipelines lay clouds out."""
     with aside(case.folder / f"chunks-{case.codec}") as path:
         if path is None:
             return

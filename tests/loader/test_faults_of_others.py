@@ -1,4 +1,4 @@
-"""What other loaders get wrong about order and points (`../shared/peers/README.md`), and this one does not."""
+"""What other loaders get wrong about order and points, and this one does not."""
 
 import os
 import subprocess

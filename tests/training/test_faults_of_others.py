@@ -1,4 +1,4 @@
-"""What other projects get wrong about losses on points and about predictions (`../shared/peers/README.md`)."""
+"""What other projects get wrong about losses on points and about predictions."""
 
 import math
 from pathlib import Path
