@@ -12,6 +12,7 @@ from tests.training.runs import QUIET, config, lines, outcome
 from ups_data import QueryLoader, UpsDataError
 from ups_data.loader.device import DeviceLoader
 from ups_data.training import train
+from ups_data.training.runs.checkpoint import load_checkpoint
 
 
 class Diverging(Pointwise):
@@ -46,7 +47,7 @@ def test_a_run_on_a_device_goes_on_in_the_middle_of_an_epoch(
 ) -> None:
     """Batches are sent ahead there: the loader has handed out one more than the run has taken. The parameters, the
     metrics and the loader's place are those of an undisturbed run without any of this."""
-    settings = {"epochs": 3, "query_sample_ratio": 0.2, "checkpoint_every": 3}
+    settings = {"epochs": 3, "query_sample_ratio": 0.2, "validate_every": 3}
     train(config(waves, tmp_path / "plain", **settings), console=QUIET)
     sent: list[DeviceLoader] = []
 
@@ -55,13 +56,16 @@ def test_a_run_on_a_device_goes_on_in_the_middle_of_an_epoch(
         return sent[-1]
 
     monkeypatch.setattr(QueryLoader, "to", to)
-    for limit in (4, 9, 3, 100):
+    stood_at = []
+    for limit in (4 + 3, 9, 2, 100):  # the first evaluation asks four times
         left = iter(range(limit))
         train(
             config(waves, tmp_path / "device", **settings),
             console=QUIET,
             stop=lambda left=left: next(left, None) is None,
         )
+        stood_at.append(load_checkpoint(tmp_path / "device" / "checkpoint.pt")["tally"]["steps"])
+    assert stood_at == [3, 4, 6, 0]
     assert len(sent) == 4
     assert outcome(tmp_path / "device") == outcome(tmp_path / "plain")
 
