@@ -76,6 +76,8 @@ class Conversion:
 
         self._progress(sum(counts.values()), plan.trajectories)
         missing = [shard for shard in plan.shards if shard.path not in done]
+        if self._job.options.codec == "none":  # of others it is not known how small they become
+            self._work.check_room(sum(shard.bytes for shard in missing))
         with closing(self._make(maker, missing, workers, timeout, tell)) as making:
             for shard, made in making:
                 self._check_source(self._identity.changed(self._job.path))

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,13 +12,14 @@ from pydantic import Field, model_validator
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.source_runs import left_out, open_run, outline
 from ups_data.errors import UpsDataError
-from ups_data.schema import LeftOut, check_split_name
+from ups_data.schema import LeftOut, ShardSpec, check_split_name, limits
 from ups_data.schema.specs import Model, Name
 from ups_data.sources import Source
 from ups_data.writing.layout import Layout
 from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
-from ups_data.writing.written import usual_order
+from ups_data.writing.statistics import FieldMoments, Moments
+from ups_data.writing.written import WrittenShard, dataset_manifest, point_counts, usual_order
 
 OnError = Literal["raise", "skip"]
 Number = Annotated[int, Field(ge=0)]  # of a trajectory in the source
@@ -30,11 +31,12 @@ def shard_path(split: str, place: int) -> str:
 
 
 class PlannedShard(Model):
-    """`path`: in the dataset. `trajectories`: their numbers in the source, in order."""
+    """`path`: in the dataset. `trajectories`: numbers in the source, in order. `bytes`: of their fields, decoded."""
 
     split: Name
     path: str
     trajectories: Annotated[list[Number], Field(min_length=1)]
+    bytes: Annotated[int, Field(ge=0)] = 0
 
 
 class Plan(Model):
@@ -119,7 +121,33 @@ def make_plan(
             out[number] = left_out(run, number, path, error)
             del runs[number]
     sizes = {number: _decoded_bytes(run, layout) for number, run in runs.items()}
-    return Plan(identity=identity, like=like, shards=_shards(sizes, splits, options.shard_bytes), left_out=out)
+    shards = _shards(sizes, splits, options.shard_bytes)
+    _check_manifest(runs, layout, shards)
+    return Plan(identity=identity, like=like, shards=shards, left_out=out)
+
+
+def _check_manifest(runs: Mapping[int, Run], layout: Layout, shards: Sequence[PlannedShard]) -> None:
+    """Make the manifest as it will be, but for statistics: what it may not hold is refused before hours of writing."""
+    drafts: dict[str, list[WrittenShard]] = {}
+    for shard in shards:
+        planned = [runs[number] for number in shard.trajectories]
+        points = {name: [run.num_points(name) for run in planned] for name in layout.points}
+        spec = ShardSpec(
+            path=shard.path,
+            steps=[run.steps for run in planned],
+            points=point_counts(points) if points else None,
+            bytes=shard.bytes,
+            digest="sha256:" + 64 * "0",
+        )
+        moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
+        draft = WrittenShard(spec, moments, Moments(len(layout.params)), Moments(1))
+        drafts.setdefault(shard.split, []).append(draft)
+    size = len(dataset_manifest(layout, layout.importance(), {}, drafts).model_dump_json(indent=1, exclude_none=True))
+    if size > limits.JSON_BYTES:
+        raise UpsDataError(
+            f"the manifest would be {size:,} bytes long, the limit is {limits.JSON_BYTES:,}: convert the source in "
+            "parts, or into larger shards (--shard-mb)"
+        )
 
 
 def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> list[PlannedShard]:
@@ -134,7 +162,12 @@ def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> l
         filled[split] += size
     # Split by split: what is compressed from end to end is then read once for each, not once for each shard.
     return [
-        PlannedShard(split=split, path=shard_path(split, place), trajectories=numbers)
+        PlannedShard(
+            split=split,
+            path=shard_path(split, place),
+            trajectories=numbers,
+            bytes=sum(sizes[number] for number in numbers),
+        )
         for split in sorted(shards, key=usual_order)
         for place, numbers in enumerate(shards[split])
     ]

@@ -9,6 +9,7 @@ followed; and what a run removes is what it made, and what lies in the places of
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -101,6 +102,22 @@ class WorkFolder:
         self._new_plan = True
         with replacing(self._path / "plan.json") as file:
             file.write(plan.model_dump_json().encode())
+
+    def check_room(self, needed: int) -> None:
+        """Look at the free space before anything is written.
+
+        Args:
+            needed: bytes that are to be written at least.
+
+        Raises:
+            UpsDataError: there is less.
+        """
+        free = shutil.disk_usage(self._out).free
+        if needed > free:
+            raise UpsDataError(
+                f"{self._out}: {needed / 1e9:,.1f} GB are to be written, {free / 1e9:,.1f} GB are free: make room, "
+                "choose another disk, or compress (--codec lz4)"
+            )
 
     def aside(self, shard: PlannedShard) -> Path:
         """Where a shard is written.

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from pydantic import ValidationError
 
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, grid_blocks, point_blocks
@@ -35,6 +36,14 @@ class Layout:
     def __init__(self, run: Run, options: WriteOptions) -> None:
         self.options = options
         self.codec, self.blocks, self.seed, self._cast = options.codec, options.blocks, options.seed, options.cast
+        try:
+            self._read(run)
+        except ValidationError as error:
+            reason = " ".join(error.errors()[0]["msg"].removeprefix("Value error, ").split())[:1000]
+            raise UpsDataError(f"{run.where} cannot be stored: {reason}") from None
+
+    def _read(self, run: Run) -> None:
+        """Take what all share from the first trajectory."""
         self.params = list(run.params)
         self.grid: GridSpec | None = None
         self.points: dict[str | None, PointsSpec] = {}

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec, SplitSpec, limits
 from ups_data.store.sealing import seal_path
 from ups_data.writing.folders import read_own
@@ -71,6 +74,9 @@ def dataset_manifest(
 
     Args:
         splits: name → shards, at least one.
+
+    Raises:
+        UpsDataError: more frames, points or names than a manifest may list.
     """
     written = [shard for shards in splits.values() for shard in shards]
     ragged = [
@@ -79,7 +85,10 @@ def dataset_manifest(
         if any(n != points.num_points for shard in written for n in (shard.spec.points or {})[name or ""])
     ]
     specs = {name: _split_spec(splits[name], layout, ragged) for name in sorted(splits, key=usual_order)}
-    manifest = layout.manifest(dict(source), specs, ragged=ragged)
+    try:
+        manifest = layout.manifest(dict(source), specs, ragged=ragged)
+    except ValidationError as error:
+        raise UpsDataError(f"no dataset can hold this: {first_reason(error)}: convert or write it in parts") from None
     return manifest.model_copy(update={"importance": importance.listed()})
 
 
@@ -94,6 +103,13 @@ def is_whole(out: Path, spec: ShardSpec) -> bool:
         return f"sha256:{digest}" == spec.digest and sum(f.stat().st_size for f in files_of(shard)) == spec.bytes
     except (OSError, ValueError):
         return False
+
+
+def first_reason(error: ValidationError) -> str:
+    """The first thing that is wrong, on one line."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))[:200]
+    return f"{where + ': ' if where else ''}{' '.join(first['msg'].removeprefix('Value error, ').split())[:1000]}"
 
 
 def files_of(shard: Path) -> Iterator[Path]:
