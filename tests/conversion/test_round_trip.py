@@ -42,7 +42,7 @@ def test_rows_beyond_the_end_are_nan(tmp_path, monkeypatch, codec):
 
 
 def test_an_array_of_several_objects(tmp_path, monkeypatch):
-    monkeypatch.setattr("ups_data.writing.open_shard.OBJECT_BYTES", 5 * 960)
+    monkeypatch.setattr("ups_data.writing.shard.open_shard.OBJECT_BYTES", 5 * 960)
     monkeypatch.setattr(layout, "CHUNK_BYTES", 2 * 960)
     runs = write_grid(tmp_path / "d")
     assert len(list((tmp_path / "d/train/shard-000000.zarr/fields/u/c").iterdir())) > 3

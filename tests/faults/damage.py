@@ -37,7 +37,7 @@ def write_dataset(
     coords = rng.random((120, 2)).astype(np.float32) if cloud else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ups_data.writing.layout.CHUNK_BYTES", 480 // blocks)
-        patch.setattr("ups_data.writing.open_shard.OBJECT_BYTES", object_frames * 480)
+        patch.setattr("ups_data.writing.shard.open_shard.OBJECT_BYTES", object_frames * 480)
         with ShardWriter(root, codec=codec, shard_bytes=shard_bytes, blocks=blocks) as writer:
             for number in range(6):
                 u, v = rng.standard_normal((2, steps, *shape, 1)).astype(np.float32)

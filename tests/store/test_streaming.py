@@ -91,7 +91,7 @@ def foreign(root):
 def dataset(request, tmp_path, monkeypatch):
     """A folder, a store with the same content, and the options of a loader."""
     monkeypatch.setattr(layout, "CHUNK_BYTES", 960)
-    monkeypatch.setattr("ups_data.writing.open_shard.OBJECT_BYTES", 8_000)  # several objects to an array
+    monkeypatch.setattr("ups_data.writing.shard.open_shard.OBJECT_BYTES", 8_000)  # several objects to an array
     options = request.param(tmp_path / "d")
     return tmp_path / "d", MemoryStore(contents(tmp_path / "d")), options
 

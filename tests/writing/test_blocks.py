@@ -110,7 +110,7 @@ def test_statistics_leave_out_empty_slots(tmp_path):
 
 
 def test_several_objects(tmp_path, monkeypatch):
-    monkeypatch.setattr("ups_data.writing.open_shard.OBJECT_BYTES", 5000)
+    monkeypatch.setattr("ups_data.writing.shard.open_shard.OBJECT_BYTES", 5000)
     monkeypatch.setattr(chunks, "BLOCK", 200)
     runs = write_grid(tmp_path / "d", blocks=4)
     (shard,) = shards_of(tmp_path / "d")

@@ -104,7 +104,7 @@ def test_rows_are_those_of_the_frames(tmp_path, codec, blocks):
 @pytest.mark.parametrize("read_bytes", [1, 5000, 2**24])
 def test_fields_add_up_however_many_frames_are_read_at_once(tmp_path, monkeypatch, read_bytes):
     """Fields of different widths come in pieces of different lengths."""
-    monkeypatch.setattr("ups_data.writing.open_shard.READ_BYTES", read_bytes)
+    monkeypatch.setattr("ups_data.writing.shard.open_shard.READ_BYTES", read_bytes)
     monkeypatch.setattr("ups_data.writing.chunks.WHOLE_FRAMES", 1)
     together = write_two_fields(tmp_path / "d", importance=METRICS)
     domain = Domain(256, (16, 16), periodic=(True, True))
@@ -265,7 +265,7 @@ def test_a_full_disk_leaves_the_dataset_as_it_was(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "file")
 
-    monkeypatch.setattr("ups_data.writing.array_writer.ArrayWriter.append", full)
+    monkeypatch.setattr("ups_data.writing.shard.array_writer.ArrayWriter.append", full)
     with pytest.raises(UpsDataError, match="No space left on device") as error:
         add_importance(tmp_path / "d", ["variance"])
     assert "\n" not in str(error.value)

@@ -14,7 +14,7 @@ from ups_data.conversion.workers import make_in_workers
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest
 from ups_data.sources import Source
-from ups_data.writing.written import WrittenShard, dataset_manifest, is_whole
+from ups_data.writing.shard.written import WrittenShard, dataset_manifest, is_whole
 
 
 class Conversion:

@@ -18,8 +18,8 @@ from ups_data.sources import Source
 from ups_data.writing.layout import Layout
 from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
+from ups_data.writing.shard.written import WrittenShard, dataset_manifest, point_counts, usual_order
 from ups_data.writing.statistics import FieldMoments, Moments
-from ups_data.writing.written import WrittenShard, dataset_manifest, point_counts, usual_order
 
 OnError = Literal["raise", "skip"]
 Number = Annotated[int, Field(ge=0)]  # of a trajectory in the source

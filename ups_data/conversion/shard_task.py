@@ -10,10 +10,10 @@ from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut
 from ups_data.sources import DEFAULTS, Source, SourceOptions, open_source, register_source, registered
 from ups_data.writing.layout import Layout
-from ups_data.writing.open_shard import OpenShard, stored_frames
 from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
-from ups_data.writing.written import WrittenShard
+from ups_data.writing.shard.open_shard import OpenShard, stored_frames
+from ups_data.writing.shard.written import WrittenShard
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, LeftOut, ShardSpec, limits
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
-from ups_data.writing.written import WrittenShard, files_of, is_whole
+from ups_data.writing.shard.written import WrittenShard, files_of, is_whole
 
 FOLDER = ".conversion"
 

@@ -24,9 +24,9 @@ from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec
 from ups_data.store.arrays.metadata import array_name
 from ups_data.store.sealing import seal_path, sealed, write_seal
 from ups_data.store.shard import Shard
-from ups_data.writing.array_writer import ArrayWriter
 from ups_data.writing.folders import check_inside, remove_folder
 from ups_data.writing.importance import FOLDER, Importance, array_options, check_metrics, group_names
+from ups_data.writing.shard.array_writer import ArrayWriter
 
 ASIDE = ".adding-"  # folders with this prefix are unfinished
 ADDED_TO = "added_to"  # attribute of the new group: the digest of the shard that it was added to

@@ -17,10 +17,10 @@ from ups_data.trajectory import ArrayLike, Axis, PointSet
 from ups_data.writing.folders import make_folder, remove_empty, remove_folder
 from ups_data.writing.importance import Importance
 from ups_data.writing.layout import Layout
-from ups_data.writing.open_shard import OpenShard
 from ups_data.writing.options import WriteOptions, collected, takes_options
 from ups_data.writing.run import Run
-from ups_data.writing.written import WrittenShard, dataset_manifest, is_whole
+from ups_data.writing.shard.open_shard import OpenShard
+from ups_data.writing.shard.written import WrittenShard, dataset_manifest, is_whole
 
 
 @takes_options

@@ -14,13 +14,13 @@ from ups_data.schema import FieldSpec, ShardSpec
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import array_name
 from ups_data.store.sealing import write_seal
-from ups_data.writing.array_writer import ArrayWriter
 from ups_data.writing.casting import cast_exactly
 from ups_data.writing.importance import Importance, RunImportance, array_options, group_names
 from ups_data.writing.layout import Layout, point_dimension
 from ups_data.writing.run import Run
+from ups_data.writing.shard.array_writer import ArrayWriter
+from ups_data.writing.shard.written import WrittenShard, point_counts
 from ups_data.writing.statistics import FieldMoments, Moments
-from ups_data.writing.written import WrittenShard, point_counts
 
 # Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
 READ_BYTES = 8 * 1024**2
