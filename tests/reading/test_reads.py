@@ -39,6 +39,11 @@ CASES = {
     "cloud, blocks": ("cloud", {"sampling": FEW, "inputs": FEW}),
     "cloud, blocks, dense": ("cloud", {"sampling": FEW}),
     "cloud, blocks, small pool": ("cloud", {"sampling": FEW, "inputs": FEW, "pool_bytes": 3000, "horizon": 2}),
+    "blocks, random order": ("blocks", {"sampling": QuerySampling(ratio=0.2, mode="blocks", order="random")}),
+    "cloud, random order": (
+        "cloud",
+        {"sampling": QuerySampling(num_queries=40, mode="blocks", order="random"), "inputs": FEW},
+    ),
     "cloud, importance": ("cloud", {"sampling": TILES}),
     "moving": ("moving", {"sampling": EVEN, "horizon": 2}),
     "moving, blocks": ("moving", {"sampling": FEW, "inputs": FEW}),
@@ -108,14 +113,17 @@ def tensors(batch):
     return found
 
 
-@pytest.mark.parametrize("stored", ["none", "lz4", "numpy"])
-@pytest.mark.parametrize("case", CASES)
+WAYS = [(case, stored) for case in CASES for stored in ("none", "lz4", "numpy")]
+WAYS += [(case, "numpy, lz4") for case in CASES if "small pool" in case or "order" in case]
+
+
+@pytest.mark.parametrize(("case", "stored"), WAYS)
 def test_a_block_reads_what_it_lists_and_gathering_reads_nothing(datasets, seen, monkeypatch, case, stored):
     name, options = CASES[case]
-    root = datasets(name, "none" if stored == "numpy" else stored)
+    root = datasets(name, "lz4" if "lz4" in stored else "none")
     options = {"split": "train", "batch_size": 4, "shuffle": False, "drop_last": False, **options}
     expected = next(iter(QueryLoader(root, **options, threads=0)))
-    if stored == "numpy":
+    if "numpy" in stored:
         monkeypatch.setattr(module, "native", None)
     source = QueryDataset(root, **options).source
     plan, batches = source.plan(0), []

@@ -215,7 +215,7 @@ class SampleBlock:
 
 def stack(samples: Sequence[Sample]) -> SampleBlock:
     """Samples of one dataset and epoch as a block."""
-    first = samples[0]
+    first, points = samples[0], [s.domain.num_points for s in samples]
     shared = all(s.domain is first.domain for s in samples)
     return SampleBlock(
         recipe=first.recipe,
@@ -226,8 +226,8 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         step=np.array([s.step for s in samples]),
         repetition=np.array([s.repetition for s in samples]),
         target_steps=np.array([s.target_steps for s in samples]),
-        inputs={name: joined([s.inputs[name] for s in samples]) for name in first.inputs},
-        targets={name: joined([s.targets[name] for s in samples]) for name in first.targets},
+        inputs={n: joined([s.inputs[n] for s in samples], points, n) for n in first.inputs},
+        targets={n: joined([s.targets[n] for s in samples], points, n) for n in first.targets},
         input_positions=joined_positions([s.input_positions for s in samples]),
         target_positions=joined_positions([s.target_positions for s in samples]),
         time=np.array([s.time for s in samples]),

@@ -1,16 +1,20 @@
 """`QueryBatch`: what a training step receives."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ups_data.batch.records import Record, map_tensors, split_tensors
+from ups_data.batch.shapes import counted, on_grid
+from ups_data.errors import UpsDataError
 
-@dataclass(frozen=True)
-class QuerySet:
+
+@dataclass(frozen=True, repr=False)
+class QuerySet(Record):
     """Points drawn from one frame per sample, with the fields' values there.
 
     For a horizon K > 1 every tensor has a step axis behind the batch axis: `(B, K, Q, ...)`.
@@ -32,9 +36,65 @@ class QuerySet:
     grid_shape: tuple[int, ...] | None = None
     mask: Tensor | None = None
 
+    def split(self, points: int) -> "tuple[QuerySet, QuerySet]":
+        """The first points of every sample, and the others: two sets, as views, say anchors and queries.
 
-@dataclass(frozen=True)
-class EncoderInput:
+            sampling = QuerySampling(num_queries=4096, order="random")
+            anchors, queries = batch.target_queries.split(512)  # (B, 512, …) and (B, 3584, …)
+
+        Draw them with `QuerySampling(order="random")`. Only there is every point as likely among the first as among the
+        others, so that the weighted mean over each part is an unbiased estimate of the dense mean: with inclusion
+        probability π in the whole set, a point is among the first m of Q with probability π m / Q, and its weight
+        there, (m / N) / (π m / Q), is the one that it has in the whole. In order "stored" the first points are those of
+        a part of the domain.
+
+        Padded rows (`mask`) have their points first; the weights of each part grow so that they still estimate the
+        dense mean.
+
+        Args:
+            points: m, of the first part; fewer than any sample has.
+
+        Raises:
+            UpsDataError: a part would be empty in some sample.
+        """
+        drawn = self.index.shape[-1]
+        most = drawn if self.mask is None else int(self.mask.sum(-1).min())
+        if not 0 < points < most:
+            raise UpsDataError(f"split: {points} of at least {most} points of each sample: give 1 to {most - 1}")
+        first, others = self._columns(0, points), self._columns(points, drawn)
+        if self.mask is None:
+            return first, others
+        share = self.mask.sum(-1, keepdim=True) / drawn  # of a row that its points take; their weights are 1 / share
+        parts = []
+        for part in (first, others):
+            assert part.mask is not None
+            size = part.mask.shape[-1]
+            parts.append(replace(part, weight=part.weight * share * size / part.mask.sum(-1, keepdim=True)))
+        return parts[0], parts[1]
+
+    def to_grid(self, name: str) -> Tensor:
+        """A field as `(B, C, *grid)`, or `(B, K, C, *grid)` for a horizon K > 1: a view, for convolutions.
+
+        Raises:
+            UpsDataError: the points form no grid: they are neither all points of one, nor a lattice.
+        """
+        return on_grid(self.values, name, self.grid_shape, "this query set")
+
+    def summary(self) -> str:
+        """How many points it has of each sample."""
+        return counted(self.coords, self.grid_shape)
+
+    def _columns(self, start: int, stop: int) -> "QuerySet":
+        """Points start to stop - 1 of every row."""
+        axis, length = self.index.dim() - 1, stop - start
+        values = {name: v.narrow(axis, start, length) for name, v in self.values.items()}
+        index, weight = self.index.narrow(axis, start, length), self.weight.narrow(axis, start, length)
+        mask = None if self.mask is None else self.mask.narrow(axis, start, length)
+        return QuerySet(self.coords.narrow(axis, start, length), values, index, weight, None, mask)
+
+
+@dataclass(frozen=True, repr=False)
+class EncoderInput(Record):
     """What the encoder sees.
 
     Attributes:
@@ -51,9 +111,21 @@ class EncoderInput:
     grid_shape: tuple[int, ...] | None = None
     mask: Tensor | None = None
 
+    def to_grid(self, name: str) -> Tensor:
+        """A field as `(B, C, *grid)`, or `(B, S, C, *grid)` for S > 1 input steps: a view, for convolutions.
 
-@dataclass(frozen=True)
-class QueryBatch:
+        Raises:
+            UpsDataError: the points form no grid.
+        """
+        return on_grid(self.fields, name, self.grid_shape, "the encoder's input")
+
+    def summary(self) -> str:
+        """How many points it has of each sample."""
+        return counted(self.coords, self.grid_shape)
+
+
+@dataclass(frozen=True, repr=False)
+class QueryBatch(Record):
     """One training step's data: dense (or sampled) encoder inputs, sparse query sets, conditioning.
 
     A loss multiplies each query's error by its weight and takes the mean, without dividing by the sum of the weights:
@@ -104,6 +176,39 @@ class QueryBatch:
         """B, the number of samples."""
         return int(self.time.shape[0])
 
+    def __iter__(self) -> Iterator[Tensor]:
+        """`time`, `trajectory` and `step`, which have one entry for each sample: what looks through a batch for its
+        size, as Lightning does, finds B."""
+        return iter((self.time, self.trajectory, self.step))
+
+    def to_grid(self, name: str, of: Literal["inputs", "input_queries", "target_queries"] | None = None) -> Tensor:
+        """A field on its grid, `(B, C, *grid)` in array order: what convolutions and Fourier layers take. A view.
+
+            x, y = batch.to_grid("u"), batch.to_grid("u", of="target_queries")  # with ratio=1
+
+        Args:
+            name: of the field.
+            of: the encoder's dense input (if that has the field, the default), or a query set of all points or on a
+                lattice. `(B, S, C, *grid)` of S > 1 input steps, `(B, K, C, *grid)` of a horizon K > 1.
+
+        Raises:
+            UpsDataError: there is no such field, or its points form no grid.
+        """
+        if of is None:
+            of = "inputs" if name in self.inputs.fields else "target_queries"
+        part = getattr(self, of, None)
+        if part is None:
+            raise UpsDataError(f"to_grid: this batch has no {of!r}: give 'inputs', 'input_queries' or 'target_queries'")
+        return part.to_grid(name)
+
+    def summary(self) -> str:
+        """How many samples of what."""
+        about = [f"{len(self)} samples of epoch {self.epoch}"]
+        about += [] if self.set_name is None else [f"set {self.set_name!r}"]
+        about += [] if self.dt.dim() == 1 else [f"horizon {self.dt.shape[1]}"]
+        about += [] if not self.source else [f"of loader {self.source} of a mixture"]
+        return ", ".join(about)
+
     @property
     def num_valid(self) -> int:
         """The number of samples that do not only fill the batch."""
@@ -112,11 +217,11 @@ class QueryBatch:
     def part(self, start: int, stop: int) -> "QueryBatch":
         """Samples start to stop - 1, as views."""
         size = len(self)
-        return _if_any_fills(_map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t))
+        return _if_any_fills(map_tensors(self, lambda t: t[start:stop] if t.shape[0] == size else t))
 
     def split(self, sizes: list[int]) -> "list[QueryBatch]":
         """The batch in parts of these numbers of samples, as views; a tenth of the cost of calling `part` for each."""
-        return [_if_any_fills(part) for part in _split(self, sizes, sum(sizes))]
+        return [_if_any_fills(part) for part in split_tensors(self, sizes, sum(sizes))]
 
     def only(self, valid: Tensor) -> "QueryBatch":
         """The same batch in which only the samples marked in `valid`, `(B,)` bool, count: the others get weight 0."""
@@ -141,11 +246,11 @@ class QueryBatch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "QueryBatch":
         """The same batch on a device."""
-        return _map_tensors(self, lambda t: t.to(device, non_blocking=non_blocking))
+        return map_tensors(self, lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "QueryBatch":
         """The same batch in page-locked memory."""
-        return _map_tensors(self, Tensor.pin_memory)
+        return map_tensors(self, Tensor.pin_memory)
 
     def for_each_tensor(self, f: Callable[[Tensor], object]) -> None:
         """Call `f` with every tensor of the batch."""
@@ -154,7 +259,7 @@ class QueryBatch:
             f(tensor)
             return tensor
 
-        _map_tensors(self, call)
+        map_tensors(self, call)
 
     def nbytes(self) -> int:
         """Bytes of the batch's tensors. Memory that tensors share, and rows that are only repeated, count once."""
@@ -168,41 +273,5 @@ class QueryBatch:
         return sum(sizes.values())
 
 
-_T = TypeVar("_T")
-
-
 def _if_any_fills(batch: QueryBatch) -> QueryBatch:
     return batch if batch.valid is None or not bool(batch.valid.all()) else batch._with(valid=None)
-
-
-def _split(value: Any, sizes: list[int], size: int) -> Sequence[Any]:
-    """Structures of dataclasses and dicts, one for each of `sizes`, with the rows of tensors of `size` dealt out."""
-    if isinstance(value, Tensor) and value.shape[0] == size:
-        return value.split(sizes)
-    if isinstance(value, dict):
-        dicts: list[dict[str, Any]] = [{} for _ in sizes]
-        for name, entry in value.items():
-            for part, of_part in zip(dicts, _split(entry, sizes, size), strict=True):
-                part[name] = of_part
-        return dicts
-    if isinstance(value, QueryBatch | EncoderInput | QuerySet):
-        # Not by the constructor: that of a frozen dataclass costs more than all views of a batch.
-        made = [object.__new__(type(value)) for _ in sizes]
-        attributes = [batch.__dict__ for batch in made]
-        for field_name, attribute in vars(value).items():
-            for of_batch, part in zip(attributes, _split(attribute, sizes, size), strict=True):
-                of_batch[field_name] = part
-        return made
-    return [value] * len(sizes)
-
-
-def _map_tensors(value: _T, f: Callable[[Tensor], Tensor]) -> _T:
-    """The same structure of dataclasses and dicts with `f` applied to every tensor."""
-    result: Any = value
-    if isinstance(value, Tensor):
-        result = f(value)
-    elif isinstance(value, dict):
-        result = {k: _map_tensors(v, f) for k, v in value.items()}
-    elif isinstance(value, QueryBatch | EncoderInput | QuerySet):
-        result = type(value)(**{name: _map_tensors(v, f) for name, v in vars(value).items()})
-    return result

@@ -47,9 +47,9 @@ class Buffers:
         """An uninitialised tensor; its memory returns when no view of it is left."""
         size = math.prod(shape) * dtype.itemsize
         if self._shared:
-            return torch.empty(shape, dtype=dtype).share_memory_()
+            return torch.empty(shape, dtype=dtype, device="cpu").share_memory_()
         if size < SMALL:
-            return torch.empty(shape, dtype=dtype, pin_memory=self._pinned)
+            return torch.empty(shape, dtype=dtype, device="cpu", pin_memory=self._pinned)
         step = (1 << (size.bit_length() - 1)) // STEPS
         size = -(-size // step) * step
         key = next(self._numbers)
@@ -74,7 +74,7 @@ class Buffers:
 
     def _fresh(self, size: int) -> torch.Tensor:
         if self._pinned:
-            return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+            return torch.empty(size, dtype=torch.uint8, device="cpu", pin_memory=True)
         # numpy asks the kernel for large pages: 2.5 % more samples/s (64^3 frames, whole or in blocks).
         return torch.from_numpy(np.empty(size, np.uint8))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ups_data.batch.frames.pieces import Copyable, Pieces
 from ups_data.batch.frames.reads import Read
+from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, BlockSizes
 from ups_data.sampling import Draw
 
@@ -139,7 +140,10 @@ def _slots(stored: Stored, index: NDArray[np.int64]) -> NDArray[np.int64]:
     if stored is None or (len(stored) == 1 and not isinstance(stored, Blocks)):
         return index
     if not isinstance(stored, Blocks):
-        raise ValueError("which points these blocks hold is not known")
+        raise UpsDataError(
+            "only blocks are drawn of these frames, so which points they hold is not read, and a frame cannot be put "
+            "into order: draw in another mode, or leave inputs= out"
+        )
     return stored.slots[index]
 
 

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from ups_data.batch.frames.base import Frames
 from ups_data.batch.frames.pieces import Copyable, Pieces, pieces_of
 from ups_data.batch.frames.reads import Read, unread
+from ups_data.errors import UpsDataError
 from ups_data.sampling import Draw
 
 
 class ArrayFrames(Frames):
-    """Frames that are arrays `(N, C)` in memory: what a user's own stage of a pipeline made."""
+    """Frames that are arrays `(N, C)` in memory, of one N: what a stage of a pipeline of one's own made."""
 
     def __init__(self, arrays: Iterable[np.ndarray]) -> None:
-        self._arrays = list(arrays)
+        self._arrays = [np.asarray(array) for array in arrays]
         self.channels, self.dtype = self._arrays[0].shape[-1], self._arrays[0].dtype
         self.stored = (None,)
 
@@ -42,7 +43,25 @@ class ArrayFrames(Frames):
 
     def take_to(self, out: np.ndarray, draw: Draw, source: Copyable) -> None:
         """See `Frames.take_to`."""
-        source.take(draw.points, out)
+        if draw.index is None:
+            raise UpsDataError(
+                "frames that a stage of the pipeline made cannot be queried by stored blocks alone, whose points are "
+                "not known: draw them in another mode, or leave inputs= out"
+            )
+        source.take(draw.index, out)
+
+    def check(self, num_points: int, field: str) -> None:
+        """See that the arrays can stand for frames of so many points.
+
+        Raises:
+            UpsDataError: they cannot.
+        """
+        for array in self._arrays:
+            if array.shape[:-1] != (num_points,) or array.dtype not in (np.float32, np.float16):
+                raise UpsDataError(
+                    f"a stage of the pipeline made {array.dtype} {array.shape} of a frame of {field!r}: give float32 "
+                    f"or float16 ({num_points}, C), the points in the order that they had"
+                )
 
 
 class RepeatedFrame(Frames):

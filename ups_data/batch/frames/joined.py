@@ -11,6 +11,7 @@ from ups_data.batch.frames.base import Frames, Positions
 from ups_data.batch.frames.in_memory import ArrayFrames
 from ups_data.batch.frames.pieces import Copyable, Pieces, pieces_joined
 from ups_data.batch.frames.reads import Read
+from ups_data.errors import UpsDataError
 from ups_data.sampling import Draw
 
 
@@ -114,9 +115,26 @@ def _part(draw: Draw, rows: slice) -> Draw:
     return replace(draw, index=index, blocks=blocks, slots=slots)
 
 
-def joined(sequences: Sequence[Sequence[np.ndarray]]) -> Frames:
-    """All frames in one sequence; a user's stage may have replaced them by arrays."""
-    return JoinedFrames([f if isinstance(f, Frames) else ArrayFrames(f) for f in sequences])
+def joined(sequences: Sequence[Sequence[np.ndarray]], points: Sequence[int] = (), field: str = "") -> Frames:
+    """All frames in one sequence; a stage of one's own may have replaced them by arrays.
+
+    Args:
+        points: of each sequence's frames.
+        field: that they are of, for messages.
+
+    Raises:
+        UpsDataError: the arrays are none of such frames.
+    """
+    frames = [f if isinstance(f, Frames) else ArrayFrames(f) for f in sequences]
+    for of_sample, num_points in zip(frames, points, strict=False):
+        if isinstance(of_sample, ArrayFrames):
+            of_sample.check(num_points, field)
+    if len({(f.channels, f.dtype) for f in frames}) > 1:
+        kinds = sorted({f"{f.dtype} with {f.channels} channels" for f in frames})
+        raise UpsDataError(
+            f"the samples' frames of {field!r} are {' and '.join(kinds)}: make them alike in all samples"
+        )
+    return JoinedFrames(frames)
 
 
 def joined_positions(positions: Sequence[Positions | None]) -> Positions | None:

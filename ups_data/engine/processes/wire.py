@@ -214,7 +214,7 @@ class _Unpacked(pickle.Unpickler):
 
     def persistent_load(self, place: Any) -> Tensor:
         start, dtype, once, shape = place
-        as_numpy = torch.empty(0, dtype=dtype).numpy().dtype
+        as_numpy = torch.empty(0, dtype=dtype, device="cpu").numpy().dtype
         data = self._memory[start : start + math.prod(once) * as_numpy.itemsize]
         return torch.from_numpy(data.view(as_numpy).reshape(once)).expand(shape)
 
@@ -229,4 +229,4 @@ def _unnamed() -> int:
 
 def _mapped(fd: int, size: int) -> Tensor:
     """The memory of a descriptor, which may be closed after."""
-    return torch.from_file(f"/dev/fd/{fd}", shared=True, size=size, dtype=torch.uint8)
+    return torch.from_file(f"/dev/fd/{fd}", shared=True, size=size, dtype=torch.uint8, device="cpu")

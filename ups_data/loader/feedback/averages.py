@@ -19,7 +19,7 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def zero_table(rows: int, tiles: int) -> Tensor:
     """A table of which nothing is known, `(rows, K)` float32, in memory that worker processes can map."""
-    return torch.zeros((rows, tiles)).share_memory_()
+    return torch.zeros((rows, tiles), dtype=torch.float32, device="cpu").share_memory_()
 
 
 class TileAverages:
