@@ -165,3 +165,12 @@ def test_lightning_finds_the_size_without_a_warning(root, recwarn):
     for batch in loader(root, QuerySampling(ratio=0.1), drop_last=False):
         assert data.extract_batch_size(batch) == len(batch)
     assert not [w for w in recwarn if "batch_size" in str(w.message)]
+
+
+def test_input_queries_of_every_point_are_the_grid_s_beside_inputs_off_the_grid(tmp_path):
+    """The encoder's own points may be as many as the grid's, and yet lie elsewhere."""
+    runs = write_grid(tmp_path / "d", grid=GRID)
+    batch = next(iter(loader(tmp_path / "d", QuerySampling(), inputs=QuerySampling(off_grid=True))))
+    frames = [runs[t][s].reshape(120, 2) for t, s in zip(batch.trajectory.tolist(), batch.step.tolist(), strict=True)]
+    assert np.array_equal(batch.input_queries.values["u"].numpy(), np.stack(frames))
+    assert not np.array_equal(batch.inputs.fields["u"].numpy(), np.stack(frames))
