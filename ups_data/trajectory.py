@@ -70,6 +70,9 @@ class Trajectory:
         sets: name → set of points, if a run has several (surface and volume); `fields`, `static` and `coords` are then
             empty. A field's name belongs to one set only.
         split: the split that the source itself assigns, or None.
+        time_units: of `time`, where the source says; the same for all trajectories of a dataset.
+        start: the date of time zero, where `time` is relative to it.
+        left_out: name of a variable of the source that is no field here → why.
         units: name of a field → its units, if the source has them.
     """
 
@@ -83,4 +86,7 @@ class Trajectory:
     coords: ArrayLike | None = None
     sets: Mapping[str, PointSet] = field(default_factory=dict)
     split: str | None = None
+    time_units: str | None = None
+    start: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)

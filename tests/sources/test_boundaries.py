@@ -209,11 +209,11 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path, place):
         text=True,
         timeout=60,
     )
-    assert "is a pipe" in done.stderr.splitlines()[-1]
+    assert "is no regular file but a pipe" in done.stderr.splitlines()[-1]
 
 
 def test_a_device_is_no_source():
-    with pytest.raises(UpsDataError, match="/dev/zero: is a device, a regular file is expected"):
+    with pytest.raises(UpsDataError, match="/dev/zero: is no regular file but a device"):
         open_source("/dev/zero")
 
 

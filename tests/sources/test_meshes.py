@@ -9,7 +9,6 @@ import pytest
 from tests.sources import files
 from ups_data import UpsDataError
 from ups_data.sources import open_source
-from ups_data.sources.meshes.vtk import cell_centres
 
 TRIANGLES = np.array([[0, 1, 2], [1, 2, 3]])
 QUADS = np.array([[2, 3, 4, 5]])
@@ -18,7 +17,7 @@ POINTS = files.values(6, 3)
 
 @pytest.fixture
 def write_mesh():
-    meshio = pytest.importorskip("meshio", reason="meshio is not installed: pip install 'ups_data[mesh]'")
+    meshio = pytest.importorskip("meshio", reason="meshio, which writes these files, is not installed")
 
     def write(path, kind="vtu", points=POINTS, **options):
         mesh = meshio.Mesh(points, [("triangle", TRIANGLES), ("quad", QUADS)], **options)
@@ -73,29 +72,20 @@ def test_the_time_of_a_vtu(tmp_path, write_mesh):
     np.testing.assert_array_equal(t.time, [0.25])
 
 
-def test_centres_of_polyhedra():
-    """Corners count once, however many faces share them: a pyramid's tip belongs to four, the others to three."""
-    corners = np.array(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), float).reshape(3, -1).T
-    cube = [[0, 1, 3, 2], [4, 5, 7, 6], [0, 1, 5, 4], [2, 3, 7, 6], [0, 2, 6, 4], [1, 3, 7, 5]]
-    pyramid = [[0, 1, 3, 2], [0, 1, 4], [1, 3, 4], [3, 2, 4], [2, 0, 4]]
-    centres = cell_centres(corners, [[cube, pyramid], np.array([[0, 7]])])
-    np.testing.assert_allclose(centres, [[0.5] * 3, [0.2, 0.4, 0.4], [0.5] * 3])
-
-
-def test_meshio_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
+def test_vtk_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
     (tmp_path / "a.vtu").write_text('<?xml version="1.0"?>\n<VTKFile type="UnstructuredGrid"/>')
-    monkeypatch.setitem(sys.modules, "meshio", None)
-    with pytest.raises(UpsDataError, match=r"needs meshio, which is not installed: pip install 'ups_data\[mesh\]'"):
+    monkeypatch.setitem(sys.modules, "vtkmodules.all", None)
+    with pytest.raises(UpsDataError, match=r"needs vtk, which is not installed: pip install 'ups_data\[mesh\]'"):
         open_source(tmp_path / "a.vtu")
 
 
 def test_one_mesh_is_read_at_a_time(tmp_path, write_mesh, monkeypatch):
     """A mesh is read when it is reached, not when its folder is opened."""
-    import meshio
+    from ups_data.sources.meshes import vtk
 
     read = []
-    original = meshio.vtu.read
-    monkeypatch.setattr(meshio.vtu, "read", lambda path: read.append(path[-1]) or original(path))
+    original = vtk.read_mesh
+    monkeypatch.setattr(vtk, "read_mesh", lambda path, *rest: read.append(path.name) or original(path, *rest))
     for name in "abc":
         write_mesh(tmp_path / name, point_data={"p": files.values(6)})
     source = open_source(tmp_path)
@@ -166,7 +156,7 @@ def _nan_mesh(path, write_mesh):
 
 
 def _no_components(path, write_mesh):
-    """An array that does not fit its number of components, which meshio leaves out with a warning."""
+    """An array that does not fit its number of components."""
     write_mesh(path, point_data={"U": files.values(6, 3)})
     text = path.read_text()
     at = text.index('Name="U"')
@@ -177,11 +167,17 @@ def _no_components(path, write_mesh):
     ("write", "message"),
     [
         (_nan_mesh, "3 values of the coordinates are NaN or Inf .*point 4"),
-        (_no_components, "the data U do not fit the points"),
-        (lambda path, write: path.write_text('<?xml version="1.0"?>\n<VTKFile type="PolyData"/>'), "found PolyData"),
-        (lambda path, write: path.write_text("# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\n"), "POLYDATA"),
-        (lambda path, write: (write(path), files.truncate(path)), "read by meshio, it is truncated, damaged"),
-        (lambda path, write: (write(path, "vtk"), files.truncate(path)), "read by meshio, it is truncated, damaged"),
+        (_no_components, "U|truncated or damaged"),
+        (
+            lambda path, write: path.write_text('<?xml version="1.0"?>\n<VTKFile type="PolyData"/>'),
+            "Cannot find PolyData element",
+        ),
+        (
+            lambda path, write: path.write_text("# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\n"),
+            "no points|damaged",
+        ),
+        (lambda path, write: (write(path), files.truncate(path)), "read by vtk, it is truncated or damaged"),
+        (lambda path, write: (write(path, "vtk"), files.truncate(path)), "read by vtk, it is truncated or damaged"),
     ],
 )
 def test_vtk_files_that_do_not_fit_are_refused_in_one_line(tmp_path, write_mesh, write, message):

@@ -165,7 +165,7 @@ class Conversion:
         }
         manifest = dataset_manifest(maker.layout, maker.importance, source, splits)
         listed = [left_out[number] for number in sorted(left_out)]
-        return manifest.model_copy(update={"left_out": listed or None})
+        return manifest.model_copy(update={"left_out": listed or None, "not_stored": plan.not_stored or None})
 
     def _complete(self) -> Manifest:
         """The dataset that is there, if this very conversion made it."""

@@ -45,12 +45,14 @@ class Plan(Model):
     Attributes:
         like: the trajectory that all others must be like.
         left_out: number → trajectories that no shard holds.
+        not_stored: variable of the source that is no field → why.
     """
 
     identity: Identity
     like: Number
     shards: list[PlannedShard]
     left_out: dict[Number, LeftOut]
+    not_stored: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Plan":
@@ -120,10 +122,11 @@ def make_plan(
                 raise
             out[number] = left_out(run, number, path, error)
             del runs[number]
+    not_stored = {name: reason for run in runs.values() for name, reason in run.left_out.items()}
     sizes = {number: _decoded_bytes(run, layout) for number, run in runs.items()}
     shards = _shards(sizes, splits, options.shard_bytes)
     _check_manifest(runs, layout, shards)
-    return Plan(identity=identity, like=like, shards=shards, left_out=out)
+    return Plan(identity=identity, like=like, shards=shards, left_out=out, not_stored=not_stored)
 
 
 def _check_manifest(runs: Mapping[int, Run], layout: Layout, shards: Sequence[PlannedShard]) -> None:

@@ -55,7 +55,9 @@ class ShardMaker:
         self._source = source or open_source(
             job.path, job.format, keep_damaged=job.on_error == "skip", options=job.reading
         )
-        self.layout = Layout(open_run(self._source, job.like, job.path), job.options)
+        first = open_run(self._source, job.like, job.path)
+        self.layout = Layout(first, job.options)
+        self.layout.take_origins(first)
         self.importance = self.layout.importance()
 
     def make(self, shard: PlannedShard, aside: Path, progress: Callable[[int], None]) -> Made:

@@ -36,7 +36,12 @@ def open_run(source: Source, number: int, path: Path) -> Run:
     }
     coords = None if run.coords is None else _one(run.coords, where)
     fields, static = _all(run.fields, where), _all(run.static, where)
-    return Run(fields, static, run.time, dict(run.params), coords, sets, run.axes, run.key, run.source, run.units)
+    times = (run.time_units, run.start)
+    opened = Run(
+        fields, static, run.time, dict(run.params), coords, sets, run.axes, run.key, run.source, run.units, *times
+    )
+    opened.left_out = run.left_out
+    return opened
 
 
 def left_out(run: Run | None, number: int, path: Path, error: UpsDataError) -> LeftOut:

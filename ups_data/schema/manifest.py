@@ -42,6 +42,8 @@ class Manifest(Model):
         blocks: B, the number of blocks of a frame; if trajectories have different numbers of points, of the first
             trajectory. 1: frames are stored whole, as they were given.
         block_seed: of the random deal of points to blocks.
+        time_units: of the frames' times, where the source says.
+        not_stored: variable of the source that is no field → why.
         importance: metric → set of points (`""`: a grid, or the only set) → K, the number of tiles whose importance
             every shard holds, frame by frame, in `importance/<metric>` or `importance/<set>/<metric>`. Tiles are equal
             stretches of a space-filling curve through the points (of the first frame, if they move).
@@ -60,6 +62,8 @@ class Manifest(Model):
     codec: Literal["none", "lz4", "zstd"] = "none"
     blocks: PositiveInt = 1
     block_seed: int = 0
+    time_units: Text | None = None
+    not_stored: dict[Text, Text] | None = None
     importance: dict[Name, dict[Name | Literal[""], TileCount]] | None = None
     source: Annotated[dict[Text, Text], Field(max_length=limits.FIELDS)] = Field(default_factory=dict)
     left_out: list[LeftOut] | None = None

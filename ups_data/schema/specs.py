@@ -118,12 +118,14 @@ class PointsSpec(Model):
         dim: components of a coordinate.
         moving: coordinates are stored for every frame instead of once for a trajectory.
         block_points: P, slots of a block: N points are in ceil(N / P) blocks. By default N.
+        origin: what was subtracted from coordinates that float32 could not tell apart; None: nothing.
     """
 
     num_points: Count | None = None
     dim: Annotated[int, Field(ge=1, le=3)]
     moving: bool = False
     block_points: Count
+    origin: Annotated[list[float], Field(max_length=3)] | None = None
 
     @model_validator(mode="before")
     @classmethod

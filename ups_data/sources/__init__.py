@@ -5,6 +5,7 @@ from pathlib import Path
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
 from ups_data.sources.cases.case import CaseSource
+from ups_data.sources.chosen import ChosenSource
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.folder import open_folder
 from ups_data.sources.lazy import LazyArray
@@ -60,7 +61,12 @@ FORMATS.update(
 
 
 def open_source(
-    path: str | Path, format: str | None = None, *, keep_damaged: bool = False, options: SourceOptions = DEFAULTS
+    path: str | Path,
+    format: str | None = None,
+    *,
+    keep_damaged: bool = False,
+    options: SourceOptions = DEFAULTS,
+    whole: bool = True,
 ) -> Source:
     """The simulations at `path`: a file, or a folder as `open_folder` says.
 
@@ -71,6 +77,7 @@ def open_source(
         keep_damaged: a file of a folder that cannot be opened counts as one trajectory, and is an error only when that
             trajectory is reached.
         options: how it is read.
+        whole: False for a part of a source, whose fields are chosen and renamed by the whole.
 
     Raises:
         UpsDataError: nothing there, an unknown format, or a file that is damaged or not laid out as its format says.
@@ -85,6 +92,9 @@ def open_source(
     if len(source) == 0:
         raise UpsDataError(f"{path}: holds no trajectory: give a file with at least one")
     check_count(path, len(source))
+    if whole and (options.variables or options.rename):
+        source.options = options
+        return ChosenSource(source)
     return source
 
 
@@ -125,7 +135,9 @@ def _open_folder(path: Path, named: type[Source] | None, keep_damaged: bool, opt
     if whole is not None:
         return whole(path, options)
     name = None if named is None else named.format
-    return open_folder(path, lambda file: open_source(file, name, options=options), name, keep_damaged=keep_damaged)
+    return open_folder(
+        path, lambda file: open_source(file, name, options=options, whole=False), name, keep_damaged=keep_damaged
+    )
 
 
 def _recognise(path: Path, options: SourceOptions) -> type[Source]:

@@ -10,6 +10,7 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.cases.case import CaseSource, are_cases
 from ups_data.sources.listing import list_folder, named
+from ups_data.sources.meshes.runs import RunsSource, parts_of_run
 from ups_data.trajectory import Trajectory
 
 
@@ -142,6 +143,8 @@ def _open_leaves(path: Path, open_file: Callable[[Path], Source], format: str | 
     leaves = list(_leaves(path))
     if format == CaseSource.format or (format is None and are_cases(leaves)):
         return CaseSource(path, folders=[folder for folder, _ in leaves])
+    if len(leaves) > 0 and all(parts_of_run(folder, files) for folder, files in leaves):
+        return RunsSource(path, leaves, open_file)
     files = [file for _, of_leaf in leaves for file in of_leaf]
     return FilesSource(path, files, open_file, keep_damaged=keep_damaged)
 

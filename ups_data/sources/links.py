@@ -22,7 +22,7 @@ def check_file(path: Path) -> None:
     except OSError as error:
         raise UpsDataError(f"{path}: cannot be opened ({error.strerror}): check the path") from error
     if not stat.S_ISREG(mode):
-        raise UpsDataError(f"{path}: is {_kind(mode)}, a regular file is expected: save the data in a file")
+        raise UpsDataError(f"{path}: is no regular file but {_kind(mode)}: save the data in a file")
 
 
 def check_folder(path: Path, *, allow_links: bool, hidden: bool = False) -> None:
@@ -55,7 +55,7 @@ def _check_entry(entry: str, root: str, allow_links: bool) -> None:
             )
     mode = os.stat(entry).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise UpsDataError(f"{entry}: is {_kind(mode)}, only files and folders can be read: remove it")
+        raise UpsDataError(f"{entry}: is no regular file but {_kind(mode)}: remove it")
 
 
 def is_inside(target: str, root: str) -> bool:

@@ -14,11 +14,16 @@ class SourceOptions:
     Attributes:
         allow_links: read what links in the source lead to, also outside of the given folder: linked files, HDF5's
             external links, external storage and virtual datasets. Only for sources of one's own.
+        variables: names of the fields to take, by the file's names; (): all. Single numbers and
+            axes are kept.
+        rename: (name in the file, name in the dataset), of fields and parameters.
         expansion: decoded bytes that a byte of a file may claim; see `sources/limits.py`.
     """
 
     allow_links: bool = False
     expansion: float = EXPANSION
+    variables: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.expansion >= 1:

@@ -33,7 +33,8 @@ def cast_exactly(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
     """Cast `values` to the stored dtype.
 
     Raises:
-        UpsDataError: a finite value overflows; the message names it.
+        UpsDataError: a finite value overflows, becomes zero, or is an integer that has no such float; the message names
+            it.
     """
     if values.dtype == dtype:
         return values
@@ -46,5 +47,18 @@ def cast_exactly(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
             raise UpsDataError(
                 f"{where}: the value {values[overflow].flat[0]:g} overflows {dtype.name} "
                 f"(largest {np.finfo(dtype).max:g}): store it as a wider type or rescale the field"
+            )
+    zeros = (out == 0) & (values != 0)
+    if zeros.any():
+        smallest = np.finfo(dtype).smallest_subnormal
+        raise UpsDataError(
+            f"{where}: the value {values[zeros].flat[0]:g} becomes zero as {dtype.name} (smallest {smallest:g}): "
+            "store it as a wider type or rescale the field"
+        )
+    if values.dtype.kind in "iu" and values.dtype.itemsize > 1:
+        changed = out.astype(np.float64) != values
+        if changed.any():
+            raise UpsDataError(
+                f"{where}: the integer {values[changed].flat[0]} would be rounded as {dtype.name}: rescale the field"
             )
     return out

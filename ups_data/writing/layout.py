@@ -44,9 +44,10 @@ class Layout:
 
     def _read(self, run: Run) -> None:
         """Take what all share from the first trajectory."""
-        self.params = list(run.params)
+        self.params, self.time_units = list(run.params), run.time_units
         self.grid: GridSpec | None = None
         self.points: dict[str | None, PointsSpec] = {}
+        self.origins: dict[str | None, np.ndarray] = {}
         if run.coords:
             self.points = {name: self._points_spec(run, name) for name in run.coords}
         else:
@@ -106,8 +107,23 @@ class Layout:
         axes = [f"{a}_axis" if a in names else a for a in axes]
         return ("trajectory" if spec.static else "row", *axes, f"{spec.name}_channel")
 
+    def take_origins(self, run: Run) -> None:
+        """The origins of the points' coordinates, from the first trajectory; only where its arrays can be read."""
+        found = {name: run.origin_of(name) for name in self.points}
+        self.origins = {name: origin for name, origin in found.items() if origin is not None}
+        self.points = {
+            name: spec.model_copy(update={"origin": self.origins[name].tolist()}) if name in self.origins else spec
+            for name, spec in self.points.items()
+        }
+
     def check(self, run: Run) -> None:
         """Refuse a trajectory that is not like the first one."""
+        run.origins = self.origins
+        if run.time_units != self.time_units:
+            raise UpsDataError(
+                f"the times of {run.where} are in {run.time_units or 'no unit'}, the first trajectory's in "
+                f"{self.time_units or 'no unit'}: give both the same unit of time"
+            )
         given = {**run.fields, **run.static}
         if set(given) != {s.name for s in self.specs}:
             raise UpsDataError(
@@ -135,8 +151,14 @@ class Layout:
                     "different datasets"
                 )
         if self.grid is not None and run.axes is not None:
+            has, had = [a.name for a in run.axes], [a.name for a in self._axes]
+            if has != had:
+                raise UpsDataError(
+                    f"{run.where} has the axes {', '.join(has)}, the first trajectory had {', '.join(had)}: transpose "
+                    "one of them, so that the order is the same"
+                )
             for mine, theirs in zip(self._axes, run.axes, strict=True):
-                if not np.array_equal(mine.coordinates, theirs.coordinates):
+                if not same_axis(mine.coordinates, theirs.coordinates):
                     raise UpsDataError(
                         f"axis {theirs.name!r} of {run.where} differs from the first trajectory's: put runs of "
                         "different grids into different datasets"
@@ -168,6 +190,7 @@ class Layout:
             codec=self.codec,  # type: ignore[arg-type]  # one of CODECS
             blocks=self.blocks,
             block_seed=self.seed,
+            time_units=self.time_units,
             source=source,
             splits=splits,
         )
@@ -229,11 +252,20 @@ class Layout:
                 "give both the same units, or put them into different datasets"
             )
         source_dtype = array.dtype.newbyteorder("=").name
-        if source_dtype != spec.source_dtype:
+        if self._cast is None and source_dtype != spec.source_dtype:
             raise UpsDataError(
                 f"field {spec.name!r} of {run.where} is {source_dtype}, it was {spec.source_dtype} before: convert it "
                 "to one dtype"
             )
+
+
+def same_axis(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two axes are the same but for rounding: by less than a millionth of the smallest step."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape:
+        return False
+    step = np.abs(np.diff(a)).min() if a.size > 1 else 0.0
+    return bool(np.abs(a - b).max(initial=0) <= 1e-6 * step)
 
 
 def point_dimension(set_name: str | None) -> str:

@@ -19,6 +19,7 @@ class Run:
         steps: T.
         time: `(T,)` float64.
         units: field → its units, where they are known.
+        origins: set of points → what is subtracted from its coordinates, float64 (d,); see `origin_of`.
     """
 
     def __init__(
@@ -33,11 +34,15 @@ class Run:
         key: str,
         source: str,
         units: Mapping[str, str] | None = None,
+        time_units: str | None = None,
+        start: str | None = None,
     ) -> None:
         self.params, self.axes, self.key, self.source = params, axes, key, source
         self.where = f"trajectory {key!r}" if key else "the trajectory"
         self.fields, self.static = _arrays(fields), _arrays(static)
-        self.units = dict(units or {})
+        self.units, self.time_units, self.start = dict(units or {}), time_units, start
+        self.origins: Mapping[str | None, np.ndarray] = {}
+        self.left_out: Mapping[str, str] = {}
         self.set_of: dict[str, str | None] = dict.fromkeys([*fields, *static])
         self.coords: dict[str | None, ArrayLike] = {} if coords is None else {None: _array(coords)}
         if sets and (fields or static or coords is not None or axes is not None):
@@ -46,7 +51,9 @@ class Run:
             self._add_set(name, points)
         for name in (*self.set_of, *sets, *params):
             if not is_name(name):
-                raise UpsDataError(f"{self.where} has the name {name!r}: use letters, digits and _ . + -")
+                raise UpsDataError(
+                    f"{self.where} has the name {name!r}: use letters, digits and _ . + -, or --rename {name!r}=…"
+                )
         self.steps = self._check_steps()
         for set_name in self.coords:
             self._check_points(set_name)
@@ -91,10 +98,27 @@ class Run:
             UpsDataError: one of them is not finite.
         """
         coords = self.coords[set_name]
-        frames = np.asarray(coords[start:stop] if self.moving(set_name) else coords[:][None], np.float32)
+        given = np.asarray(coords[start:stop] if self.moving(set_name) else coords[:][None])
+        if set_name in self.origins:
+            given = given - self.origins[set_name]
+        frames = given.astype(np.float32)
         if not np.isfinite(frames).all():
             raise UpsDataError(f"{self._of(set_name)} has coordinates that are NaN or Inf: leave such points out")
+        if self.origins and _loses(given):
+            raise UpsDataError(
+                f"{self._of(set_name)} has coordinates that float32 cannot tell apart, even relative to the first "
+                f"trajectory's origin {self.origins.get(set_name)}: shift each run to an origin of its own"
+            )
         return frames
+
+    def origin_of(self, set_name: str | None) -> np.ndarray | None:
+        """What to subtract from float64 coordinates before they become float32: the middle of the first frame, where
+        rounding would move points by more than 1/16384 of the set's extent (UTM positions); else None."""
+        coords = self.coords[set_name]
+        if coords.dtype != np.float64:
+            return None
+        frame = np.asarray(coords[0:1])[0] if self.moving(set_name) else np.asarray(coords[:])
+        return np.round((frame.min(0) + frame.max(0)) / 2) if np.isfinite(frame).all() and _loses(frame) else None
 
     def _add_set(self, name: str, points: PointSet) -> None:
         fields, static = _arrays(points.fields), _arrays(points.static)
@@ -143,6 +167,13 @@ class Run:
 
     def _of(self, set_name: str | None) -> str:
         return self.where if set_name is None else f"set {set_name!r} of {self.where}"
+
+
+def _loses(coords: np.ndarray) -> bool:
+    """Whether rounding to float32 moves points by a noticeable part of their extent."""
+    flat = coords.reshape(-1, coords.shape[-1]).astype(np.float64, copy=False)
+    moved = np.abs(flat - flat.astype(np.float32)).max(0)
+    return bool((moved > np.ptp(flat, axis=0).max() / 2**14).any() and np.ptp(flat, axis=0).max() > 0)
 
 
 def _array(a: ArrayLike) -> ArrayLike:

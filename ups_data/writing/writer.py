@@ -102,6 +102,7 @@ class ShardWriter:
         run = Run(fields or {}, static or {}, time, params, coords, sets, axes, key or "", source, units)
         if self._layout is None:
             self._layout = Layout(run, self.options)
+            self._layout.take_origins(run)
         self._layout.check(run)
         if self._importance is None:
             self._importance = self._layout.importance()

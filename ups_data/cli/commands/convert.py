@@ -1,5 +1,6 @@
 """`ups-data convert`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,10 @@ def convert(
     allow_links: Annotated[
         bool, typer.Option("--allow-links", help="Read what links in the source lead to, also outside of it.")
     ] = False,
+    variables: Annotated[str | None, typer.Option(help="Fields to take, as u,v; default: all.")] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="old=new, a field or parameter under another name; may be repeated.")
+    ] = None,
     max_expansion: Annotated[
         float | None, typer.Option(help="Decoded bytes that a stored one may claim; default 200, more is refused.")
     ] = None,
@@ -44,7 +49,7 @@ def convert(
     """
     if not 0 < ratio <= 1:
         raise UpsDataError(f"--ratio {ratio}: give a number above 0, at most 1")
-    reading = reading_options(allow_links, max_expansion)
+    reading = reading_options(allow_links, max_expansion, variables, rename or [])
     options = write_options(written)
     if suggest:
         show_suggestion(source, format, options.cast, ratio, reading)
@@ -88,16 +93,24 @@ def convert(
         return
     print(printable(f"{out}: {size / 1e6:.1f} MB; trajectories: {counts}"))
     print(estimate(dataset_cost(manifest, ratio), ratio))
+    for name, reason in (manifest.not_stored or {}).items():
+        print(printable(f"not stored: {name}: {reason}"))
     if manifest.left_out:
         Console(emoji=False).print(left_out_table(manifest))
 
 
-def reading_options(allow_links: bool, max_expansion: float | None) -> Any:
+def reading_options(
+    allow_links: bool, max_expansion: float | None, variables: str | None = None, rename: Sequence[str] = ()
+) -> Any:
     """How the source is read."""
     from ups_data.sources import SourceOptions
 
     given = {} if max_expansion is None else {"expansion": max_expansion}
-    return SourceOptions(allow_links=allow_links, **given)
+    pairs = tuple((old, new) for old, _, new in (pair.rpartition("=") for pair in rename))
+    if not all(old and new for old, new in pairs):
+        raise UpsDataError(f"--rename {' '.join(rename)}: write it as old=new")
+    names = tuple(name.strip() for name in variables.split(",")) if variables else ()
+    return SourceOptions(allow_links=allow_links, variables=names, rename=pairs, **given)
 
 
 def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: float, reading: Any) -> None:

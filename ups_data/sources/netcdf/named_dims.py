@@ -56,7 +56,8 @@ def roles_of(where: str, dims: Mapping[str, int], attributes: Mapping[str, Mappi
     return roles
 
 
-def in_order(dims: Sequence[str], roles: Mapping[str, str]) -> tuple[str, ...]:
-    """Dimensions as this project has them: trajectory, time, space in the order of the file, channel."""
+def in_order(dims: Sequence[str], roles: Mapping[str, str], space: Sequence[str] = ()) -> tuple[str, ...]:
+    """Dimensions as this project has them: trajectory, time, space in the order of `space`, channel."""
     rank = {"trajectory": 0, "time": 1, "channel": 3}
-    return tuple(sorted(dims, key=lambda dim: rank.get(roles[dim], 2)))
+    place = {dim: number for number, dim in enumerate(space)}
+    return tuple(sorted(dims, key=lambda dim: (rank.get(roles[dim], 2), place.get(dim, 0))))

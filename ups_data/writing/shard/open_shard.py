@@ -189,6 +189,8 @@ class OpenShard:
         table.attrs.update(
             {"key": [r.key for r in runs], "source": [r.source for r in runs], "params": self._layout.params}
         )
+        if any(r.start for r in runs):
+            table.attrs["start"] = [r.start for r in runs]
         steps = [r.steps for r in runs]
         columns: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
             "trajectories/offset": (np.cumsum([0, *steps[:-1]]), ("trajectory",)),

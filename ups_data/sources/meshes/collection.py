@@ -1,0 +1,141 @@
+"""Files of VTK that name other files: collections in time (.pvd), and parallel ones in pieces."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from functools import partial
+from os.path import realpath
+from pathlib import Path
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.content import look_inside
+from ups_data.sources.lazy import LazyArray
+from ups_data.sources.limits import TEXT_BYTES
+from ups_data.sources.links import check_file, is_inside
+from ups_data.sources.meshes.vtk_file import Mesh, read_mesh
+from ups_data.sources.options import SourceOptions
+from ups_data.sources.positions import finite, own_field
+from ups_data.trajectory import ArrayLike, Trajectory
+
+_NAMED = re.compile(rb"""\b(?:Source|file)\s*=\s*["']([^"']+)["']""")
+Frame = tuple[float, Path]
+
+
+def frames_of(path: Path, head: bytes, options: SourceOptions) -> list[Frame] | None:
+    """The time and the file of each frame of a collection; None: it is no collection.
+
+    Raises:
+        UpsDataError: it is no XML, a file is missing or lies outside of the folder, or a time has several parts.
+    """
+    if b"<VTKFile" not in head or not re.search(rb"""type\s*=\s*["']Collection["']""", head):
+        return None
+    if path.stat().st_size > TEXT_BYTES:
+        raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the collection")
+    text = path.read_bytes()
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise UpsDataError(f"{path}: defines entities, which a collection has no need of: remove them")
+    try:
+        entries = ElementTree.fromstring(text).iter("DataSet")
+        found = [(float(entry.attrib["timestep"]), entry.attrib["file"]) for entry in entries]
+    except (ElementTree.ParseError, KeyError, ValueError) as error:
+        raise UpsDataError(
+            f"{path}: is no collection of VTK files, it is truncated or damaged: write it again ({error})"
+        ) from error
+    if not found:
+        raise UpsDataError(f"{path}: names no file: write the collection again")
+    found.sort()
+    times = [time for time, _ in found]
+    if len(set(times)) < len(times):
+        raise UpsDataError(f"{path}: has several parts at one time: merge them into one file for each time")
+    return [(time, _inside(path, name, options)) for time, name in found]
+
+
+def referenced(path: Path, head: bytes, options: SourceOptions) -> None:
+    """Look at the pieces that a parallel file names.
+
+    Raises:
+        UpsDataError: one is missing, or lies outside of the folder.
+    """
+    if re.search(rb"""type\s*=\s*["'](?:P[A-Z]|vtk)""", head):
+        for name in _NAMED.findall(path.read_bytes()):
+            _inside(path, name.decode(errors="replace"), options)
+
+
+def _inside(path: Path, name: str, options: SourceOptions) -> Path:
+    file = path.parent / name
+    if not options.allow_links and not is_inside(realpath(file), realpath(path.parent)):
+        raise UpsDataError(f"{path}: names {name}, outside of its folder: copy it there, or give --allow-links")
+    if not file.exists():
+        raise UpsDataError(f"{path}: names {name}, which is missing: add it")
+    check_file(file)
+    return file
+
+
+class Collection:
+    """One trajectory of meshes with as many points each."""
+
+    def __init__(self, path: Path, frames: Sequence[Frame], options: SourceOptions) -> None:
+        self._path, self._options = path, options
+        self._frames = list(frames)
+        self._last: tuple[int, Mesh] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_last": None}
+
+    def trajectory(self) -> Trajectory:
+        """Raises UpsDataError if frames differ in their points or fields, or have point data and cell data."""
+        first = self._mesh(0)
+        if first.point_data and first.cell_data:
+            raise UpsDataError(f"{self._path}: has data on points and on cells: write one of them")
+        cells = bool(first.cell_data)
+        data = first.cell_data if cells else first.point_data
+        moves = self._moves(cells)
+        count, dim = self._place(first, cells).shape
+        steps = len(self._frames)
+        coords: ArrayLike = finite(str(self._path), self._place(first, cells))
+        if moves:
+            coords = LazyArray((steps, count, dim), coords.dtype, partial(self._read, None, cells))
+        fields = {
+            name: LazyArray((steps, *values.shape), values.dtype, partial(self._read, name, cells))
+            for name, values in data.items()
+        }
+        return Trajectory(
+            key=self._path.stem,
+            source=str(self._path),
+            fields=fields or own_field("position", coords),
+            time=np.array([time for time, _ in self._frames]),
+            coords=coords,
+            units=first.units,
+            left_out=first.left_out,
+        )
+
+    def _place(self, mesh: Mesh, cells: bool) -> np.ndarray:
+        return mesh.centres if cells else mesh.points
+
+    def _moves(self, cells: bool) -> bool:
+        first = self._mesh(0)
+        names = set(first.point_data), set(first.cell_data)
+        still = True
+        for number in range(1, len(self._frames)):
+            mesh = self._mesh(number)
+            if (set(mesh.point_data), set(mesh.cell_data)) != names or mesh.points.shape != first.points.shape:
+                raise UpsDataError(
+                    f"{self._frames[number][1]}: has other fields or another number of points than "
+                    f"{self._frames[0][1].name}: a series is one mesh in time, convert the others apart"
+                )
+            still = still and np.array_equal(self._place(mesh, cells), self._place(first, cells))
+        return not still
+
+    def _read(self, name: str | None, cells: bool, start: int, stop: int) -> np.ndarray:
+        meshes = (self._mesh(number) for number in range(start, stop))
+        if name is None:
+            return np.stack([finite(str(self._path), self._place(mesh, cells)) for mesh in meshes])
+        return np.stack([(mesh.cell_data if cells else mesh.point_data)[name] for mesh in meshes])
+
+    def _mesh(self, number: int) -> Mesh:
+        if self._last is None or self._last[0] != number:
+            file = self._frames[number][1]
+            self._last = number, read_mesh(file, look_inside(file, self._options).kind, self._options)
+        return self._last[1]

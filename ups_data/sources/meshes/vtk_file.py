@@ -1,0 +1,232 @@
+"""One file of VTK, legacy or XML of any kind, read by vtk: points, centres of cells, and what lies on both."""
+
+import importlib
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.base import units_of
+from ups_data.sources.limits import check_claim
+from ups_data.sources.options import SourceOptions
+
+# what VTK keeps for itself
+BOOKKEEPING = ("vtkGhostType", "vtkGhostLevels", "vtkValidPointMask", "vtkOriginalPointIds", "vtkOriginalCellIds")
+_COUNTS = re.compile(rb"""\bNumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*([0-9]+)""")
+_EXTENT = re.compile(rb"""\b(?:Whole|Piece)?Extent\s*=\s*["']([-0-9 ]+)["']""", re.IGNORECASE)
+_LEGACY = re.compile(rb"^\s*(?:POINTS|CELLS|CELL_TYPES|POINT_DATA|CELL_DATA|POLYGONS)\s+([0-9]+)", re.MULTILINE)
+_DIMENSIONS = re.compile(rb"^\s*DIMENSIONS\s+([0-9]+)\s+([0-9]+)\s+([0-9]+)", re.MULTILINE)
+_PREFIX = re.compile(r"ERROR: In \S+, line [0-9]+ \S+ \(0x[0-9a-f]+\): ")
+# types as meshio writes them, which vtk has under other names only
+_MESHIO = re.compile(rb"(?<= )vtktype(u?int)(8|16|32)(?=\n)")
+_TYPES = {b"8": b"char", b"16": b"short", b"32": b"int"}
+POINT_BYTES = 24  # that vtk allocates for a point, at least
+
+
+@dataclass
+class Mesh:
+    """`points`: (N, 3). `centres`: (M, 3). `point_data`, `cell_data`: name → (N or M, C)."""
+
+    points: np.ndarray
+    centres: np.ndarray
+    point_data: dict[str, np.ndarray]
+    cell_data: dict[str, np.ndarray]
+    time: float | None = None
+    units: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def require_vtk(path: Path) -> Any:
+    """The package vtk.
+
+    Raises:
+        UpsDataError: it is not installed.
+    """
+    try:
+        return importlib.import_module("vtkmodules.all")
+    except ImportError as error:
+        raise UpsDataError(
+            f"{path}: reading VTK files needs vtk, which is not installed: pip install 'ups_data[mesh]'"
+        ) from error
+
+
+def read_mesh(path: Path, kind: str, options: SourceOptions) -> Mesh:
+    """A file's mesh, ghosts left out.
+
+    Raises:
+        UpsDataError: vtk is not installed or cannot read it, it claims more than it holds, or a cell has corners that
+            are no points.
+    """
+    vtk = require_vtk(path)
+    claimed = _check_claims(path, kind, options)
+    reader = vtk.vtkGenericDataObjectReader() if kind == "vtk" else vtk.vtkXMLGenericDataObjectReader()
+    if kind == "vtk":
+        for every in ("Scalars", "Vectors", "Normals", "Tensors", "TCoords", "Fields", "ColorScalars"):
+            getattr(reader, f"ReadAll{every}On")()
+    reader.SetFileName(str(path))
+    if kind == "vtk" and (text := path.read_bytes()) != (known := _MESHIO.sub(_known_type, text)):
+        reader.ReadFromInputStringOn()
+        reader.SetBinaryInputString(known, len(known))
+    said = _update(vtk, reader)
+    data = reader.GetOutputDataObject(0)
+    if "ERR" in said.upper() or reader.GetErrorCode() or data is None:
+        raise _damaged(path, said or "nothing could be read")
+    if not data.IsA("vtkDataSet"):
+        raise UpsDataError(f"{path}: holds a {data.GetClassName()}, one mesh is expected: save its blocks as files")
+    if data.GetNumberOfPoints() == 0 and claimed:
+        raise _damaged(path, said or "an array has not the length that it should have")
+    if data.GetNumberOfPoints() == 0:
+        raise UpsDataError(f"{path}: a mesh that has no points: save it again")
+    return _mesh(path, vtk, data)
+
+
+def _update(vtk: Any, reader: Any) -> str:
+    """Read, and return what vtk says is wrong: it raises nothing, and would write to the terminal."""
+    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
+    before, window = vtk.vtkOutputWindow.GetInstance(), vtk.vtkStringOutputWindow()
+    vtk.vtkOutputWindow.SetInstance(window)
+    try:
+        reader.Update()
+    finally:
+        vtk.vtkOutputWindow.SetInstance(before)
+    return _PREFIX.sub("error: ", " ".join(window.GetOutput().split()))[:200]
+
+
+def _known_type(match: re.Match[bytes]) -> bytes:
+    return (b"unsigned_" if match[1] == b"uint" else b"") + _TYPES[match[2]]
+
+
+def _damaged(path: Path, reason: str) -> UpsDataError:
+    return UpsDataError(
+        f"{path}: cannot be read by vtk, it is truncated or damaged: save it as VTU or copy it again ({reason})"
+    )
+
+
+def _check_claims(path: Path, kind: str, options: SourceOptions) -> int:
+    """The most points or cells that the file claims, after a comparison of what vtk would allocate for them."""
+    there = path.stat().st_size
+    with open(path, "rb") as file:
+        text = file.read()
+    claims = [int(n) for n in (_LEGACY if kind == "vtk" else _COUNTS).findall(text)]
+    claims += [math.prod(map(int, sizes)) for sizes in _DIMENSIONS.findall(text)] if kind == "vtk" else []
+    for extent in _EXTENT.findall(text) if kind != "vtk" else ():
+        numbers = [int(n) for n in extent.split() if n.lstrip(b"-").isdigit()]
+        claims.append(math.prod(abs(b - a) + 1 for a, b in zip(numbers[::2], numbers[1::2], strict=False)))
+    for claimed in claims:
+        check_claim(path, f"a mesh of {claimed:,} points or cells", claimed * POINT_BYTES, there, options.expansion)
+    return max(claims, default=0)
+
+
+def _mesh(path: Path, vtk: Any, data: Any) -> Mesh:
+    to_numpy = importlib.import_module("vtkmodules.util.numpy_support").vtk_to_numpy
+    if data.IsA("vtkPointSet"):
+        held = data.GetPoints()
+        points = np.zeros((0, 3), np.float32) if held is None else to_numpy(held.GetData())
+    else:
+        points = np.array([data.GetPoint(n) for n in range(data.GetNumberOfPoints())], np.float64).reshape(-1, 3)
+    connectivity, offsets = _topology(path, vtk, data, to_numpy, len(points))
+    arrays = {
+        "point": _arrays(path, data.GetPointData(), len(points), to_numpy),
+        "cell": _arrays(path, data.GetCellData(), len(offsets) - 1, to_numpy),
+    }
+    mesh = Mesh(points, np.empty((0, points.shape[1]), points.dtype), {}, {})
+    ghosts: dict[str, np.ndarray] = {}
+    for kind, found in arrays.items():
+        for name, (values, units) in found.items():
+            if name in BOOKKEEPING:
+                mesh.left_out[name] = "bookkeeping of VTK"
+                if name == "vtkGhostType":
+                    ghosts[kind] = values[:, 0] != 0
+            elif values is None:
+                mesh.left_out[name] = "holds no numbers"
+            else:
+                (mesh.point_data if kind == "point" else mesh.cell_data)[name] = values
+                if units is not None:
+                    mesh.units[name] = units
+    if mesh.cell_data:
+        mesh.centres = _centres(path, points, connectivity, offsets)
+    if "cell" in ghosts:
+        real = ~ghosts["cell"]
+        mesh.centres = mesh.centres[real] if len(mesh.centres) else mesh.centres
+        mesh.cell_data = {name: values[real] for name, values in mesh.cell_data.items()}
+        corners = np.repeat(real, np.diff(offsets))  # points that only ghost cells have go with them
+        ghosts.setdefault("point", ~np.isin(np.arange(len(points)), connectivity[corners]))
+    if "point" in ghosts:
+        mesh.points = mesh.points[~ghosts["point"]]
+        mesh.point_data = {name: values[~ghosts["point"]] for name, values in mesh.point_data.items()}
+    time = data.GetFieldData().GetArray("TimeValue")
+    mesh.time = float(time.GetTuple1(0)) if time is not None and time.GetNumberOfTuples() == 1 else None
+    return mesh
+
+
+def _topology(path: Path, vtk: Any, data: Any, to_numpy: Any, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of all cells in the order of the cell data, and where each cell's begin."""
+    if data.IsA("vtkUnstructuredGrid"):
+        cells = [data.GetCells()]
+    elif data.IsA("vtkPolyData"):
+        cells = [data.GetVerts(), data.GetLines(), data.GetPolys(), data.GetStrips()]
+    else:  # a lattice: vtk knows its cells
+        if data.GetNumberOfCells() and points != math.prod(_dimensions(data)):
+            raise _damaged(path, f"{points} points for a lattice of {_dimensions(data)}")
+        corners = vtk.vtkIdList()
+        found = []
+        for number in range(data.GetNumberOfCells()):
+            data.GetCellPoints(number, corners)
+            found.append([corners.GetId(i) for i in range(corners.GetNumberOfIds())])
+        ends = np.cumsum([0, *map(len, found)])
+        return np.array([i for cell in found for i in cell], np.int64), ends
+    connectivity, offsets = [], [np.zeros(1, np.int64)]
+    for array in cells:
+        if array is None or array.GetNumberOfCells() == 0:
+            continue
+        ids = to_numpy(array.GetConnectivityArray()).astype(np.int64)
+        begins = to_numpy(array.GetOffsetsArray()).astype(np.int64)
+        if (np.diff(begins) < 1).any() or begins[0] != 0 or begins[-1] > len(ids):
+            raise _damaged(path, "cells without corners")
+        connectivity.append(ids[: begins[-1]])
+        offsets.append(begins[1:] + offsets[-1][-1])
+    corners_of_all = np.concatenate(connectivity) if connectivity else np.empty(0, np.int64)
+    if len(corners_of_all) and not (corners_of_all.min() >= 0 and corners_of_all.max() < points):
+        raise UpsDataError(f"{path}: a cell has a corner outside of its {points:,} points: save the mesh again")
+    return corners_of_all, np.concatenate(offsets)
+
+
+def _dimensions(data: Any) -> tuple[int, ...]:
+    extent = data.GetExtent()
+    return tuple(b - a + 1 for a, b in zip(extent[::2], extent[1::2], strict=True))
+
+
+def _centres(path: Path, points: np.ndarray, connectivity: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The mean of each cell's corners, `(cells, 3)`."""
+    if not len(connectivity):
+        raise UpsDataError(f"{path}: has cell data but no cells: save the mesh again")
+    sums = np.add.reduceat(points[connectivity].astype(np.float64), offsets[:-1], axis=0)
+    return (sums / np.diff(offsets)[:, None]).astype(points.dtype)
+
+
+def _arrays(path: Path, data: Any, count: int, to_numpy: Any) -> dict[str, tuple[Any, str | None]]:
+    """name → values `(count, C)`, None where they are no numbers, and units."""
+    found: dict[str, tuple[Any, str | None]] = {}
+    for name, array in _named(data):
+        if array is None or not array.IsA("vtkDataArray") or array.IsA("vtkBitArray"):
+            found[name] = (None, None)
+            continue
+        values = to_numpy(array)
+        if len(values) != count:
+            raise UpsDataError(
+                f"{path}: {name} has {len(values):,} values for {count:,} points or cells: save it again"
+            )
+        key = array.UNITS_LABEL()
+        units = array.GetInformation().Get(key) if array.GetInformation().Has(key) else None
+        found[name] = (values.reshape(count, -1), units_of(units))
+    return found
+
+
+def _named(data: Any) -> Iterator[tuple[str, Any]]:
+    for number in range(data.GetNumberOfArrays()):
+        yield data.GetArrayName(number) or f"array_{number}", data.GetAbstractArray(number)
