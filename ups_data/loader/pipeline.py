@@ -82,7 +82,7 @@ class SampleSource:
         if options.input_stride > 1 and (grid is None or options.inputs is not None or options.input_queries):
             raise UpsDataError(
                 f"input_stride={options.input_stride} thins the dense input of a grid: it goes with neither points, "
-                "nor inputs=, nor input_queries"
+                "nor inputs=, nor input_queries: leave it out, or give a grid, no inputs= and input_queries=False"
             )
 
     def __getstate__(self) -> dict[str, Any]:

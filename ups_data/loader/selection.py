@@ -123,7 +123,7 @@ def _by_set(
     for name in sampling:
         manifest.point_set(name)  # raises where there is none of that name
     if not sampling:
-        raise UpsDataError(f"sampling names no set of points: the dataset has {manifest.set_names}")
+        raise UpsDataError(f"sampling names no set of points: name one that the dataset has, {manifest.set_names}")
     return dict(sampling.items())
 
 

@@ -86,5 +86,8 @@ def check_state(state: Mapping[str, Any], differ: list[str], batches: int) -> tu
             f"set_epoch({epoch}) to begin an epoch with what is new"
         )
     if not (isinstance(epoch, int) and isinstance(batch, int) and epoch >= 0 and 0 <= batch < batches):
-        raise UpsDataError(f"the loader's state names batch {batch} of epoch {epoch}, an epoch has {batches}: damaged")
+        raise UpsDataError(
+            f"the loader's state names batch {batch} of epoch {epoch}, an epoch has {batches}: it is damaged, start an "
+            "epoch over with set_epoch"
+        )
     return epoch, batch

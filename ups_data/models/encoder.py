@@ -63,7 +63,9 @@ class GridEncoder(nn.Module):
         stacked = []
         for name, channels in self.channels.items():
             if name not in fields:
-                raise UpsDataError(f"the encoder needs field {name!r}, got {', '.join(fields)}")
+                raise UpsDataError(
+                    f"the encoder needs field {name!r}, got {', '.join(fields)}: name it among data.input_fields"
+                )
             x = fields[name]
             if x.dim() == 4:
                 x = x.movedim(1, 2).flatten(2)

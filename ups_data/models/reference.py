@@ -206,7 +206,9 @@ def build_model(root: str | Path, manifest: Manifest, data: TrainedOn, model: Mo
         UpsDataError: the dataset has no grid, or the model's sizes do not fit it.
     """
     if manifest.grid is None:
-        raise UpsDataError(f"{root}: the reference encoder takes grids, and this dataset has points")
+        raise UpsDataError(
+            f"{root}: the built-in model takes grids, and this dataset has points: name one of your own as model.target"
+        )
     everything = [f.name for f in manifest.fields]
     inputs, targets = data.input_fields or everything, data.target_fields or everything
     decoded = list(dict.fromkeys([*inputs, *targets]))

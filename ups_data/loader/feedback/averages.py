@@ -127,7 +127,7 @@ class TileAverages:
         if state["table"].shape != self.table.shape:
             raise UpsDataError(
                 f"the loader's state holds errors of {tuple(state['table'].shape)} (trajectories, tiles), this run has "
-                f"{tuple(self.table.shape)}: it is of another dataset or sampling"
+                f"{tuple(self.table.shape)}: it is of another dataset or sampling: give those that it was saved with"
             )
         self._on_their_way.clear()
         self.table.copy_(state["table"])

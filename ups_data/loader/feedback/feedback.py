@@ -43,7 +43,7 @@ class Feedback:
         of_sets.update({names[0]: errors} if isinstance(errors, Tensor) else errors.items())
         if unknown := set(of_sets) - set(names):
             raise UpsDataError(
-                f"feedback: errors of the sets {sorted(map(str, unknown))}, the batch has those of {names}"
+                f"feedback: errors of the sets {sorted(map(str, unknown))}, the batch has those of {names}: name these"
             )
         for name, averages in self._averages.items():
             if name in of_sets:
