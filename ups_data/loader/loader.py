@@ -1,12 +1,12 @@
 """`QueryLoader`: batches of the pipeline, from threads in this process or from worker processes."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from ups_data.batch import QueryBatch
+from ups_data.batch import QueryBatch, Sample, query_collate
 from ups_data.engine.blocks import Pass
 from ups_data.engine.engine import Engine
 from ups_data.engine.processes.workers import Workers
@@ -103,6 +103,11 @@ class QueryLoader:
     def drop_last(self) -> bool:
         """Whether the samples that do not fill a global batch are left out."""
         return self.options.drops_last
+
+    @property
+    def collate_fn(self) -> Callable[[Sequence[Sample]], QueryBatch]:
+        """What makes a batch of the samples of `dataset`, as for a `DataLoader` of them."""
+        return query_collate
 
     @property
     def seed(self) -> int:
