@@ -28,7 +28,8 @@ class Model(L.LightningModule):
 
     def training_step(self, batch, number):
         queries = batch.target_queries
-        self.seen.append([batch.epoch, list(zip(batch.trajectory.tolist(), batch.step.tolist())), queries.index.tolist()])
+        samples = list(zip(batch.trajectory.tolist(), batch.step.tolist()))
+        self.seen.append([batch.epoch, samples, queries.index.tolist()])
         loss = ((self.net(queries.coords) - queries.values["u"]) ** 2).mean()
         self.log("loss", loss, batch_size=len(batch))
         return loss

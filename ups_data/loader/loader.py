@@ -110,6 +110,11 @@ class QueryLoader:
         return query_collate
 
     @property
+    def prefetch_factor(self) -> None:
+        """None, as for a `DataLoader` without worker processes: what copies a loader's settings asks for it."""
+        return None
+
+    @property
     def seed(self) -> int:
         """Of the order and of the points."""
         return self.options.seed
@@ -216,12 +221,12 @@ class QueryLoader:
             UpsDataError: weights that do not fit, loaders of different ranks, bound to a device, or given twice.
         """
         for number, loader in enumerate(loaders):
-            if not isinstance(loader, QueryLoader):
-                bound = isinstance(loader, DeviceLoader)
-                what = "bound to a device: mix first, then call .to() on the mixture"
+            if isinstance(loader, DeviceLoader):
                 raise UpsDataError(
-                    f"mix: loader {number} is {what if bound else f'a {type(loader).__name__}: give QueryLoaders'}"
+                    f"mix: loader {number} is bound to a device: mix first, then call .to() on the mixture"
                 )
+            if not isinstance(loader, QueryLoader):
+                raise UpsDataError(f"mix: loader {number} is a {type(loader).__name__}: give QueryLoaders")
         return QueryMixture(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
 
     def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":
@@ -260,10 +265,11 @@ class QueryLoader:
         yield from self._engine.batches(self._source.begun(epoch, first), self._following)
 
     def _following(self) -> Pass | None:
-        """The pass that is going to come next; None if its points depend on what this one feeds back."""
-        return None if self._source.drawing.feeds_back else self._source.begun(*self._position.next)
+        place = self._following_place()
+        return None if place is None else self._source.begun(*place)
 
     def _following_place(self) -> tuple[int, int] | None:
+        """Of the pass that is going to come next; None if its points depend on what this one feeds back."""
         return None if self._source.drawing.feeds_back else self._position.next
 
     def _from_workers(self, epoch: int, first: int, end: int) -> Generator[QueryBatch]:

@@ -17,7 +17,7 @@ from ups_data.errors import UpsDataError
 
 MOST_WORKERS = 1024
 PATIENCE = 1.0  # seconds that a process may take to write its row; one that is killed in there never does
-_PASS, _GENERATION, _EPOCH, _WRITING = range(4)
+_PASS, _GENERATION, _EPOCH, _VERSION = range(4)  # the version is odd while a row is written
 
 
 class Passes:
@@ -34,8 +34,7 @@ class Passes:
     @property
     def epoch(self) -> int:
         """Of the next pass."""
-        epochs = self._begun()[:, _EPOCH]
-        return int(epochs.max()) + 1 if len(epochs) else int(self._table[0, _EPOCH])
+        return self._after(self._begun())
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass that of this epoch."""
@@ -51,19 +50,29 @@ class Passes:
                 raise UpsDataError(f"worker process {worker.id}: give a DataLoader at most {MOST_WORKERS} workers")
             # A DataLoader draws a seed for each set of worker processes, and they iterate in step.
             row, number = worker.id + 1, hash((worker.seed - worker.id, self._calls)) | 1
+        # Of one look at the table: another worker may begin the same pass at any moment.
         begun = self._begun()
         same = begun[begun[:, _PASS] == number] if worker is not None else begun[:0]
-        epoch = int(same[0, _EPOCH]) if len(same) else self.epoch
+        generation, epoch = int(self._table[0, _GENERATION]), self._after(begun)
+        if len(same):  # of the same pass, even if `set_epoch` was called since others began it
+            generation, epoch = int(same[0, _GENERATION]), int(same[0, _EPOCH])
         mine = self._table.numpy()[row]
-        mine[_WRITING] = 1
-        mine[_PASS], mine[_GENERATION], mine[_EPOCH] = number, self._table[0, _GENERATION], epoch
-        mine[_WRITING] = 0
+        mine[_VERSION] += 1
+        mine[_PASS], mine[_GENERATION], mine[_EPOCH] = number, generation, epoch
+        mine[_VERSION] += 1
         return epoch
 
+    def _after(self, begun: np.ndarray) -> int:
+        since = begun[begun[:, _GENERATION] == int(self._table[0, _GENERATION])]
+        return int(since[:, _EPOCH].max()) + 1 if len(since) else int(self._table[0, _EPOCH])
+
     def _begun(self) -> np.ndarray:
-        """The rows of the passes that began since `set_epoch`, none of them half written."""
+        """The rows of the passes that have begun, none of them half written."""
         rows, until = self._table.numpy()[1:], time.monotonic() + PATIENCE
-        while rows[:, _WRITING].any() and time.monotonic() < until:
+        while True:
+            before, now, after = rows[:, _VERSION].copy(), rows.copy(), rows[:, _VERSION].copy()
+            whole = (before % 2 == 0) & (before == after)
+            if whole.all() or time.monotonic() > until:
+                break
             time.sleep(1e-4)
-        now = rows[(rows[:, _PASS] != 0) & (rows[:, _WRITING] == 0)]
-        return now[now[:, _GENERATION] == int(self._table[0, _GENERATION])]
+        return now[whole & (now[:, _PASS] != 0)]
