@@ -11,7 +11,6 @@ from ups_data.engine.blocks import Pass
 from ups_data.engine.engine import Engine
 from ups_data.engine.processes.workers import Workers
 from ups_data.engine.stats import LoaderStats
-from ups_data.errors import UpsDataError
 from ups_data.loader.device import DeviceLoader
 from ups_data.loader.feedback.feedback import Feedback
 from ups_data.loader.mixture import QueryMixture
@@ -220,13 +219,6 @@ class QueryLoader:
         Raises:
             UpsDataError: weights that do not fit, loaders of different ranks, bound to a device, or given twice.
         """
-        for number, loader in enumerate(loaders):
-            if isinstance(loader, DeviceLoader):
-                raise UpsDataError(
-                    f"mix: loader {number} is bound to a device: mix first, then call .to() on the mixture"
-                )
-            if not isinstance(loader, QueryLoader):
-                raise UpsDataError(f"mix: loader {number} is a {type(loader).__name__}: give QueryLoaders")
         return QueryMixture(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
 
     def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":

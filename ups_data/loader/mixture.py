@@ -152,6 +152,11 @@ def _endless(loader: Mixable) -> Iterator[QueryBatch]:
 def _check(loaders: list[Mixable]) -> None:
     if not loaders:
         raise UpsDataError("mix: no loader is given: give at least one, and a weight for each")
+    for number, loader in enumerate(loaders):
+        if isinstance(loader, DeviceLoader):
+            raise UpsDataError(f"mix: loader {number} is bound to a device: mix first, then call .to() on the mixture")
+        if isinstance(loader, QueryMixture) or not hasattr(loader, "seek"):
+            raise UpsDataError(f"mix: loader {number} is a {type(loader).__name__}: give QueryLoaders")
     if len({id(loader) for loader in loaders}) < len(loaders):
         raise UpsDataError("mix: one loader is given twice: make a loader for each place")
     _check_ranks(loaders)
