@@ -102,9 +102,8 @@ class Stream:
 
     def _check_samples(self, seen: set[tuple[int, ...]], last: QueryBatch) -> None:
         """Every sample came, but for what does not fill a batch."""
-        source = self.loader._source
-        expected = len(source.table)
-        assert len(seen) == (expected if not source.drop_last else expected // len(last) * len(last)), self.name
+        expected = len(self.loader._source.table)
+        assert len(seen) == (expected // len(last) * len(last) if self.loader.drop_last else expected), self.name
 
     def stream_epoch(self) -> None:
         """One epoch, batch by batch against the prediction; raises AssertionError where they part."""
