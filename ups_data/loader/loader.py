@@ -174,6 +174,10 @@ class QueryLoader:
         self._position.seek(epoch, batch)
         self.dataset.set_epoch(epoch)
 
+    def end_threads(self) -> None:
+        """End the threads, with what they have made for the next pass, which starts new ones."""
+        self._engine.close()
+
     def feedback(self, batch: QueryBatch, errors: Errors) -> None:
         """Tell how large the model's errors were, for the importance metric `error`; nothing happens without it.
 

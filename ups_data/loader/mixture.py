@@ -116,8 +116,9 @@ class QueryMixture:
                     self._position.hand_out(epoch, number, len(plan))
                     yield batch.of_source(which)
             finally:
-                for stream in streams.values():
+                for which, stream in streams.items():
                     stream.close()
+                    self.loaders[which].end_threads()  # the next pass begins elsewhere
 
     def _streams(self, plan: MixturePlan, first: int) -> dict[int, Any]:
         """The batches of each loader that the rest of an epoch needs, from where it needs them on."""

@@ -58,6 +58,9 @@ class Mixable(Batches, Protocol):
     def seek(self, epoch: int, batch: int) -> None:
         """Make the next pass begin with this batch of an epoch."""
 
+    def end_threads(self) -> None:
+        """See `QueryLoader`."""
+
     def feedback(self, batch: QueryBatch, errors: Errors) -> None:
         """Tell how large the model's errors were at each query."""
 
