@@ -1,6 +1,6 @@
 """Every option of a loader, written once."""
 
 from ups_data.loader.options.fields import collected, takes_options
-from ups_data.loader.options.record import LoaderOptions, Ragged, Sampling, as_sampling
+from ups_data.loader.options.record import LoaderOptions, Ragged, Sampling, read_samplings
 
-__all__ = ["LoaderOptions", "Ragged", "Sampling", "as_sampling", "collected", "takes_options"]
+__all__ = ["LoaderOptions", "Ragged", "Sampling", "collected", "read_samplings", "takes_options"]

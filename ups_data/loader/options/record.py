@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from ups_data.errors import UpsDataError
 from ups_data.loader.options.fields import option
 from ups_data.plan import CANONICAL_RANKS
-from ups_data.sampling import QuerySampling
+from ups_data.sampling import QuerySampling, as_sampling
 from ups_data.store.arrays.stored import Verify
 
 DEFAULT_POOL_BYTES = 512 * 1024**2  # two shuffle groups: see plan.samples.GROUP_BYTES
@@ -215,7 +215,7 @@ class LoaderOptions:
 
     def __post_init__(self) -> None:
         for name in ("sampling", "inputs"):
-            object.__setattr__(self, name, as_sampling(getattr(self, name)))
+            object.__setattr__(self, name, read_samplings(getattr(self, name)))
         for spec in dataclasses.fields(self):
             value, (least, choices) = getattr(self, spec.name), map(spec.metadata.get, ("least", "choices"))
             if least is not None and value is not None and value < least:
@@ -260,12 +260,12 @@ class LoaderOptions:
         return min(4, os.cpu_count() or 1) if self.threads is None else self.threads
 
 
-def as_sampling(value: Any) -> Any:
+def read_samplings(value: Any) -> Any:
     """A number as a ratio, a mapping of `QuerySampling`'s options as one; those of a mapping of sets likewise."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return QuerySampling(ratio=float(value))
+        return as_sampling(value)
     if isinstance(value, Mapping) and value and set(value) <= set(QuerySampling.model_fields):
         return QuerySampling(**value)
     if isinstance(value, Mapping):
-        return {name: as_sampling(of_set) for name, of_set in value.items()}
+        return {name: read_samplings(of_set) for name, of_set in value.items()}
     return value
