@@ -7,7 +7,7 @@ import torch
 from tests.datasets import fields
 from ups_data import QueryDataset, QueryLoader, QuerySampling, ShardWriter
 from ups_data import _native as module
-from ups_data.batch import draw, gather, wanted
+from ups_data.batch import collate_block, draw, gather, wanted
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.trajectory import PointSet
 
@@ -121,7 +121,7 @@ WAYS += [(case, "numpy, lz4") for case in CASES if "small pool" in case or "orde
 def test_a_block_reads_what_it_lists_and_gathering_reads_nothing(datasets, seen, monkeypatch, case, stored):
     name, options = CASES[case]
     root = datasets(name, "lz4" if "lz4" in stored else "none")
-    options = {"split": "train", "batch_size": 4, "shuffle": False, "drop_last": False, **options}
+    options = {"split": "train", "batch_size": 6, "drop_last": False, **options}  # of several shards, shuffled
     expected = next(iter(QueryLoader(root, **options, threads=0)))
     if "numpy" in stored:
         monkeypatch.setattr(module, "native", None)
@@ -198,3 +198,16 @@ def test_a_chunk_that_several_reads_share_is_listed_once(datasets):
     chunks = wanted(block, draw(block)).chunks()
     assert len({id(array) for array, _ in chunks}) == len(chunks)
     assert all((np.diff(numbers) > 0).all() for _, numbers in chunks)
+
+
+@pytest.mark.parametrize("case", ["blocks", "blocks, small pool", "cloud, blocks, small pool"])
+def test_samples_of_several_shards_may_come_in_any_order(datasets, case):
+    """A batch's are sorted, but for those that take the places of damaged ones."""
+    name, options = CASES[case]
+    source = QueryDataset(datasets(name, "lz4"), split="train", batch_size=6, **{"inputs": FEW, **options}).source
+    reader, numbers = source.readers[0], source.plan(0)[0]
+    assert len(set(source.table.shard[numbers].tolist())) > 1
+    order = np.random.default_rng(0).permutation(len(numbers))
+    one, other = (collate_block(reader.block(n, 0)) for n in (numbers, numbers[order]))
+    for a, b in zip(tensors(one), tensors(other), strict=True):
+        assert torch.equal(a[torch.from_numpy(order)] if len(a) == len(numbers) else a, b)
