@@ -25,8 +25,12 @@ TAR_FILES = 8
 PROGRESS = Console(stderr=True)
 
 
-def make_workload(workload: Workload, cache: Path, codec: str, blocks: int = 1) -> Case:
-    """The workload's files, made where they are missing; on a grid, with `blocks`, its shards in blocks too."""
+def make_workload(workload: Workload, cache: Path, codec: str, blocks: int = 1, *, peers: bool = True) -> Case:
+    """The workload's files, made where they are missing; on a grid, with `blocks`, its shards in blocks too.
+
+    Args:
+        peers: whether to make the files of other systems too.
+    """
     folder = cache / workload.folder
     is_points = workload.name == "points"
     copies = 1 if codec == "none" else workload.copies
@@ -49,12 +53,13 @@ def make_workload(workload: Workload, cache: Path, codec: str, blocks: int = 1) 
     write_frames(case, trajectories(workload), (rows, points, workload.channels), np.dtype(np.float32))
     if not is_points:
         write_coords(case, make_grid_coords(workload.shape).numpy())
+    if peers and not is_points:
         write_store(case)
         write_tar(case)
     write_shards(case, case.dataset, workload.shape, copies, workload.blocks)
     if case.blocked is not None:
         write_shards(case, case.blocked, workload.shape, copies, blocks)
-    if is_points:
+    if peers and is_points:
         write_chunks(case)
     return case
 
