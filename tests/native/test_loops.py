@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from numcodecs.blosc import Blosc
 
+from tests.sampling.cases import grid
 from ups_data import _native as module
 from ups_data.hashing import hash_key
 from ups_data.points.blocks import BlockSizes, grid_blocks
 from ups_data.points.domain import Domain
 from ups_data.sampling.modes.blocks import draw_blocks
+from ups_data.sampling.modes.stratified import draw_stratified
 from ups_data.sampling.random import random_bits, random_integers
 
 KEYS = hash_key(7, np.arange(5))
@@ -62,6 +64,16 @@ def test_draws_of_full_blocks(both, shape, blocks, known):
             np.testing.assert_array_equal(getattr(natively, name), getattr(plainly, name))
         assert natively.whole_blocks == plainly.whole_blocks
         assert len(np.unique(natively.blocks)) > blocks // 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [((64, 64), 256), ((32, 48), 96), ((97,), 9), ((12, 10), 7), ((30,), 29), ((30,), 30), ((30,), 1)],
+)
+def test_stratified_draws(both, shape, count):
+    """Of segments that are equal, and of segments that differ by a point and are shifted around the curve."""
+    natively, plainly = both(draw_stratified, grid(*shape), hash_key(9, np.arange(300)), count)
+    np.testing.assert_array_equal(natively.index, plainly.index)
 
 
 def test_blocks_that_do_not_fit_are_refused():

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sampling.cases import cloud, dealt, grid, tiles_of
 from ups_data.errors import UpsDataError
-from ups_data.points.activity import squared_gradient, tile_importance
+from ups_data.points.activity import scaled, squared_gradient, tile_importance
 from ups_data.points.domain import Domain
 
 METRICS = ["gradient", "variance"]
@@ -138,6 +138,12 @@ class TestHardValues:
             tile_importance(metric, frame, domain, tiles, std=[0.0, 2.0]),
             tile_importance(metric, frame[:, 1:], domain, tiles),
         )
+
+
+def test_a_frame_with_an_activity_that_is_not_finite_prefers_no_tile() -> None:
+    found = scaled(np.array([[1.0, np.nan, 2.0], [np.inf, 1.0, 2.0], [1.0, 4.0, 2.0]]))
+    assert np.isnan(found[:2]).all()
+    assert found[2].tolist() == [0.25, 1.0, 0.5]
 
 
 @pytest.mark.parametrize("metric", METRICS)

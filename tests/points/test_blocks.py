@@ -121,6 +121,8 @@ def test_known_deals():
     cloud = point_blocks(np.stack([n * 37 % 101, n * n % 101], axis=1) / 100, block_points=8, seed=3)
     assert cloud.by_block[:2].tolist() == [[1, 83, 100, 21, 33, 20, 26, 30], [39, 4, 32, 76, 22, 9, 51, 92]]
     assert digest(cloud) == "b04b2540ecd71628"
+    together = point_blocks(np.zeros((12, 2)), block_points=4, seed=3)  # points of one place: in the order given
+    assert together.by_block.tolist() == [[1, 3, 8, 9], [2, 4, 6, 10], [0, 5, 7, 11]]
 
 
 def test_the_seed_decides():

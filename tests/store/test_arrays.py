@@ -95,6 +95,43 @@ def test_other_layouts_go_through_zarr(tmp_path):
     assert np.array_equal(np.concatenate([array.chunk(i) for i in range(4)])[:7], u)
 
 
+def through_zarr(root, rows=None):
+    """Field u, which is written anew if rows are given: the chunks carry no checksum and cut the channels apart, so
+    two files hold each chunk that is read."""
+    path = root / "train/shard-000000.zarr/fields/u"
+    if rows is not None:
+        shutil.rmtree(path)
+        keys = {"name": "default", "separator": "."}
+        zarr.create_array(path, data=rows, chunks=(20, 12, 10, 1), compressors=None, chunk_key_encoding=keys)
+        reseal(root)
+    manifest = Manifest.load(root)
+    array = Shard(root, manifest, manifest.splits["train"].shards[0]).field("u")
+    assert isinstance(array, ZarrArray)
+    return array, path
+
+
+@pytest.mark.parametrize("damaged", ["c.0.0.0.0", "c.0.0.0.1", "c.1.0.0.0"])
+def test_a_digest_that_fails_is_noticed_through_zarr_too(tmp_path, damaged):
+    rows, number = np.concatenate(write_grid(tmp_path / "d")), int(damaged[2])
+    array, path = through_zarr(tmp_path / "d", rows)
+    np.testing.assert_array_equal(array.chunk(0), rows[:20])
+    flip(path / damaged, 100)
+    array, _ = through_zarr(tmp_path / "d")
+    with pytest.raises(UpsDataError, match=f"fields/u/{damaged} is damaged; copy"):
+        array.chunk(number)
+    np.testing.assert_array_equal(array.chunk(1 - number)[:15], [rows[20:], rows[:15]][number])
+
+
+def test_a_file_that_was_not_there_is_noticed_through_zarr_too(tmp_path):
+    rows = np.concatenate(write_grid(tmp_path / "d"))
+    rows[20:] = 0  # what zarr makes no file of
+    array, path = through_zarr(tmp_path / "d", rows)
+    np.testing.assert_array_equal(array.chunk(1)[:15], rows[20:])
+    shutil.copy(path / "c.0.0.0.1", path / "c.1.0.0.1")
+    with pytest.raises(UpsDataError, match=r"c\.1\.0\.0\.1 is not among the shard's files"):
+        through_zarr(tmp_path / "d")[0].chunk(1)
+
+
 def test_a_chunk_that_zarr_left_out_is_nan(tmp_path, monkeypatch):
     path = tmp_path / "sparse"
     sparse = zarr.create_array(

@@ -165,6 +165,12 @@ def test_several_sets(tmp_path, blocks):
     opened = xarray.open_zarr(shard.path, group="fields", consolidated=False)
     assert opened.p.dims == ("row", "surface_point", "p_channel")
     assert opened.u.dims == ("row", "volume_point", "u_channel")
+    members = {name for name, _ in zarr.open_group(shard.path, mode="r").members(max_depth=None)}
+    for name in manifest.set_names:
+        assert {"points", f"points/{name}", f"points/{name}/coords", f"points/{name}/count"} <= members
+        assert xarray.open_zarr(shard.path, group=f"points/{name}", consolidated=False).sizes["component"] == (
+            3 if name == "surface" else 2
+        )
 
 
 @pytest.mark.parametrize(

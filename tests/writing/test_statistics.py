@@ -53,6 +53,26 @@ def test_values_that_are_not_finite_are_counted_and_left_out(tmp_path):
         assert s.max[c] == finite.max()
 
 
+def test_values_of_one_channel_that_are_not_finite_are_left_out_of_it_alone(tmp_path):
+    """Counted by values, not by points; the steps to and from such a value are left out too."""
+    u = np.random.default_rng(0).standard_normal((4, 6, 6, 2)).astype(np.float32)
+    u[1, 2, 3], u[2, 0, 0, 0] = np.nan, -np.inf
+    with ShardWriter(tmp_path / "d", allow_nonfinite=True) as writer:
+        writer.add({"u": u})
+    s = Manifest.load(tmp_path / "d").splits["train"].statistics["u"]
+    assert (s.nonfinite, s.count) == (3, 4 * 36 - 1)
+    values, steps = (x.reshape(-1, 2) for x in (u.astype(np.float64), np.diff(u.astype(np.float64), axis=0)))
+    for c in range(2):
+        finite, stepped = (x[np.isfinite(x[:, c]), c] for x in (values, steps))
+        assert (s.mean[c], s.std[c]) == (
+            pytest.approx(finite.mean(), rel=1e-12),
+            pytest.approx(finite.std(), rel=1e-12),
+        )
+        assert (s.min[c], s.max[c]) == (finite.min(), finite.max())
+        assert s.delta_mean[c] == pytest.approx(stepped.mean(), rel=1e-12)
+        assert s.delta_std[c] == pytest.approx(stepped.std(), rel=1e-12)
+
+
 def test_splits_have_statistics_of_their_own(tmp_path):
     with ShardWriter(tmp_path / "d") as writer:
         writer.add({"u": np.full((3, 4, 4, 1), 1, np.float32)}, split="train")

@@ -1,0 +1,57 @@
+"""Files that are written at once leave no descriptor open, whatever becomes of them."""
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+
+from ups_data.atomic import exclusive, open_regular, replacing
+
+DESCRIPTORS = Path("/proc/self/fd")
+
+pytestmark = pytest.mark.skipif(not DESCRIPTORS.exists(), reason="needs /proc")
+
+
+def held() -> int:
+    """Descriptors of this process, once what others left to the garbage collector is gone."""
+    gc.collect()
+    return len(os.listdir(DESCRIPTORS))
+
+
+def write(path: Path) -> None:
+    with replacing(path) as file:
+        file.write(b"whole")
+
+
+def write_in_vain(path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), replacing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+
+def write_where_a_folder_is(path: Path) -> None:
+    path.mkdir(exist_ok=True)
+    with pytest.raises(IsADirectoryError), replacing(path) as file:
+        file.write(b"whole")
+
+
+def lock(path: Path) -> None:
+    with exclusive(path), pytest.raises(BlockingIOError), exclusive(path):
+        pass
+
+
+def open_what_is_no_file(path: Path) -> None:
+    if not path.exists():
+        os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        open_regular(path)
+
+
+@pytest.mark.parametrize("act", [write, write_in_vain, write_where_a_folder_is, lock, open_what_is_no_file])
+def test_no_descriptor_is_lost(tmp_path: Path, act) -> None:
+    act(tmp_path / "a")
+    before = held()
+    for _ in range(3):
+        act(tmp_path / "a")
+    assert held() == before
