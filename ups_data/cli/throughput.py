@@ -121,7 +121,7 @@ def measure(loader: QueryLoader, seconds: float, progress: Callable[[float], Non
     batches = iter(loader)
     batch = next(batches)
     start = time.perf_counter()
-    first, before, passes, spent = start - begun, loader.stats, 0, 0.0
+    first, before, spent = start - begun, loader.stats, 0.0
     first_pass = None
     while spent < seconds:
         for _ in batches:
@@ -131,13 +131,13 @@ def measure(loader: QueryLoader, seconds: float, progress: Callable[[float], Non
                 break
         else:
             first_pass = first_pass or loader.stats
-            passes, batches = passes + 1, iter(loader)
+            batches = iter(loader)
     first_pass = first_pass or loader.stats
     after = loader.stats - before
     return Throughput(
         samples=after.samples,
         batches=after.batches,
-        passes=passes,
+        passes=(after.batches + 1) // len(loader),  # the first batch was taken before the clock started
         seconds=spent,
         first_batch_seconds=first,
         wait_seconds=after.wait_seconds,
