@@ -10,8 +10,28 @@ import sys
 import threading
 import time
 from multiprocessing import forkserver
+from typing import Any
 
 from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data.store.local import LocalStore
+
+HANGS = "UPS_DATA_TEST_HANGS"
+
+
+def hang(key_part: str) -> None:
+    """Make opening an object whose key has this part hang for ever, in worker processes too."""
+    opens = LocalStore.open
+
+    def hangs(store: LocalStore, key: str, *given: Any) -> Any:
+        if key_part in key:
+            threading.Event().wait()
+        return opens(store, key, *given)
+
+    LocalStore.open = hangs  # type: ignore[method-assign]
+
+
+if HANGS in os.environ:  # also where this module is imported by a worker process
+    hang(os.environ[HANGS])
 
 
 def say(**what: object) -> None:

@@ -52,6 +52,16 @@ class Pass:
     samples: int
 
     @cached_property
+    def _left_out(self) -> dict[int, int]:
+        """Batch → damaged samples that were left out of it, until it is handed out."""
+        return {}
+
+    def hand_out(self, batch: int) -> None:
+        """A batch is about to be handed out: what was left out of it counts from now on."""
+        if self._left_out and (count := self._left_out.pop(batch, 0)):
+            self.stats.add(damaged_samples=count)
+
+    @cached_property
     def _batches(self) -> int:
         """Of a block, at most."""
         return max(1, self.block_samples // len(self.plan[self.first])) if self.first < len(self.plan) else 1
@@ -83,7 +93,7 @@ class Pass:
         """
         assert self.damaged is not None
         intact = np.array([self._is_intact(place, number) for number in numbers])
-        self.stats.add(damaged_samples=int(np.sum(~intact)))
+        self._left_out[place] = int(np.sum(~intact))
         candidates = numbers[intact] if intact.any() else np.arange(self.samples)
         filler = next((n for n in candidates.tolist() if intact.any() or self._is_intact(place, n)), None)
         if filler is None:

@@ -94,8 +94,9 @@ class Engine:
     def _handed_out(self, run: "_Run") -> Iterator[QueryBatch]:
         """The batches of the oldest block, none of them held once it is handed out."""
         first, future = run.made.popleft()
-        for batch in _in_turn(self._result(run.what, first, future)):
+        for number, batch in enumerate(_in_turn(self._result(run.what, first, future)), first):
             run.left -= 1
+            run.what.hand_out(number)
             yield batch
             del batch
 
@@ -145,8 +146,11 @@ class _Run:
 
 
 def _without_threads(current: Pass) -> Iterator[QueryBatch]:
-    for block in current.blocks(0):
-        yield from _in_turn(current.make(*block))
+    for first, batches in current.blocks(0):
+        for number, batch in enumerate(_in_turn(current.make(first, batches)), first):
+            current.hand_out(number)
+            yield batch
+            del batch
 
 
 def _in_turn(batches: deque[QueryBatch]) -> Iterator[QueryBatch]:
