@@ -66,10 +66,15 @@ class Pass:
         """Of a block, at most."""
         return max(1, self.block_samples // len(self.plan[self.first])) if self.first < len(self.plan) else 1
 
-    def blocks(self, threads: int) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """The first batch of a block, and the numbers of the samples of each of its batches."""
-        at = self.first
-        for size in _sizes(len(self.plan) - at, self._batches, max(1, threads), hurry=self.hurry):
+    def blocks(self, threads: int, *, early: bool = False) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """The first batch of a block, and the numbers of the samples of each of its batches.
+
+        Args:
+            early: nobody waits for the first one yet, so there may be fewer.
+        """
+        at, threads = self.first, max(1, threads)
+        least = threads if early else 2 * threads
+        for size in _sizes(len(self.plan) - at, self._batches, threads, least, hurry=self.hurry):
             yield at, [self.plan[batch] for batch in range(at, at + size)]
             at += size
 
@@ -133,8 +138,8 @@ class Pass:
         return slices
 
 
-def _sizes(batches: int, most: int, threads: int, *, hurry: bool) -> Iterator[int]:
-    """The numbers of batches of blocks: as few blocks of at most so many as give all threads as many, two at least.
+def _sizes(batches: int, most: int, threads: int, least: int, *, hurry: bool) -> Iterator[int]:
+    """The numbers of batches of blocks: as few blocks of at most so many as give all threads as many, `least` at least.
 
     In a hurry the first blocks are short, so that the first batch is there soon.
     """
@@ -143,6 +148,6 @@ def _sizes(batches: int, most: int, threads: int, *, hurry: bool) -> Iterator[in
         yield min(size, batches)
         batches, size = batches - size, 2 * size
     count = -(-max(0, batches) // most)
-    count = min(max(2 * threads, -(-count // threads) * threads), max(0, batches))
+    count = min(max(least, -(-count // threads) * threads), max(0, batches))
     for number in range(count):
         yield -(-(batches - number) // count)

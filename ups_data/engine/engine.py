@@ -63,7 +63,7 @@ class Engine:
                         yield from self._handed_out(run)
                 while run.made:
                     if self._early is None and (after := following()) is not None:
-                        self._early = _Run(after, self._threads_at_work(), self._count)
+                        self._early = _Run(after, self._threads_at_work(), self._count, early=True)
                     if self._early is not None and len(run.made) + len(self._early.made) <= self._count + self._ahead:
                         self._early.begin()
                     yield from self._handed_out(run)
@@ -128,11 +128,11 @@ class _Run:
         left: batches that were not handed out yet.
     """
 
-    def __init__(self, what: Pass, threads: Threads, count: int) -> None:
+    def __init__(self, what: Pass, threads: Threads, count: int, *, early: bool = False) -> None:
         self.what, self.cancelled = what, Event()
         self.left = len(what.plan) - what.first
         self.made: deque[tuple[int, Future[deque[QueryBatch]]]] = deque()
-        self._blocks, self._threads = what.blocks(count), threads
+        self._blocks, self._threads = what.blocks(count, early=early), threads
 
     def begin(self) -> bool:
         """Begin one more block; whether there was one."""
