@@ -73,7 +73,7 @@ class Pass:
             early: nobody waits for the first one yet, so there may be fewer.
         """
         at, threads = self.first, max(1, threads)
-        least = threads if early else 2 * threads
+        least = 1 if early else 2 * threads
         for size in _sizes(len(self.plan) - at, self._batches, threads, least, hurry=self.hurry):
             yield at, [self.plan[batch] for batch in range(at, at + size)]
             at += size
@@ -148,6 +148,6 @@ def _sizes(batches: int, most: int, threads: int, least: int, *, hurry: bool) ->
         yield min(size, batches)
         batches, size = batches - size, 2 * size
     count = -(-max(0, batches) // most)
-    count = min(max(least, -(-count // threads) * threads), max(0, batches))
+    count = min(max(least, -(-count // threads) * threads if count > 1 else count), max(0, batches))
     for number in range(count):
         yield -(-(batches - number) // count)

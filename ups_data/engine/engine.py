@@ -18,6 +18,7 @@ from ups_data.engine.switching import quick_switching
 from ups_data.engine.threads import LEAVE_SECONDS, Threads
 from ups_data.errors import UpsDataError
 
+Following = Callable[[int], Pass | None]
 TICK = 1.0  # seconds; time in which this process does not run counts as one tick at most
 LATE_SECONDS = 0.5  # for threads to end, after one was late: it may never return
 
@@ -34,26 +35,26 @@ class Engine:
     def __init__(self, *, threads: int, ahead: int, timeout: float | None) -> None:
         self._count, self._ahead, self._timeout = threads, ahead, timeout
         self._threads: Threads | None = None
-        self._early: _Run | None = None  # of the next pass
+        self._early: deque[_Run] = deque()  # of the next passes
         self._under_way: set[_Run] = set()
 
-    def batches(self, current: Pass, following: Callable[[], Pass | None] = lambda: None) -> Iterator[QueryBatch]:
+    def batches(self, current: Pass, following: Following = lambda ahead: None) -> Iterator[QueryBatch]:
         """The batches of a pass.
 
         Args:
-            following: the pass that is going to come next, asked for when all blocks of this one are begun; None: not
-                known, or not to be begun before this one has ended.
+            following: the pass that is going to come so many passes after the next one, asked for when all blocks of
+                this one are begun; None: not known, or not to be begun before this one has ended.
         """
         return self._with_threads(current, following) if self._count else _without_threads(current)
 
     def close(self, seconds: float = LEAVE_SECONDS) -> None:
         """End the threads, and leave what they made for the next pass."""
-        self._early = None
+        self._early.clear()
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.end(seconds)
 
-    def _with_threads(self, current: Pass, following: Callable[[], Pass | None]) -> Iterator[QueryBatch]:
+    def _with_threads(self, current: Pass, following: Following) -> Iterator[QueryBatch]:
         run, patience = self._run_of(current), LEAVE_SECONDS
         self._under_way.add(run)
         try:
@@ -62,10 +63,7 @@ class Engine:
                     if len(run.made) > self._count + self._ahead:
                         yield from self._handed_out(run)
                 while run.made:
-                    if self._early is None and (after := following()) is not None:
-                        self._early = _Run(after, self._threads_at_work(), self._count, early=True)
-                    if self._early is not None and len(run.made) + len(self._early.made) <= self._count + self._ahead:
-                        self._early.begin()
+                    self._begin_early(len(run.made), following)
                     yield from self._handed_out(run)
         except _LateError:
             patience = LATE_SECONDS
@@ -76,13 +74,25 @@ class Engine:
             if run.left and not self._under_way:
                 self.close(patience)  # the consumer leaves in mid-epoch, or there was an error: nothing outlives it
 
+    def _begin_early(self, made: int, following: Following) -> None:
+        """Begin blocks of the passes to come, of several if they are short, up to as many as are made ahead."""
+        while made + sum(len(early.made) for early in self._early) <= self._count + self._ahead:
+            if self._early and self._early[-1].begin():
+                continue
+            after = following(len(self._early)) if len(self._early) <= self._count else None
+            if after is None:
+                return
+            self._early.append(_Run(after, self._threads_at_work(), self._count, early=True))
+
     def _run_of(self, current: Pass) -> "_Run":
         """The pass, with what was begun of it already."""
-        early, self._early = self._early, None
-        if early is not None:
+        if self._early:
+            early = self._early.popleft()
             if (early.what.epoch, early.what.first) == (current.epoch, current.first):
                 return early
-            early.cancelled.set()
+            for other in (early, *self._early):
+                other.cancelled.set()
+            self._early.clear()
         return _Run(current, self._threads_at_work(), self._count)
 
     def _threads_at_work(self) -> Threads:

@@ -260,9 +260,9 @@ class QueryLoader:
     def _from_threads(self, epoch: int, first: int, end: int) -> Generator[QueryBatch]:
         yield from self._engine.batches(self._source.begun(epoch, first), self._following)
 
-    def _following(self) -> Pass | None:
+    def _following(self, ahead: int) -> Pass | None:
         place = self._following_place()
-        return None if place is None else self._source.begun(*place)
+        return None if place is None else self._source.begun(place[0] + ahead, 0 if ahead else place[1])
 
     def _following_place(self) -> tuple[int, int] | None:
         """Of the pass that is going to come next; None if its points depend on what this one feeds back."""

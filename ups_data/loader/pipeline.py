@@ -30,6 +30,8 @@ from ups_data.schema import Manifest
 from ups_data.store.root import Root
 from ups_data.store.shard import Shard
 
+PLANS = 4  # of epochs that are kept: those under way, and short ones that are begun early
+
 
 class SampleSource:
     """The batches and samples of one split, epoch by epoch. Copies of a pipeline share it; a worker process gets it
@@ -71,7 +73,7 @@ class SampleSource:
     def _anew(self) -> None:
         """What every process has of its own, beside readers."""
         self._stats, self._process = StatsInMaking(), os.getpid()
-        self._planned: tuple[tuple[int, int, int], EpochPlan] | None = None
+        self._planned: dict[tuple[int, int, int], EpochPlan] = {}  # the last few
 
     def _check_grid(self) -> None:
         options, grid = self.options, self.manifest.grid
@@ -184,7 +186,7 @@ class SampleSource:
         """
         self.check_process()
         key = epoch, self.ranks.rank, self.ranks.world_size
-        if self._planned is None or self._planned[0] != key:
+        if key not in self._planned:
             made = plan_epoch(
                 self.table,
                 seed=self.options.seed,
@@ -197,8 +199,10 @@ class SampleSource:
                 pad=self.options.pad,
                 canonical_ranks=self.options.canonical_ranks,
             )
-            self._planned = key, made
-        return self._planned[1]
+            kept = list(self._planned.items())[1 - PLANS :]
+            self._planned = dict([*kept, (key, made)])
+            return made
+        return self._planned[key]
 
     def check_process(self) -> None:
         """Refuse to go on in a process that was forked from the one that opened the dataset."""
