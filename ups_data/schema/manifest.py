@@ -1,7 +1,6 @@
 """The manifest itself, `dataset.json`."""
 
 import math
-from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -217,10 +216,6 @@ class Manifest(Model):
         if name not in self.splits:
             raise UpsDataError(f"no split {name!r}: the dataset has {sorted(self.splits)}")
         return self.splits[name]
-
-    def first_trajectories(self, split: str) -> list[int]:
-        """For each shard of a split, the number of its first trajectory within the split."""
-        return [0, *accumulate(len(s.steps) for s in self.split(split).shards)][:-1]
 
     def frame_bytes(self, field: FieldSpec) -> int:
         """Bytes of one decoded frame of a field; of the largest, if trajectories have different numbers of points."""
