@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ups_data import QueryBatch, QueryLoader, QuerySampling
 from ups_data.loader.mixture import QueryMixture
-from ups_data.training.evaluate import evaluate
+from ups_data.training.evaluation.validation import evaluate
 
 GLOBAL_BATCH = 8
 UNIFORM = QuerySampling(ratio=0.2)

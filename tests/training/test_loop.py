@@ -12,7 +12,7 @@ from tests.training.runs import QUIET, config
 from ups_data import QueryLoader, QuerySampling, UpsDataError, make_grid_coords
 from ups_data.models.reference import build_model
 from ups_data.schema import Manifest
-from ups_data.training.evaluate import evaluate
+from ups_data.training.evaluation.validation import evaluate
 from ups_data.training.loop import StepRecord, train
 from ups_data.training.runs.trained import load_trained
 

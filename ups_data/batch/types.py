@@ -61,7 +61,7 @@ class QuerySet(Record):
         most = drawn if self.mask is None else int(self.mask.sum(-1).min())
         if not 0 < points < most:
             raise UpsDataError(f"split: {points} of at least {most} points of each sample: give 1 to {most - 1}")
-        first, others = self._columns(0, points), self._columns(points, drawn)
+        first, others = self.columns(0, points), self.columns(points, drawn)
         if self.mask is None:
             return first, others
         share = self.mask.sum(-1, keepdim=True) / drawn  # of a row that its points take; their weights are 1 / share
@@ -71,6 +71,14 @@ class QuerySet(Record):
             size = part.mask.shape[-1]
             parts.append(replace(part, weight=part.weight * share * size / part.mask.sum(-1, keepdim=True)))
         return parts[0], parts[1]
+
+    def columns(self, start: int, stop: int) -> "QuerySet":
+        """Points start to stop - 1 of every row, as views."""
+        axis, length = self.index.dim() - 1, stop - start
+        values = {name: v.narrow(axis, start, length) for name, v in self.values.items()}
+        index, weight = self.index.narrow(axis, start, length), self.weight.narrow(axis, start, length)
+        mask = None if self.mask is None else self.mask.narrow(axis, start, length)
+        return QuerySet(self.coords.narrow(axis, start, length), values, index, weight, None, mask)
 
     def to_grid(self, name: str) -> Tensor:
         """A field as `(B, C, *grid)`, or `(B, K, C, *grid)` for a horizon K > 1: a view, for convolutions.
@@ -83,14 +91,6 @@ class QuerySet(Record):
     def summary(self) -> str:
         """How many points it has of each sample."""
         return counted(self.coords, self.grid_shape)
-
-    def _columns(self, start: int, stop: int) -> "QuerySet":
-        """Points start to stop - 1 of every row."""
-        axis, length = self.index.dim() - 1, stop - start
-        values = {name: v.narrow(axis, start, length) for name, v in self.values.items()}
-        index, weight = self.index.narrow(axis, start, length), self.weight.narrow(axis, start, length)
-        mask = None if self.mask is None else self.mask.narrow(axis, start, length)
-        return QuerySet(self.coords.narrow(axis, start, length), values, index, weight, None, mask)
 
 
 @dataclass(frozen=True, repr=False)

@@ -59,6 +59,22 @@ class Model(nn.Module):
     configuration names as "package.module:build": `manifest` describes the dataset and has its statistics, `options`
     is the mapping `model.options`, and `data` tells which samples are drawn (`input_fields`, `target_fields`,
     `input_steps`, `horizon`, …).
+
+    A model that predicts in parts says so by three further methods, which are optional. Its `predict(batch)` is then
+    `decode(advance(encode(batch), batch.dt, batch.params), batch.target_queries)`, up to rounding, and a sample is
+    encoded once however many points are decoded:
+
+    - `encode(batch) → latent`: everything that is done with the inputs before a query is looked at. It reads
+      `batch.inputs` (of all sets of points). A latent is a tensor `(B, …)`, or a tuple or dict of such tensors.
+    - `advance(latent, dt, params) → latent`: from the input frame's time to the target's, `dt` `(B,)`; for `dt`
+      `(B, K)` K latents, with a step axis behind the batch axis. If a model has no such method, `encode` gives the
+      target's latent.
+    - `decode(latent, queries, set_name) → fields`: the target fields in physical units at `queries.coords`,
+      `(B, Q, C)` or `(B, K, Q, C)`; `set_name` is the set of points that the `QuerySet` belongs to, None if the dataset
+      has only one. The value at a point must not depend on the other points.
+
+    A fourth one, `encoder_parts() → names`, lists the submodules that `encode` uses, so that latents can be stored and
+    those of another encoder told apart.
     """
 
     def losses(self, batch: QueryBatch, context: LossContext) -> Mapping[str, Tensor]:
@@ -98,6 +114,11 @@ def as_model(module: object, origin: str) -> Model:
                 f"{origin}: {type(module).__name__} has no method {call}: see `ups_data.models.protocol.Model`"
             )
     return cast(Model, module)
+
+
+def decodes_in_parts(model: nn.Module) -> bool:
+    """Whether a model has `encode` and `decode`, see `Model`."""
+    return all(callable(getattr(model, name, None)) for name in ("encode", "decode"))
 
 
 def query_sets_of(model: Model, weights: Mapping[str, float]) -> QuerySets:

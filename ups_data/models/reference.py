@@ -70,7 +70,11 @@ class UpsModel(Model):
         self.normalizer, self.conditioning = normalizer, conditioning
         self.encoder, self.operator, self.decoder = encoder, operator, decoder
 
-    def encode(self, inputs: EncoderInput) -> Tensor:
+    def encode(self, batch: QueryBatch) -> Tensor:
+        """See `Model.encode`: latent `(B, M, D)`."""
+        return self.encode_inputs(batch.inputs)
+
+    def encode_inputs(self, inputs: EncoderInput) -> Tensor:
         """Physical fields `(B, N, C)` → latent `(B, M, D)`."""
         return self.encoder(self.normalizer(inputs.fields), inputs.coords, {"grid_shape": inputs.grid_shape})
 
@@ -82,12 +86,21 @@ class UpsModel(Model):
             return self.operator(latent, dt, conditions)
         return self.operator.rollout(latent, dt.diff(dim=1, prepend=torch.zeros_like(dt[:, :1])), conditions)
 
-    def decode(self, points: Tensor, latent: Tensor) -> dict[str, Tensor]:
+    def decode(self, latent: Tensor, queries: QuerySet, set_name: str | None = None) -> dict[str, Tensor]:
+        """See `Model.decode`."""
+        return self.normalizer.inverse(self.decode_normalised(queries.coords, latent))
+
+    def decode_normalised(self, points: Tensor, latent: Tensor) -> dict[str, Tensor]:
         """Normalised fields at points: `(B, Q, d)` with `(B, M, D)`, or a step axis behind B in both."""
         if latent.dim() == 3:
             return self.decoder(points, latent)
         flat = self.decoder(points.flatten(0, 1), latent.flatten(0, 1))
         return {name: values.unflatten(0, latent.shape[:2]) for name, values in flat.items()}
+
+    @staticmethod
+    def encoder_parts() -> tuple[str, ...]:
+        """See `Model`."""
+        return "normalizer", "encoder"
 
     def losses(self, batch: QueryBatch, context: LossContext) -> dict[str, Tensor]:
         """Encode, advance, decode at the batch's points, and compare, in normalised space.
@@ -100,7 +113,7 @@ class UpsModel(Model):
             UpsDataError: a weight above 0 whose inputs the batch does not hold.
         """
         weights = context.weights
-        latent = self.encode(batch.inputs)
+        latent = self.encode(batch)
         meta = {"grid_shape": batch.inputs.grid_shape}
         queries, targets, lattice = batch.input_queries, batch.target_queries, batch.lattice_queries
         target = self.normalizer(targets.values)
@@ -109,7 +122,7 @@ class UpsModel(Model):
         predicted: dict[str, Tensor] | None = None
         if any(weights.get(term, 0) > 0 for term in OPERATOR_TERMS):
             advanced = self.advance(latent, batch.dt, batch.params)
-            predicted = self.decode(targets.coords, advanced)
+            predicted = self.decode_normalised(targets.coords, advanced)
             if context.on_errors is not None:
                 context.on_errors(query_errors(predicted, target))
         rolls = batch.dt.dim() == 2
@@ -167,7 +180,7 @@ class UpsModel(Model):
             field → `(B, Q, C)`, or `(B, K, Q, C)` for dt `(B, K)`. Decoded in chunks, without gradients.
         """
         points = inputs.coords if points is None else points
-        latent = self.advance(self.encode(inputs), dt, params)
+        latent = self.advance(self.encode_inputs(inputs), dt, params)
         if latent.dim() == 3:
             return self.normalizer.inverse(decode_dense(self.decoder, points, latent))
         of_step = points.unbind(1) if points.dim() == 4 else [points] * latent.shape[1]

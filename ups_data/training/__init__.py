@@ -9,7 +9,7 @@ from ups_data.models.reference import UpsModel, build_model
 from ups_data.points.coords import make_grid_coords
 from ups_data.training.bundle import compute_operator_loss_bundle
 from ups_data.training.config import TrainConfig, load_config
-from ups_data.training.evaluate import Evaluation, evaluate
+from ups_data.training.evaluation.validation import Evaluation, evaluate
 from ups_data.training.loop import StepRecord, TrainResult, train
 from ups_data.training.losses import (
     inverse_decoding_loss,

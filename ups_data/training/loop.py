@@ -14,7 +14,7 @@ from ups_data.errors import UpsDataError, shown
 from ups_data.models.protocol import query_sets_of
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of, peak_memory_mb
-from ups_data.training.evaluate import Evaluation, evaluate
+from ups_data.training.evaluation.validation import Evaluation, evaluate
 from ups_data.training.loaders import open_manifest, train_loader, valid_loader
 from ups_data.training.optimiser import Optimiser
 from ups_data.training.runs.checkpoint import (

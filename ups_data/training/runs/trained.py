@@ -1,17 +1,49 @@
 """`load_trained`: a finished run, ready to predict."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.loader import QueryLoader
 from ups_data.models.protocol import Model
+from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
-from ups_data.training.loaders import train_loader, valid_loader
+from ups_data.training.loaders import open_manifest, train_loader, valid_loader
 from ups_data.training.runs.checkpoint import CHECKPOINT, check_form, configuration_of, load_checkpoint, put_weights
 from ups_data.training.targets import model_of
+
+
+class TrainedRun(NamedTuple):
+    """A run's model with its weights, on the CPU, in evaluation mode; its configuration; its dataset's manifest."""
+
+    model: Model
+    config: TrainConfig
+    manifest: Manifest
+
+
+def trained_run(out: str | Path, *, model: nn.Module | None = None, trust_target: bool = False) -> TrainedRun:
+    """What a run's checkpoint holds.
+
+    Args:
+        out: the run's folder; the manifest of its dataset must still be where it was.
+        model, trust_target: see `load_trained`.
+
+    Raises:
+        UpsDataError: no checkpoint or no dataset there, or a model that is not the built-in one if neither `model` nor
+            `trust_target` is given.
+    """
+    path = Path(out) / CHECKPOINT
+    state = load_checkpoint(path)
+    check_form(state, path)
+    config = configuration_of(state, path)
+    if model is None:
+        _check_known(state, config, path, trust_target)
+    manifest = open_manifest(config)
+    made = model_of(config, manifest, model)
+    put_weights(made, state, path)
+    return TrainedRun(made.eval(), config, manifest)
 
 
 def load_trained(
@@ -32,22 +64,14 @@ def load_trained(
         UpsDataError: no checkpoint or no dataset there, a dataset without validation samples, or a model that is not
             the built-in one if neither `model` nor `trust_target` is given.
     """
-    path = Path(out) / CHECKPOINT
-    state = load_checkpoint(path)
-    check_form(state, path)
-    config = configuration_of(state, path)
-    if model is None:
-        _check_known(state, config, path, trust_target)
-    training = train_loader(config)
-    valid = valid_loader(config, training)
+    run = trained_run(out, model=model, trust_target=trust_target)
+    valid = valid_loader(run.config, train_loader(run.config))
     if valid is None:
         raise UpsDataError(
-            f"{config.data.root}: no samples in split {config.data.valid_split!r} to predict: name another as "
+            f"{run.config.data.root}: no samples in split {run.config.data.valid_split!r} to predict: name another as "
             "data.valid_split"
         )
-    made = model_of(config, training.manifest, model)
-    put_weights(made, state, path)
-    return made.eval(), valid
+    return run.model, valid
 
 
 def _check_known(state: dict[str, Any], config: TrainConfig, path: Path, trust_target: bool) -> None:

@@ -1,0 +1,1 @@
+"""How good a model is: validation while it is trained, and every measure of a finished run."""
