@@ -22,6 +22,7 @@ from ups_data.sources.particles.lagrangebench import LagrangebenchSource
 from ups_data.sources.pdebench.source import PdebenchSource
 from ups_data.sources.registry import BUILT_IN, register_source, registered, source_named, source_of
 from ups_data.sources.torch.neuraloperator import NeuraloperatorSource
+from ups_data.sources.well.source import WellSource
 from ups_data.trajectory import ArrayLike, Axis, PointSet, Trajectory
 
 __all__ = [
@@ -46,6 +47,7 @@ FORMATS = BUILT_IN
 FORMATS.update(
     (source.format, source)
     for source in (
+        WellSource,
         LagrangebenchSource,
         PdebenchSource,
         NpySource,

@@ -19,7 +19,8 @@ def open_folder(
 ) -> Source:
     """The simulations in a folder, which holds either files or subfolders:
 
-    - `train/`, `valid/` (or `val/`) and `test/`, each a folder of simulations: `SplitSource`;
+    - `train/`, `valid/` (or `val/`) and `test/`, each a folder of simulations: `SplitSource`; here or in the one
+      subfolder (`data/`);
     - files of any known format, with whole trajectories: `FilesSource`; here or in subfolders;
     - a file per field, here or in subfolders, which are the cases: `CaseSource`.
 
@@ -31,7 +32,9 @@ def open_folder(
     Raises:
         UpsDataError: nothing in it, files beside subfolders, or what the source of its contents says.
     """
-    _, folders = _files_or_folders(path)
+    files, folders = _files_or_folders(path)
+    if not files and len(folders) == 1 and folders[0].name not in SPLITS and _holds_splits(folders[0]):
+        return open_folder(folders[0], open_file, format, keep_damaged=keep_damaged)
     splits = [folder for folder in folders if folder.name in SPLITS]
     if splits:
         _check_splits(path, splits, folders)
@@ -178,6 +181,10 @@ def _files_or_folders(path: Path) -> tuple[list[Path], list[Path]]:
             "which are the simulations? move the others elsewhere"
         )
     return files, folders
+
+
+def _holds_splits(folder: Path) -> bool:
+    return any(inner.name in SPLITS for inner in list_folder(folder)[1])
 
 
 def _check_splits(path: Path, splits: list[Path], folders: list[Path]) -> None:

@@ -95,8 +95,20 @@ def convert(
     print(estimate(dataset_cost(manifest, ratio), ratio))
     for name, reason in (manifest.not_stored or {}).items():
         print(printable(f"not stored: {name}: {reason}"))
+    for line in published_statistics(source, manifest):
+        print(printable(line))
     if manifest.left_out:
         Console(emoji=False).print(left_out_table(manifest))
+
+
+def published_statistics(source: Path, manifest: Any) -> list[str]:
+    """How those that The Well publishes compare with the dataset's."""
+    from ups_data.sources.well.statistics import compare_published
+
+    if manifest.source.get("format") != "well" or "train" not in manifest.splits:
+        return []
+    statistics = manifest.splits["train"].statistics
+    return compare_published(source, {name: values.model_dump() for name, values in statistics.items()})
 
 
 def reading_options(
