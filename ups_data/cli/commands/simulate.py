@@ -5,28 +5,52 @@ from typing import Annotated
 
 import typer
 
+from ups_data.errors import UpsDataError
+
+PROBLEMS = ("diffusion-reaction", "airfoils", "particles", "heat-3d")
+CASES = {"diffusion-reaction": 40, "airfoils": 200, "particles": 12, "heat-3d": 12}
+
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="The HDF5 file to write.")],
-    trajectories: Annotated[int, typer.Option(min=1, help="Number of runs; run i starts from seed + i.")] = 40,
-    size: Annotated[int, typer.Option(min=2, help="Cells along each axis.")] = 64,
-    steps: Annotated[int, typer.Option(min=2, help="Frames in t = 0 to 5, the first one included.")] = 21,
-    seed: Annotated[int, typer.Option(min=0, help="The first run's seed.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
+    problem: Annotated[str, typer.Argument(help=f"{', '.join(PROBLEMS)}; or a file to write, of the first.")],
+    out: Annotated[Path | None, typer.Option(help="The file or folder to write.")] = None,
+    trajectories: Annotated[
+        int | None,
+        typer.Option("--cases", "--trajectories", min=1, help="Number of runs; default: by problem, 12 to 200."),
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=2, help="Cells along each axis; number of particles.")] = None,
+    steps: Annotated[int | None, typer.Option(min=2, help="Frames, the first one included.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other runs.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace what exists at OUT.")] = False,
 ) -> None:
-    """Simulate diffusion–reaction, in PDEBench's layout."""
-    from ups_data.cli.problems.pdebench_file import write_simulations
+    """Simulate a problem, in a layout that `ups-data convert` knows.
+
+    diffusion-reaction: grids 64×64 in time, in PDEBench's layout. airfoils: exact potential flow around shapes of
+    different sizes, surface and volume, VTK files. particles: tracers that move, in LagrangeBench's layout. heat-3d:
+    grids 16×16×16 in time, in PDEBench's layout.
+    """
+    if problem not in PROBLEMS:  # a file: diffusion–reaction, the oldest problem here
+        if out is not None:
+            raise UpsDataError(f"no problem {problem!r}: choose one of {', '.join(PROBLEMS)}")
+        problem, out = PROBLEMS[0], Path(problem)
+    if out is None:
+        raise UpsDataError(f"--out is missing: write `ups-data simulate {problem} --out data/{problem}`")
+    if problem == "airfoils" and (size is not None or steps is not None):
+        raise UpsDataError("--size and --steps are not for airfoils, whose meshes differ in size: leave them out")
+    from ups_data.cli.problems.writers import write_problem
     from ups_data.cli.progress import counting
 
+    count = CASES[problem] if trajectories is None else trajectories
     with counting("trajectories") as bar:
-        task = bar.add_task("simulating", total=trajectories)
-        write_simulations(
+        task = bar.add_task("simulating", total=count)
+        said = write_problem(
+            problem,
             out,
-            trajectories=trajectories,
+            cases=count,
             size=size,
             steps=steps,
             seed=seed,
             force=force,
             progress=lambda done, total: bar.update(task, completed=done),
         )
-    print(f"{out}: {trajectories} trajectories, {steps} frames of {size}×{size}, fields u and v in `data`")
+    print(f"{out}: {said}")

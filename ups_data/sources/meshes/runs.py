@@ -26,10 +26,11 @@ class RunsSource(Source):
     """One trajectory for each folder, whose files are its sets of points.
 
     A file that has several sets itself gives as many, called `<file>_<set>`. A field that two sets have is called
-    `<set>_<field>` in both. The key is the folder's name.
+    `<set>_<field>` in both. A parameter belongs to the run, whichever file has it. The key is the folder's name.
 
     Raises:
-        UpsDataError: a file is a grid, or holds several trajectories; the frames of a run's files differ.
+        UpsDataError: a file is a grid, or holds several trajectories; the frames or the parameters of a run's
+            files differ.
     """
 
     def __init__(
@@ -56,15 +57,29 @@ class RunsSource(Source):
             source=str(folder),
             fields={},
             time=times[0] if times else None,
+            params=_params(folder, opened),
             sets=_apart(sets),
             left_out={f"{name}: {n}": why for name, part in opened.items() for n, why in part.left_out.items()},
         )
 
     def _one(self, file: Path) -> Trajectory:
         source = self._open_file(file)
-        if len(source) != 1 or (source[0].coords is None and not source[0].sets):
+        part = source[0] if len(source) == 1 else None
+        if part is None or (part.coords is None and not part.sets):
             raise UpsDataError(f"{file}: one mesh is expected among the sets of points of a run: move it elsewhere")
-        return source[0]
+        return part
+
+
+def _params(folder: Path, opened: dict[str, Trajectory]) -> dict[str, float]:
+    """The parameters of all files of a run."""
+    found: dict[str, float] = {}
+    for name, part in opened.items():
+        for param, value in part.params.items():
+            if found.setdefault(param, value) != value:
+                raise UpsDataError(
+                    f"{folder}: {param} is {found[param]:g} in one file and {value:g} in that of {name}: correct it"
+                )
+    return found
 
 
 def _apart(sets: dict[str, PointSet]) -> dict[str, PointSet]:

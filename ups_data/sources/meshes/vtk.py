@@ -25,7 +25,8 @@ class VtkSource(Source):
       data (OpenFOAM's `p`) get `cells_` before their name. Where it has neither, the points carry their positions.
     - A collection (.pvd) is one trajectory with a frame for each time; its points may move.
 
-    The key is the file's name; `TimeValue` is the time. Coordinates have three components, flat meshes too.
+    The key is the file's name. Of the field data, `TimeValue` is the time, and other single numbers are parameters.
+    Coordinates have three components, flat meshes too.
 
     Raises:
         UpsDataError: vtk is not installed, the file is damaged, leads to others outside of its folder, or positions are
@@ -64,6 +65,7 @@ class VtkSource(Source):
             source=str(self.path),
             fields=whole.fields,
             time=None if mesh.time is None else np.array([mesh.time]),
+            params=mesh.params,
             coords=whole.coords if len(sets) == 1 else None,
             sets=sets if len(sets) > 1 else {},
             units=whole.units,

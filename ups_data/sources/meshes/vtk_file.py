@@ -17,7 +17,9 @@ from ups_data.sources.options import SourceOptions
 
 # what VTK keeps for itself
 BOOKKEEPING = ("vtkGhostType", "vtkGhostLevels", "vtkValidPointMask", "vtkOriginalPointIds", "vtkOriginalCellIds")
-_COUNTS = re.compile(rb"""\bNumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*([0-9]+)""")
+CLOCKS = ("CYCLE", "TIME")  # VisIt's, of a file in a series
+# without a boundary before the name: a pattern that begins with plain text is searched ten times as fast
+_COUNTS = re.compile(rb"""NumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*([0-9]+)""")
 _EXTENT = re.compile(rb"""\b(?:Whole|Piece)?Extent\s*=\s*["']([-0-9 ]+)["']""", re.IGNORECASE)
 _LEGACY = re.compile(rb"^\s*(?:POINTS|CELLS|CELL_TYPES|POINT_DATA|CELL_DATA|POLYGONS)\s+([0-9]+)", re.MULTILINE)
 _DIMENSIONS = re.compile(rb"^\s*DIMENSIONS\s+([0-9]+)\s+([0-9]+)\s+([0-9]+)", re.MULTILINE)
@@ -39,6 +41,7 @@ class Mesh:
     time: float | None = None
     units: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    params: dict[str, float] = field(default_factory=dict)
 
 
 def require_vtk(path: Path) -> Any:
@@ -114,7 +117,7 @@ def _check_claims(path: Path, kind: str, options: SourceOptions) -> int:
         text = file.read()
     claims = [int(n) for n in (_LEGACY if kind == "vtk" else _COUNTS).findall(text)]
     claims += [math.prod(map(int, sizes)) for sizes in _DIMENSIONS.findall(text)] if kind == "vtk" else []
-    for extent in _EXTENT.findall(text) if kind != "vtk" else ():
+    for extent in _EXTENT.findall(text) if kind != "vtk" and b"extent" in text.lower() else ():
         numbers = [int(n) for n in extent.split() if n.lstrip(b"-").isdigit()]
         claims.append(math.prod(abs(b - a) + 1 for a, b in zip(numbers[::2], numbers[1::2], strict=False)))
     for claimed in claims:
@@ -159,8 +162,13 @@ def _mesh(path: Path, vtk: Any, data: Any) -> Mesh:
     if "point" in ghosts:
         mesh.points = mesh.points[~ghosts["point"]]
         mesh.point_data = {name: values[~ghosts["point"]] for name, values in mesh.point_data.items()}
-    time = data.GetFieldData().GetArray("TimeValue")
-    mesh.time = float(time.GetTuple1(0)) if time is not None and time.GetNumberOfTuples() == 1 else None
+    numbers = {
+        name: float(array.GetTuple1(0))
+        for name, array in _named(data.GetFieldData())
+        if array is not None and array.IsA("vtkDataArray") and array.GetNumberOfValues() == 1
+    }
+    mesh.time = numbers.pop("TimeValue", None)
+    mesh.params = {name: value for name, value in numbers.items() if name not in CLOCKS and math.isfinite(value)}
     return mesh
 
 
