@@ -6,7 +6,8 @@ import torch
 
 from tests.sources import files
 from ups_data import UpsDataError
-from ups_data.sources import open_source
+from ups_data.conversion.convert import convert
+from ups_data.sources import SourceOptions, open_source
 
 
 def test_darcy_is_two_static_fields(tmp_path):
@@ -196,3 +197,34 @@ def test_the_real_cars():
         assert t.coords.shape == (3586, 3)
         shapes = {name: field.shape for name, field in t.fields.items()}
         assert shapes == {"press": (1, 3586, 1), "vertex_normals": (1, 3586, 3)}
+
+
+def test_what_lies_on_other_points_is_stored_if_it_is_chosen(tmp_path):
+    """GINO's distances on a lattice, and what lies on triangles: sets of points of their own, with their values."""
+    cars = [
+        {
+            "vertices": torch.rand(n, 3),
+            "press": torch.rand(1, n),
+            "distance": torch.rand(2, 3, 4, 1),
+            "query_points": torch.rand(2, 3, 4, 3),
+            "centroids": torch.rand(2 * n, 3),
+            "triangle_areas": torch.rand(2 * n),
+        }
+        for n in (7, 9)
+    ]
+    torch.save(cars, tmp_path / "cars.pt")
+    plain = open_source(tmp_path / "cars.pt")[1]
+    assert (list(plain.fields), plain.sets) == (["press"], {})
+    assert plain.left_out["distance"].startswith("lies on query_points: choose it by --variables")
+    chosen = SourceOptions(variables=("press", "distance", "triangle_areas"))
+    manifest = convert(tmp_path / "cars.pt", tmp_path / "out", reading=chosen, split={"train": 1.0})
+    assert set(manifest.sets) == {"vertices", "query_points", "centroids"}
+    assert {f.name: f.point_set for f in manifest.fields} == {
+        "press": "vertices",
+        "distance": "query_points",
+        "triangle_areas": "centroids",
+    }
+    t = open_source(tmp_path / "cars.pt", options=chosen)[1]
+    np.testing.assert_array_equal(t.sets["query_points"].coords, cars[1]["query_points"].reshape(-1, 3))
+    np.testing.assert_array_equal(t.sets["query_points"].fields["distance"][:], cars[1]["distance"].reshape(1, -1, 1))
+    np.testing.assert_array_equal(t.sets["centroids"].fields["triangle_areas"][0, :, 0], cars[1]["triangle_areas"])

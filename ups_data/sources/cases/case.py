@@ -79,9 +79,11 @@ class _Case:
             raise UpsDataError(f"{folder}: holds files beside folders ({named(folders)}): move those elsewhere")
         found = case_names.quantities(folder, files)
         self._params: dict[str, float] = {}
+        self._left_out: dict[str, str] = {}
         self._arrays: dict[str, tuple[Quantity, tuple[int, ...], np.dtype]] = {}
         for name, quantity in found.items():
             if case_names.LEFT_OUT.fullmatch(name):
+                self._left_out[name] = "connects points or is an image of the domain, no field on points"
                 continue
             held = open_file(quantity.files[0])
             if isinstance(held, dict):
@@ -107,6 +109,7 @@ class _Case:
             params=self._params,
             coords=whole.coords if len(sets) == 1 else None,
             sets=sets if len(sets) > 1 else {},
+            left_out=self._left_out,
         )
 
     def _find_coordinates(self) -> dict[SetName, list[CaseArray]]:

@@ -11,6 +11,8 @@ from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import Trajectory
 
+OTHERS = {b"vn": "normals", b"vt": "textures", b"vp": "parameters", b"f": "faces", b"l": "lines", b"p": "points"}
+
 
 class ObjSource(Source):
     """One geometry, one trajectory of one frame; its key is the file's name.
@@ -39,18 +41,29 @@ class ObjSource(Source):
         return 1
 
     def __getitem__(self, number: int, /) -> Trajectory:
-        coords = finite(str(self.path), self._read())
+        positions, left_out = self._read()
+        coords = finite(str(self.path), positions)
         return Trajectory(
-            key=self.path.stem, source=str(self.path), fields=own_field("position", coords), coords=coords
+            key=self.path.stem,
+            source=str(self.path),
+            fields=own_field("position", coords),
+            coords=coords,
+            left_out=left_out,
         )
 
-    def _read(self) -> np.ndarray:
+    def _read(self) -> tuple[np.ndarray, dict[str, str]]:
+        """Positions, and what else is in the file."""
         positions: list[float] = []
+        left_out: dict[str, str] = {}
         with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 words = line.split()
                 if words[:1] != [b"v"]:
+                    if words and words[0] in OTHERS:
+                        left_out[OTHERS[words[0]]] = "numbered on its own, by corners of faces, not by vertices"
                     continue
+                if len(words) > 4:
+                    left_out["weights or colours"] = "of vertices, whose meaning the file does not say"
                 try:
                     x, y, z = map(float, words[1:4])  # a weight or a colour may follow
                 except ValueError as error:
@@ -60,4 +73,4 @@ class ObjSource(Source):
                 positions += (x, y, z)
         if not positions:
             raise UpsDataError(f"{self.path}: no line `v x y z` in it, an OBJ file is expected: name another format")
-        return np.array(positions).reshape(-1, 3)
+        return np.array(positions).reshape(-1, 3), left_out

@@ -29,8 +29,8 @@ class PlySource(Source):
     """One cloud, one trajectory of one frame; its key is the file's name.
 
     The vertices' `x`, `y` [, `z`] are the coordinates, every other property of theirs (`nx`, `red`, `quality`) a field
-    (1, N, 1) of its own type; without any they carry their positions. Faces are left out. It is
-    not read by meshio, which takes `uchar` for signed and knows faces by one of their two usual names only.
+    (1, N, 1) of its own type; without any they carry their positions. Faces and other elements are left out
+    by name. It is not read by meshio, which takes `uchar` for signed and knows faces by one of two usual names only.
 
     Raises:
         UpsDataError: vertices do not come first or hold lists, the file is damaged, or positions are NaN.
@@ -69,6 +69,7 @@ class PlySource(Source):
             source=str(self.path),
             fields=fields or own_field("position", coords),
             coords=coords,
+            left_out=dict.fromkeys(header.others, "an element beside the vertices"),
         )
 
 
@@ -82,6 +83,7 @@ class _Header:
     count: int
     dtype: np.dtype
     offset: int
+    others: tuple[str, ...] = ()
 
     def columns(self, path: Path, names: Sequence[str]) -> list[np.ndarray]:
         """`(N,)` of each property, of its own type; read a piece of the vertices at a time."""
@@ -135,7 +137,8 @@ def _read_header(path: Path) -> _Header:
     if not {"x", "y"} <= {name for name, _ in columns} or int(first[2]) == 0:
         raise UpsDataError(f"{path}: has no vertices with x, y[, z]: save their positions under these names")
     try:
-        header = _Header(encoding == "ascii", int(first[2]), np.dtype(columns), offset)
+        others = tuple(words[at][1] for at in elements[1:] if len(words[at]) > 1)
+        header = _Header(encoding == "ascii", int(first[2]), np.dtype(columns), offset, others)
     except ValueError as error:
         raise _damaged(path, error) from error
     if not header.ascii and path.stat().st_size < offset + header.count * header.dtype.itemsize:

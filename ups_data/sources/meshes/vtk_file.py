@@ -169,6 +169,8 @@ def _mesh(path: Path, vtk: Any, data: Any) -> Mesh:
     }
     mesh.time = numbers.pop("TimeValue", None)
     mesh.params = {name: value for name, value in numbers.items() if name not in CLOCKS and math.isfinite(value)}
+    whole = (name for name, _ in _named(data.GetFieldData()) if name != "TimeValue" and name not in mesh.params)
+    mesh.left_out |= {name: "data of the whole mesh" for name in whole if name not in mesh.left_out}
     return mesh
 
 

@@ -43,12 +43,17 @@ class FieldsLayout(Source):
             }
             times_read = whole_dataset(path, file, "t-coordinate") if "t-coordinate" in file else None
             shapes = {name: array.shape for name, array in arrays.items()}
+            others = [name for name in file if name not in arrays]
         self._params = params
         self._axes = axes_of(path, coordinates)
         self._grid = tuple(len(axis.coordinates) for axis in self._axes)
         self._times = times_read
         self._names = self._field_names(shapes)
         self._static = "nu" in self._names
+        known = {*self._names, "t-coordinate", *(f"{axis.name}-coordinate" for axis in self._axes)}
+        self._left_out = {name: "is no field of PDEBench's layouts" for name in (*shapes, *others) if name not in known}
+        if self._static and times_read is not None:
+            self._left_out["t-coordinate"] = "times of a problem without time"
 
         found = {name: self._split_shape(name, shapes[name]) for name in self._names}
         first = self._names[0]
@@ -81,6 +86,7 @@ class FieldsLayout(Source):
             time=self._time,
             params=dict(self._params),
             axes=self._axes,
+            left_out=self._left_out,
         )
 
     def _field(self, file: h5py.File, name: str, number: int) -> LazyArray:

@@ -40,6 +40,7 @@ class GroupsLayout(Source):
         super().__init__(path)
         with opened(path) as file:
             self._keys = sorted((key for key in file if _is_number(key)), key=int)
+            self._left_out = {key: "is no numbered group" for key in file if not _is_number(key)}
 
     @staticmethod
     def fits(keys: Sequence[str]) -> bool:
@@ -76,6 +77,7 @@ class GroupsLayout(Source):
             time=time,
             params=numeric_attributes(file.attrs) | numeric_attributes(group.attrs) | self._config(group, key),
             axes=axes,
+            left_out=self._left_out | _others(group, "", {"data", "grid"}) | _others(grid, "grid/", {*AXIS_NAMES, "t"}),
         )
 
     def _config(self, group: h5py.Group, key: str) -> dict[str, float]:
@@ -93,6 +95,12 @@ class GroupsLayout(Source):
             ) from error
         sim = config.get("sim") if isinstance(config, dict) else None
         return dict(_numbers(sim)) if isinstance(sim, dict) else {}
+
+
+def _others(group: object, prefix: str, known: set[str]) -> dict[str, str]:
+    if not isinstance(group, h5py.Group):
+        return {}
+    return {f"{prefix}{name}": "is no part of PDEBench's layout" for name in group if name not in known}
 
 
 def _is_number(key: str) -> bool:

@@ -33,6 +33,8 @@ class IncompressibleLayout(Source):
                 raise UpsDataError(
                     f"{path}: holds {', '.join(file)}; incompressible flow also needs {', '.join(missing)}: add them"
                 )
+            known = {*IN_TIME, STATIC, "t"}
+            self._left_out = {name: "is no field of PDEBench's layout" for name in file if name not in known}
             self._shapes = {name: file[name].shape for name in (*IN_TIME, STATIC, "t")}
         self._check()
 
@@ -55,7 +57,10 @@ class IncompressibleLayout(Source):
         static = {STATIC: lazy.pop(STATIC)}
         time = times(self.path, f"t[{number}]", stored, self._shapes["velocity"][1])
         key = number_key(number, len(self))
-        return Trajectory(key=key, source=str(self.path), fields=lazy, static=static, time=time, params=params)
+        left_out = self._left_out
+        return Trajectory(
+            key=key, source=str(self.path), fields=lazy, static=static, time=time, params=params, left_out=left_out
+        )
 
     def _check(self) -> None:
         velocity = self._shapes["velocity"]

@@ -11,8 +11,8 @@ from ups_data.sources.base import Source, number_key
 from ups_data.sources.content import Content
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.options import DEFAULTS, SourceOptions
-from ups_data.sources.positions import COORDINATES, are_positions, coordinates_among, finite, own_field
 from ups_data.sources.torch import files as torch_files
+from ups_data.sources.torch.clouds import Clouds
 from ups_data.trajectory import Trajectory
 
 
@@ -22,9 +22,7 @@ class NeuraloperatorSource(Source):
     - Static (Darcy): `x` and `y` [N, *grid]; both are fields (1, *grid, 1).
     - In time (Burgers): `x` [N, *grid] is the static field `x` (*grid, 1), `y` [N, T, *grid] the field `y`
       (T, *grid, 1). For both, any other tensor of one number or of one for each trajectory (`visc`) is a param.
-    - A list of dicts, one trajectory each, N its own: `vertices` [N, d] (or another name of COORDINATES) are the
-      coordinates; every tensor [1, N], [N] or [N, C] is a field on the points, (1, N, C) (`press`,
-      `vertex_normals`), and without any the coordinates are. Others (triangles, distance grids) are left out.
+    - A list of dicts, one trajectory each, N its own: see `Clouds`.
 
     Dtypes stay as they are: bool, float64. The format has neither times nor axes.
 
@@ -39,9 +37,9 @@ class NeuraloperatorSource(Source):
         super().__init__(path, options)
         loaded = torch_files.load(self.path, options)
         if isinstance(loaded, dict):
-            self._trajectories: _Grids | _Clouds = _Grids(self.path, loaded)
+            self._trajectories: _Grids | Clouds = _Grids(self.path, loaded)
         elif isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded):
-            self._trajectories = _Clouds(self.path, loaded)
+            self._trajectories = Clouds(self.path, loaded, self.options.variables)
         else:
             raise UpsDataError(
                 f"{self.path}: holds a {torch_files.kind_of(loaded)}, a dict of tensors x and y or a list of dicts "
@@ -84,6 +82,11 @@ class _Grids:
             for name, values in arrays.items()
             if values.size in (1, count)
         }
+        self._left_out = {
+            str(name): "holds neither one number nor one for each trajectory"
+            for name in loaded
+            if str(name) not in ("x", "y", *self._params)
+        }
 
     def __len__(self) -> int:
         return len(self._x)
@@ -96,6 +99,7 @@ class _Grids:
             fields={"y": _rows(y, number)} if self._in_time else {"x": _frame(x, number), "y": _frame(y, number)},
             static={"x": _rows(x, number)} if self._in_time else {},
             params={name: float(values[number]) for name, values in self._params.items()},
+            left_out=self._left_out,
         )
 
 
@@ -111,59 +115,3 @@ def _frame(array: torch_files.Array, number: int) -> LazyArray:
 
 def _one(array: torch_files.Array, number: int, start: int, stop: int) -> np.ndarray:
     return array[number]
-
-
-class _Clouds:
-    def __init__(self, path: Path, loaded: list[dict[str, Any]]) -> None:
-        self._path = path
-        self._clouds = [torch_files.arrays(path, cloud) for cloud in loaded]
-        self._names = [self._field_names(number, cloud) for number, cloud in enumerate(self._clouds)]
-        for number, names in enumerate(self._names):
-            if set(names) != set(self._names[0]):
-                raise UpsDataError(
-                    f"{path}: entry {number} has the fields {', '.join(names) or 'none'}, "
-                    f"entry 0 has {', '.join(self._names[0]) or 'none'}: give every entry the same ones"
-                )
-
-    def __len__(self) -> int:
-        return len(self._clouds)
-
-    def trajectory(self, number: int, key: str) -> Trajectory:
-        cloud = self._clouds[number]
-        name = self._coordinates(number, cloud)
-        coords = finite(f"{self._path}: entry {number}: {name}", cloud[name].whole())
-        # every shape has N·C values in the order of points, then channels
-        fields: dict[str, Any] = {f: cloud[f].whole().reshape(1, len(coords), -1) for f in self._names[number]}
-        return Trajectory(key=key, source=str(self._path), fields=fields or own_field(name, coords), coords=coords)
-
-    def _coordinates(self, number: int, cloud: dict[str, torch_files.Array]) -> str:
-        name = coordinates_among(f"{self._path}: entry {number}", cloud)
-        if name is None:
-            raise UpsDataError(
-                f"{self._path}: entry {number} holds {', '.join(cloud) or 'no tensor'}; the coordinates of its points "
-                f"are missing: save them as vertices [N, d] (or {', '.join(COORDINATES)})"
-            )
-        if not are_positions(cloud[name].shape, lead=(1,)):
-            raise UpsDataError(
-                f"{self._path}: entry {number}: {name} has shape {cloud[name].shape}; [N, d] with d of 1 to 3 is "
-                "expected: correct it"
-            )
-        return name
-
-    def _field_names(self, number: int, cloud: dict[str, torch_files.Array]) -> list[str]:
-        coordinates = self._coordinates(number, cloud)
-        points = cloud[coordinates].shape[0]
-        names = []
-        for name, values in cloud.items():
-            if name == coordinates:
-                continue
-            if values.shape == (points,) or (values.ndim == 2 and values.shape[0] == points):
-                names.append(name)
-            elif values.ndim == 2 and values.shape[0] == 1:
-                if values.shape[1] != points:
-                    raise UpsDataError(
-                        f"{self._path}: entry {number}: {coordinates} has shape {cloud[coordinates].shape} and {name} "
-                        f"{values.shape}; [N, d] and [1, N] are expected: correct one of them"
-                    )
-                names.append(name)
-        return names
