@@ -14,7 +14,7 @@ import numpy as np
 from ups_data.batch import QueryBatch, draw, gather, wanted
 from ups_data.engine.stats import StatsInMaking
 from ups_data.errors import UpsDataError
-from ups_data.plan import EpochPlan
+from ups_data.plan import EpochPlan, SomeBatches
 from ups_data.reading.damage import DamagedSamples
 from ups_data.reading.reader import SampleReader
 
@@ -39,7 +39,7 @@ class Pass:
     """
 
     readers: Sequence[SampleReader]
-    plan: Sequence[np.ndarray] | EpochPlan
+    plan: EpochPlan | SomeBatches
     epoch: int
     first: int
     moment: Callable[[int], float]

@@ -21,7 +21,7 @@ from ups_data.loader.feedback.averages import zero_table
 from ups_data.loader.options import LoaderOptions
 from ups_data.loader.passes import Passes
 from ups_data.loader.selection import select
-from ups_data.plan import EpochPlan, SampleTable, batch_bounds, plan_epoch, repeated, sample_table
+from ups_data.plan import EpochPlan, SomeBatches, Table, batch_bounds, plan_epoch, repeated, sample_table
 from ups_data.points.tiles import num_tiles
 from ups_data.reading.damage import DamagedSamples
 from ups_data.reading.pool import Pool
@@ -118,7 +118,7 @@ class SampleSource:
         return self._bounds[world_size]
 
     @cached_property
-    def table(self) -> SampleTable:
+    def table(self) -> Table:
         """Every sample of the split."""
         table = sample_table(
             self.manifest,
@@ -251,7 +251,7 @@ class SampleSource:
 
         return Pass(
             readers=self.readers,
-            plan=plan if numbers is None else [plan[n] for n in numbers],
+            plan=plan if numbers is None else SomeBatches(plan, numbers),
             epoch=epoch,
             first=first,
             moment=lambda place: self.drawing.moment(epoch, number(place), len(plan)),
@@ -267,7 +267,7 @@ class SampleSource:
     def describe(self, epoch: int, batch: int) -> str:
         """A batch of this rank, and where its samples lie: for errors."""
         shards = self.manifest.split(self.options.split).shards
-        numbers = np.unique(self.table.shard[self.plan(epoch)[batch]]).tolist()
+        numbers = np.unique(self.table.at(self.plan(epoch)[batch]).shard).tolist()
         names = [shards[number].path for number in numbers]
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
         return f"batch {batch} of epoch {epoch}, with samples of {', '.join(names[:4])}{more} in {self.root},"

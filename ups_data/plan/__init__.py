@@ -6,6 +6,8 @@ Invariants:
   the same for every number of ranks that divides `canonical_ranks`, and a rank takes its part of each.
 - Every rank gets the same number of batches. Without `drop_last`, every sample is in exactly one batch; with `pad`,
   every batch has the same size, and a mask tells the samples from the repetitions that fill it.
+- What an epoch costs at its beginning depends on the number of windows, not of samples: the order is worked out as it
+  is reached.
 - A reader that keeps two groups in memory reads every chunk once, on every rank: the windows that a rank uses come
   group after group, and no group is larger than `GROUP_BYTES`, or than its only window.
 
@@ -17,16 +19,19 @@ serves the stretches of `canonical_ranks / R` canonical ones. So a rank decodes 
 decode nearly all if any rank could get any sample.
 """
 
-from ups_data.plan.batches import CANONICAL_RANKS, EpochPlan, batch_bounds
+from ups_data.plan.batches import CANONICAL_RANKS, EpochPlan, SomeBatches, batch_bounds
 from ups_data.plan.epochs import epoch_order, plan_epoch
 from ups_data.plan.mixture import MixturePlan, plan_mixture
-from ups_data.plan.samples import SampleTable, repeated, sample_table
+from ups_data.plan.samples import SampleTable, Table, TrajectoryTable, repeated, sample_table
 
 __all__ = [
     "CANONICAL_RANKS",
     "EpochPlan",
     "MixturePlan",
     "SampleTable",
+    "SomeBatches",
+    "Table",
+    "TrajectoryTable",
     "batch_bounds",
     "epoch_order",
     "plan_epoch",

@@ -1,40 +1,86 @@
 """From an order to the batches of every rank."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.plan.order import EpochOrder
 
 CANONICAL_RANKS = 8
 
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """One rank's batches of one epoch: `len(plan)` of them, `plan[i]` the numbers of batch i's samples."""
+    """One rank's batches of one epoch: `len(plan)` of them, `plan[i]` the numbers of batch i's samples.
 
-    order: np.ndarray
-    bounds: np.ndarray  # (global batches + 1,), where each begins in the order
+    Attributes:
+        samples: the epoch's order; None: the order of the samples' numbers.
+        bounds: (global batches + 1,) where each begins in the order.
+        size: of a full global batch.
+        parts: batches are filled to `size` by repetition, in so many parts: see `fill`; None: they are not.
+    """
+
+    samples: EpochOrder | None
+    bounds: np.ndarray
     rank: int
     world_size: int
-    mask: np.ndarray | None = None  # like order, false where a sample only fills a batch; None: all true
+    size: int
+    parts: int | None = None
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
     def __getitem__(self, batch: int) -> np.ndarray:
-        return self.order[self._mine(batch)]
+        batch = range(len(self))[batch]
+        start, stop = self._mine(batch)
+        low, high = int(self.bounds[batch]), int(self.bounds[batch + 1])
+        if high - low == self.size or self.parts is None:
+            return self._part(low + start, low + stop)
+        chosen, _ = fill(self.bounds[batch : batch + 2], self.size, self.parts)
+        return self._part(low, high)[chosen[start:stop] - low]
+
+    @property
+    def order(self) -> np.ndarray:
+        """The samples of all global batches, one after another; for tests and tools, and as large as the epoch."""
+        whole = (
+            np.arange(self.bounds[-1])
+            if self.samples is None
+            else self.samples.whole(all_ranks=True)[: self.bounds[-1]]
+        )
+        return whole if self.parts is None else whole[fill(self.bounds, self.size, self.parts)[0]]
 
     def valid(self, batch: int) -> np.ndarray:
         """(B,) bool, false for the samples that are there only to fill batch `batch`."""
-        mine = self._mine(batch)
-        return np.ones(mine.stop - mine.start, bool) if self.mask is None else self.mask[mine]
+        batch = range(len(self))[batch]
+        start, stop = self._mine(batch)
+        if self.parts is None:
+            return np.ones(stop - start, bool)
+        return fill(self.bounds[batch : batch + 2], self.size, self.parts)[1][start:stop]
 
-    def _mine(self, batch: int) -> slice:
-        start, size = int(self.bounds[batch]), int(self.bounds[batch + 1] - self.bounds[batch])
-        low, high = (size * r // self.world_size for r in (self.rank, self.rank + 1))
-        return slice(start + low, start + high)
+    def _mine(self, batch: int) -> tuple[int, int]:
+        """From where to where in the (filled) batch."""
+        size = self.size if self.parts is not None else int(self.bounds[batch + 1] - self.bounds[batch])
+        return size * self.rank // self.world_size, size * (self.rank + 1) // self.world_size
+
+    def _part(self, start: int, stop: int) -> np.ndarray:
+        return np.arange(start, stop) if self.samples is None else self.samples.part(start, stop)
+
+
+@dataclass(frozen=True)
+class SomeBatches:
+    """Batches of a plan: `numbers` says which, in order."""
+
+    plan: EpochPlan
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return self.plan[self.numbers[place]]
 
 
 def batch_bounds(
@@ -72,16 +118,27 @@ def batch_bounds(
     return bounds
 
 
-def canonical_rank_of_positions(bounds: np.ndarray, samples: int, ranks: int) -> np.ndarray:
-    """The canonical rank that each position of the order belongs to, (samples,); 0 for those that are dropped.
+def canonical_rank_of_positions(bounds: np.ndarray, stop: int, ranks: int, start: int = 0) -> np.ndarray:
+    """The canonical rank that positions `start` to `stop` of the order belong to, (stop - start,); 0 for those that are
+    dropped.
 
     Rank c of C has places `[m c // C, m (c + 1) // C)` of a batch of m, as `EpochPlan` deals them.
     """
-    sizes = np.diff(bounds)
-    place = np.arange(bounds[-1]) - np.repeat(bounds[:-1], sizes)
-    canonical = np.zeros(samples, np.int64)
-    canonical[: bounds[-1]] = -(-(place + 1) * ranks // np.repeat(sizes, sizes)) - 1
+    position = np.arange(start, min(stop, int(bounds[-1])))
+    batch = np.searchsorted(bounds, position, "right") - 1
+    begin = bounds[batch]
+    canonical = np.zeros(stop - start, np.int64)
+    canonical[: len(position)] = -(-(position - begin + 1) * ranks // (bounds[batch + 1] - begin)) - 1
     return canonical
+
+
+def canonical_ranks_of(bounds: np.ndarray, rank: int, world_size: int, ranks: int) -> list[int]:
+    """The canonical ranks that have samples of a real one, in increasing order: few of all, if there are many ranks."""
+    found: set[int] = set()
+    for size in np.unique(np.diff(bounds)).tolist():
+        low, high = (size * r // world_size for r in (rank, rank + 1))
+        found.update(range(-(-(low + 1) * ranks // size) - 1, -(-high * ranks // size)))
+    return sorted(found)
 
 
 def fill(bounds: np.ndarray, size: int, parts: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,24 +1,22 @@
 """The order of an epoch, and the batches of every rank."""
 
-from enum import IntEnum
 from math import gcd
 
 import numpy as np
 
-from ups_data.hashing import hash_key
-from ups_data.plan.batches import CANONICAL_RANKS, EpochPlan, batch_bounds, canonical_rank_of_positions, fill
-from ups_data.plan.samples import SampleTable, groups
-
-
-class _Purpose(IntEnum):
-    """Keeps the two permutations of an epoch independent."""
-
-    WINDOWS = 101
-    SAMPLES = 102
+from ups_data.plan.batches import (
+    CANONICAL_RANKS,
+    EpochPlan,
+    batch_bounds,
+    canonical_rank_of_positions,
+    canonical_ranks_of,
+)
+from ups_data.plan.order import EpochOrder
+from ups_data.plan.samples import Table
 
 
 def epoch_order(
-    table: SampleTable, *, seed: int, epoch: int, shuffle: bool, canonical: np.ndarray | None = None
+    table: Table, *, seed: int, epoch: int, shuffle: bool, canonical: np.ndarray | None = None
 ) -> np.ndarray:
     """The samples of an epoch in order: (samples,) int64 numbers into the table.
 
@@ -27,22 +25,12 @@ def epoch_order(
     """
     if not shuffle:
         return np.arange(len(table))
-    windows = np.argsort(hash_key(seed, epoch, _Purpose.WINDOWS, np.arange(len(table.window_bytes))), kind="stable")
-    place = np.empty_like(windows)
-    place[windows] = np.arange(len(windows))
-    laid = np.argsort(place[table.window], kind="stable")  # samples, window after window
-    group = groups(table.window_bytes[windows])[place[table.window[laid]]]
-    canonical = np.zeros_like(laid) if canonical is None else canonical
-    # A group's positions are those where its samples lie now; the first stretch goes to those of canonical rank 0, …
-    positions = np.lexsort((canonical, group))
-    shuffled = np.lexsort((hash_key(seed, epoch, _Purpose.SAMPLES, laid), canonical[positions], group))
-    order = np.empty_like(laid)
-    order[positions] = laid[shuffled]
-    return order
+    of_part = None if canonical is None else lambda start, stop: canonical[start:stop]
+    return EpochOrder(table, seed=seed, epoch=epoch, canonical=of_part).whole()
 
 
 def plan_epoch(
-    table: SampleTable,
+    table: Table,
     *,
     seed: int,
     epoch: int,
@@ -54,7 +42,7 @@ def plan_epoch(
     pad: bool = False,
     canonical_ranks: int = CANONICAL_RANKS,
 ) -> EpochPlan:
-    """The batches of one rank for one epoch.
+    """The batches of one rank for one epoch. Its order is worked out as its batches are asked for.
 
     Args:
         batch_size: of a rank.
@@ -65,7 +53,6 @@ def plan_epoch(
     Raises:
         UpsDataError: there is not one batch for every rank.
     """
-    size = batch_size * world_size
     bounds = batch_bounds(
         len(table),
         batch_size=batch_size,
@@ -74,9 +61,15 @@ def plan_epoch(
         pad=pad,
         canonical_ranks=canonical_ranks,
     )
-    canonical = canonical_rank_of_positions(bounds, len(table), canonical_ranks)
-    order = epoch_order(table, seed=seed, epoch=epoch, shuffle=shuffle, canonical=canonical)
-    if not pad:
-        return EpochPlan(order, bounds, rank, world_size)
-    chosen, mask = fill(bounds, size, gcd(canonical_ranks, size))
-    return EpochPlan(order[chosen], np.arange(len(bounds)) * size, rank, world_size, mask)
+    size = batch_size * world_size
+    parts = gcd(canonical_ranks, size) if pad else None
+    if not shuffle:
+        return EpochPlan(None, bounds, rank, world_size, size, parts)
+    order = EpochOrder(
+        table,
+        seed=seed,
+        epoch=epoch,
+        canonical=lambda start, stop: canonical_rank_of_positions(bounds, stop, canonical_ranks, start),
+        ranks=None if pad else canonical_ranks_of(bounds, rank, world_size, canonical_ranks),
+    )
+    return EpochPlan(order, bounds, rank, world_size, size, parts)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ups_data.batch import Fetched, Recipe, SampleBlock, Wanted
-from ups_data.plan.samples import SampleTable
+from ups_data.plan.samples import Samples, Table
 from ups_data.points.domain import Domain
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.geometry import Geometries, Geometry, Origin, Place, reads_of
@@ -59,7 +59,7 @@ class SampleReader:
         self,
         manifest: Manifest,
         shards: Sequence[Shard],
-        table: SampleTable,
+        table: Table,
         recipe: Recipe,
         pool: Pool,
         *,
@@ -93,10 +93,9 @@ class SampleReader:
         Raises:
             UpsDataError: a shard is missing or its tables are damaged.
         """
-        table, chosen = self._table, np.asarray(numbers)
-        rows = table.row[chosen]
-        shards, shard = np.unique(table.shard[chosen], return_inverse=True)
-        origin = Origin([self._shards[s] for s in shards.tolist()], shard, table.static_row[chosen])
+        chosen = np.asarray(numbers)
+        samples = self._table.at(chosen)
+        rows, origin = samples.row, self._origin(samples)
         input_rows, target_rows = rows[:, None] + self._before, rows[:, None] + self._after
         moment = epoch if moment is None else moment
         places = self._geometries.places(origin, moment)
@@ -123,8 +122,9 @@ class SampleReader:
         Raises:
             UpsDataError: the order of points, or importance, is damaged.
         """
-        table, chosen, epoch, moment, origin = self._table, *request[:4]
-        input_rows, target_rows, steps = request.input_rows, request.target_rows, table.step[chosen]
+        chosen, epoch, moment, origin = request[:4]
+        samples = self._table.at(chosen)
+        input_rows, target_rows, steps = request.input_rows, request.target_rows, samples.step
         time, target_time = origin.time(input_rows[:, -1:]), origin.time(target_rows)
         geometries = self._geometries.know(request.places, fetched)
         # A sample's input frame is another one's target, of which few blocks are read: no other sample reads it whole.
@@ -142,7 +142,7 @@ class SampleReader:
             domains=[g.domain for g in geometries],
             epoch=epoch,
             moment=moment,
-            trajectory=table.trajectory[chosen],
+            trajectory=samples.trajectory,
             step=steps,
             repetition=chosen % self._recipe.repeats,
             target_steps=steps[:, None] + self._after,
@@ -155,15 +155,17 @@ class SampleReader:
             time=time[:, 0],
             dt=target_time - time,
             params=origin.params(len(self._recipe.params)),
-            importance=self._importance.of(request.importance, fetched, table.trajectory[chosen], target_rows.shape[1]),
+            importance=self._importance.of(request.importance, fetched, samples.trajectory, target_rows.shape[1]),
         )
 
     def domains(self, trajectory: np.ndarray) -> list[Domain]:
         """The points of trajectories, `(n,)` numbers in the split: one for all of a grid, or one for each."""
-        sample = np.searchsorted(self._table.trajectory, trajectory)
-        shards, shard = np.unique(self._table.shard[sample], return_inverse=True)
-        origin = Origin([self._shards[s] for s in shards.tolist()], shard, self._table.static_row[sample])
+        origin = self._origin(self._table.at(self._table.first_of(trajectory)))
         return [geometry.domain for geometry in self._geometries.of(origin, None)]
+
+    def _origin(self, samples: Samples) -> Origin:
+        shards, shard = np.unique(samples.shard, return_inverse=True)
+        return Origin([self._shards[s] for s in shards.tolist()], shard, samples.static_row)
 
     def read_bytes(self) -> int:
         """Stored bytes of the chunks fetched so far, of mapped chunks at every use."""
