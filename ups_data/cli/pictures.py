@@ -13,6 +13,7 @@ from ups_data.loader.webdataset import QueryDataset
 from ups_data.points.blocks import Blocks
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
+from ups_data.store.root import open_store
 from ups_data.store.shard import Shard
 
 
@@ -20,7 +21,7 @@ def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: Quer
     """Draw sample `number` of a split (the last one, if there are fewer): the dense input, and the drawn query points
     over the target.
     """
-    steps = max(s for shard in Manifest.load(root).split(split).shards for s in shard.steps)
+    steps = max(s for shard in Manifest.load(open_store(root)).split(split).shards for s in shard.steps)
 
     def collated(drawn: QuerySampling) -> QueryBatch:
         dataset = QueryDataset(
@@ -116,7 +117,7 @@ def draw_points(
     )
 
 
-def plot_blocks(root: Path, manifest: Manifest, split: str, plot: Path) -> Iterator[Path]:
+def plot_blocks(root: str | Path, manifest: Manifest, split: str, plot: Path) -> Iterator[Path]:
     """Draw beside the picture `plot`, for each set of points, a block of the first trajectory over its domain."""
     shard = Shard(root, manifest, manifest.split(split).shards[0])
     for name in manifest.set_names:

@@ -9,6 +9,7 @@ from typing import Any
 from ups_data.loader.loader import QueryLoader
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
+from ups_data.store.root import open_store
 
 PARTS = ("fetch", "decode", "draw", "assemble")
 
@@ -86,7 +87,7 @@ def open_loader(
     Raises:
         UpsDataError: `QueryLoader`'s.
     """
-    manifest = Manifest.load(root)
+    manifest = Manifest.load(open_store(root))
     mode = mode or ("blocks" if manifest.blocks > 1 else "stratified")
     if input_ratio is None and manifest.grid is None:
         input_ratio = ratio

@@ -44,7 +44,7 @@ class QueryLoader:
     spawns has a rank of its own.
 
     Args:
-        root: the dataset's folder, or an `ObjectStore` that it lies in.
+        root: the dataset's folder or URL, or an `ObjectStore` that it lies in.
         options: a record of options, which keyword arguments win over.
 
     Raises:

@@ -19,6 +19,7 @@ from ups_data.errors import UpsDataError
 from ups_data.loader.drawing import Drawing
 from ups_data.loader.feedback.averages import zero_table
 from ups_data.loader.options import LoaderOptions
+from ups_data.loader.options.opening import opened_root
 from ups_data.loader.passes import Passes
 from ups_data.loader.selection import select
 from ups_data.plan import EpochPlan, SomeBatches, Table, batch_bounds, plan_epoch, repeated, sample_table
@@ -38,7 +39,7 @@ class SampleSource:
     pickled.
 
     Attributes:
-        root: the dataset's folder, or an `ObjectStore` that it lies in.
+        root: the dataset's folder, or the `ObjectStore` that it lies in.
         options: of the loader or the pipeline that it serves.
         manifest: of the dataset.
         selections: what is read and drawn, one for each set of points.
@@ -53,8 +54,8 @@ class SampleSource:
     """
 
     def __init__(self, root: Root, options: LoaderOptions) -> None:
-        self.root, self.options = root, options
-        self.manifest = Manifest.load(root)
+        self.root, self.options = opened_root(root, options, options.timeout), options
+        self.manifest = Manifest.load(self.root)
         self._check_grid()
         self.selections = select(self.manifest, options)
         self.drawing = Drawing(self.manifest, self.selections, options)

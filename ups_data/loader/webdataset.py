@@ -24,7 +24,7 @@ class QueryDataset(DataPipeline, FluidInterface):
     of batches w, w + N, …. Each pass is the next epoch, in worker processes too.
 
     Args:
-        root: the dataset's folder, or an `ObjectStore` that it lies in.
+        root: the dataset's folder or URL, or an `ObjectStore` that it lies in.
         options: a record of options, which keyword arguments win over.
 
     Raises:

@@ -1,18 +1,40 @@
-"""What is given as the root of a dataset: a folder, or a store."""
+"""What is given as the root of a dataset: a folder, a URL, or a store."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore
+from ups_data.store.remote.urls import file_of, is_url
 
 Root = str | Path | ObjectStore
 
 
-def open_store(root: Root) -> ObjectStore:
-    """The store that a dataset lies in: a store itself, or the folder of that name.
+def open_store(
+    root: Root, store_options: Mapping[str, Any] | None = None, *, timeout: float | None = None
+) -> ObjectStore:
+    """The store that a dataset lies in: a store itself, the folder of that name, or what a URL names.
 
         open_store("data/run").get("dataset.json", limit=2**20)
+        open_store("s3://bucket/run", {"region": "eu-west-1"})
 
-    Opening reads nothing, so it does not fail: reading does.
+    Opening reads nothing.
+
+    Args:
+        store_options: credentials and the like, for a URL: see `RemoteStore`.
+        timeout: seconds that a range behind a URL may take; None: `RemoteStore`'s own.
+
+    Raises:
+        UpsDataError: the URL or the options cannot be used.
     """
-    return root if isinstance(root, ObjectStore) else LocalStore(root)
+    if isinstance(root, ObjectStore):
+        return root
+    if not is_url(root):
+        return LocalStore(root)
+    folder = file_of(str(root))
+    if folder is not None:
+        return LocalStore(folder)
+    from ups_data.store.remote.store import RemoteStore  # late: needs obstore
+
+    return RemoteStore(str(root), store_options, **({} if timeout is None else {"timeout": timeout}))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_serializer, model_validator
 
 from ups_data.errors import UpsDataError
-from ups_data.loader.options import LoaderOptions, Sampling, read_samplings
+from ups_data.loader.options import LoaderOptions, Sampling, StoreOptions, read_samplings
 from ups_data.models.config import Count, ModelConfig, Natural, Section
 from ups_data.sampling import QuerySampling
 from ups_data.training.bundle import check_term, check_weight
@@ -24,7 +24,7 @@ class DataConfig(LoaderOptions):
     """Which samples: a dataset, its splits, and every option of `LoaderOptions`.
 
     Attributes:
-        root: the dataset's folder.
+        root: the dataset's folder, or its URL.
         train_split, valid_split: names of splits.
         sampling: null: as the `query_…` keys under `training:` say; or points by sets of points.
         input_queries, lattice_queries: null: as the losses need them.
@@ -39,6 +39,7 @@ class DataConfig(LoaderOptions):
     batch_size: Count = 4
     sampling: Annotated[Sampling | None, PlainValidator(read_samplings)] = None  # type: ignore[assignment]
     inputs: Annotated[Sampling | None, PlainValidator(read_samplings)] = None
+    store_options: Annotated[Mapping[str, Any] | None, PlainValidator(lambda value: value)] = None
     input_queries: bool | None = None  # type: ignore[assignment]
     lattice_queries: bool | None = None  # type: ignore[assignment]
 
@@ -193,6 +194,8 @@ class TrainConfig(Section):
 
 def _plain(value: Any) -> Any:
     """Points as the mapping that a configuration gives them by."""
+    if isinstance(value, StoreOptions):
+        return value.shown()
     if isinstance(value, QuerySampling):
         return value.model_dump(mode="json", exclude_defaults=True)
     return {name: _plain(of_set) for name, of_set in value.items()} if isinstance(value, Mapping) else value

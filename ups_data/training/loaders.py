@@ -1,6 +1,7 @@
 """The loaders that a configuration asks for."""
 
 from ups_data.loader.loader import QueryLoader
+from ups_data.loader.options.opening import load_manifest
 from ups_data.models.protocol import QuerySets
 from ups_data.models.reference import UpsModel
 from ups_data.sampling import QuerySampling
@@ -11,7 +12,7 @@ from ups_data.training.config import TrainConfig
 
 def open_manifest(config: TrainConfig) -> Manifest:
     """What the dataset says it is: a model is made for it before its loader is."""
-    return Manifest.load(config.data.root)
+    return load_manifest(config.data.root, config.data)
 
 
 def train_loader(config: TrainConfig, query_sets: QuerySets | None = None) -> QueryLoader:

@@ -9,7 +9,7 @@ from ups_data.errors import UpsDataError
 
 
 def bench(
-    root: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
+    root: Annotated[str, typer.Argument(help="Folder or URL of the dataset.")],
     split: Annotated[str, typer.Option(help="Split to read.")] = "train",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 16,
     ratio: Annotated[float, typer.Option(help="Queries ÷ points.")] = 0.1,

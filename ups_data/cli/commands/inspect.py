@@ -7,7 +7,7 @@ import typer
 
 
 def inspect(
-    root: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
+    root: Annotated[str, typer.Argument(help="Folder or URL of the dataset.")],
     plot: Annotated[Path | None, typer.Option(help="Draw one sample into this PNG.")] = None,
     split: Annotated[str, typer.Option(help="Split to draw from.")] = "train",
     ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the drawing.")] = 0.05,
@@ -23,8 +23,9 @@ def inspect(
     from ups_data.cli.tables.dataset import fields_table, geometry, splits_table, statistics_table
     from ups_data.errors import shown
     from ups_data.schema import Manifest
+    from ups_data.store.root import open_store
 
-    manifest = Manifest.load(root)
+    manifest = Manifest.load(open_store(root))
     console = Console(emoji=False)
     console.print(geometry(manifest))
     console.print(splits_table(manifest), fields_table(manifest), statistics_table(manifest))

@@ -1,13 +1,12 @@
 """`ups-data verify`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def verify(
-    root: Annotated[Path, typer.Argument(help="Folder of the dataset.")],
+    root: Annotated[str, typer.Argument(help="Folder or URL of the dataset.")],
     quick: Annotated[
         str | None,
         typer.Option(

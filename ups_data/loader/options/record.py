@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.options.fields import option
+from ups_data.loader.options.storage import StorageOptions
 from ups_data.plan import CANONICAL_RANKS
 from ups_data.sampling import QuerySampling, as_sampling
 from ups_data.store.arrays.stored import Verify
@@ -30,7 +31,7 @@ SAMPLES, POINTS, READING, WORK = "Which samples", "Which points", "How they are 
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoaderOptions:
+class LoaderOptions(StorageOptions):
     """Every option of a loader but the dataset's place.
 
         options = LoaderOptions(split="train", batch_size=16, sampling=QuerySampling(ratio=0.1))
@@ -214,6 +215,7 @@ class LoaderOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("sampling", "inputs"):
             object.__setattr__(self, name, read_samplings(getattr(self, name)))
         for spec in dataclasses.fields(self):

@@ -155,7 +155,8 @@ def check_continues(
     if given is not None and not model_is_given:
         raise UpsDataError(f"{path}: holds the weights of {given}: give such a model again, as train(…, model=…)")
     then, now = _flat(_with_defaults(state.get("config"))), _flat(config.model_dump(mode="json"))
-    for key in sorted((then.keys() | now.keys()) - FREE_KEYS):
+    free = {key for key in then.keys() | now.keys() if key.startswith("data.store_options.")} | FREE_KEYS
+    for key in sorted((then.keys() | now.keys()) - free):
         if then.get(key) != now.get(key):
             raise UpsDataError(
                 f"{path}: made with {key}={then.get(key)}, the configuration has {now.get(key)}: restore it, train in "

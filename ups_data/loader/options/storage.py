@@ -1,0 +1,46 @@
+"""The options of a loader that are about where its data lie: how a store is reached, and how much is read ahead."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ups_data.loader.options.fields import option
+from ups_data.store.remote.gate import DEFAULT_IN_FLIGHT
+from ups_data.store.remote.secrets import StoreOptions
+
+STORAGE = "Where the data lie"
+DEFAULT_PREFETCH_BYTES = 128 * 1024**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageOptions:
+    """Options that no batch depends on; `LoaderOptions` has them too."""
+
+    store_options: Mapping[str, Any] | None = option(
+        STORAGE,
+        "If the root is a URL: credentials, endpoint, region and the like, by obstore's names. What is not given is "
+        "looked for in the environment. They are never shown, logged or kept in a state; worker processes get them "
+        "through the pipe that starts them.",
+        None,
+        identity="never",
+    )
+    in_flight: int = option(
+        STORAGE,
+        "If the root is a URL: requests that this process and its workers have under way at once, "
+        "all loaders together.",
+        DEFAULT_IN_FLIGHT,
+        least=1,
+        identity="never",
+    )
+    prefetch_bytes: int = option(
+        STORAGE,
+        "If the store is slower than memory: stored bytes of coming blocks that are fetched ahead of the one that is "
+        "made, over all worker processes together. 0: nothing is.",
+        DEFAULT_PREFETCH_BYTES,
+        least=0,
+        identity="never",
+    )
+
+    def __post_init__(self) -> None:
+        if self.store_options is not None:
+            object.__setattr__(self, "store_options", StoreOptions.read(self.store_options))

@@ -1,0 +1,1 @@
+"""Datasets behind a URL: object stores and web servers, read by ranges."""
