@@ -10,6 +10,7 @@ import typer
 
 from ups_data.cli.commands.bench import bench
 from ups_data.cli.commands.convert import convert
+from ups_data.cli.commands.evaluate import evaluate
 from ups_data.cli.commands.importance import importance
 from ups_data.cli.commands.inspect import inspect
 from ups_data.cli.commands.quickstart import quickstart
@@ -18,7 +19,7 @@ from ups_data.cli.commands.train import train
 from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
-COMMANDS = (convert, inspect, verify, train, importance, bench, simulate, quickstart)
+COMMANDS = (convert, inspect, verify, train, evaluate, importance, bench, simulate, quickstart)
 
 app = new_app()
 for command in COMMANDS:

@@ -9,6 +9,8 @@ from ups_data.models.reference import UpsModel, build_model
 from ups_data.points.coords import make_grid_coords
 from ups_data.training.bundle import compute_operator_loss_bundle
 from ups_data.training.config import TrainConfig, load_config
+from ups_data.training.evaluation.report import Report
+from ups_data.training.evaluation.run import evaluate_run
 from ups_data.training.evaluation.validation import Evaluation, evaluate
 from ups_data.training.loop import StepRecord, TrainResult, train
 from ups_data.training.losses import (
@@ -34,6 +36,7 @@ __all__ = [
     "Model",
     "Normalizer",
     "QuerySets",
+    "Report",
     "Sink",
     "StepRecord",
     "TrainConfig",
@@ -44,6 +47,7 @@ __all__ = [
     "compute_operator_loss_bundle",
     "decode_dense",
     "evaluate",
+    "evaluate_run",
     "inverse_decoding_loss",
     "inverse_encoding_loss",
     "latent_step_loss",

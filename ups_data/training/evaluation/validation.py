@@ -10,6 +10,7 @@ from torch import Tensor
 from ups_data.batch import QueryBatch
 from ups_data.engine.ranks import is_distributed, summed
 from ups_data.models.protocol import Model, check_predicted
+from ups_data.training.evaluation.metrics import nrmse
 
 Fields = Mapping[str, Tensor]
 
@@ -21,12 +22,6 @@ class Evaluation(NamedTuple):
     nrmse: float
     fields: dict[str, float]
     persistence: float | None
-
-
-def nrmse(predicted: Tensor, target: Tensor) -> Tensor:
-    """‖predicted − target‖ / ‖target‖ over the points and channels of each frame: `(..., N, C)` → `(...)`."""
-    error, size = ((x.square().sum((-2, -1))).sqrt() for x in (predicted - target, target))
-    return error / size.clamp_min(torch.finfo(size.dtype).tiny)
 
 
 @torch.no_grad()

@@ -1,0 +1,94 @@
+"""Error against lead time; truth, prediction and difference of a sample."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ups_data.cli.pictures import draw_frame
+from ups_data.training.evaluation.kept import KeptFrame
+
+COLOURS = {"model": "tab:blue", "persistence": "tab:orange", "mean": "tab:grey"}
+
+
+def draw_evaluation(values: Mapping[str, Any], frames: Mapping[str, Mapping[int, KeptFrame]], out: Path) -> list[Path]:
+    """Every picture of an evaluation, into a folder that is there.
+
+    Args:
+        values: of a `Report`.
+        frames: of a `Kept`.
+    """
+    drawn = []
+    if len(values["steps"]) > 1:
+        drawn.append(out / "error-by-step.png")
+        plot_steps(values, drawn[-1])
+    for name, of_field in frames.items():
+        drawn.append(out / f"frames-{name}.png")
+        plot_frames(name, of_field, values["fields"][name].get("units"), drawn[-1])
+    return drawn
+
+
+def plot_steps(values: Mapping[str, Any], out: Path) -> None:
+    """nRMSE and VRMSE against lead time, of the model and of the baselines, the mean over fields."""
+    steps = values["steps"]
+    time = [step["dt"] for step in steps]
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for ax, (measure, title) in zip(figure.subplots(1, 2), {"nrmse": "nRMSE", "vrmse": "VRMSE"}.items(), strict=True):
+        lines = {"model": [step[measure] for step in steps]}
+        for name in ("persistence", "mean"):
+            of_steps = [step["baselines"][name] for step in steps]
+            if None not in of_steps:
+                lines[name] = [baseline[measure] for baseline in of_steps]
+        for name, line in lines.items():
+            ax.plot(time, np.array(line, float), marker=".", label=name, color=COLOURS[name])
+        ax.set(xlabel="lead time", ylabel=title)
+        if all(v is not None and v > 0 for line in lines.values() for v in line):
+            ax.set_yscale("log")
+        ax.grid(alpha=0.3)
+        ax.legend()
+    figure.savefig(out, dpi=120)
+
+
+def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, out: Path) -> None:
+    """One row for each step: truth and prediction on one colour scale, and their difference on its own."""
+    first = next(iter(frames.values()))
+    solid = first.grid is None and first.coords.shape[1] == 3
+    figure = Figure(figsize=(10.5, 3.1 * len(frames)), layout="constrained")
+    places = figure.subplots(len(frames), 3, squeeze=False, subplot_kw={"projection": "3d"} if solid else {})
+    for row, (step, frame) in zip(places, sorted(frames.items()), strict=True):
+        both = np.concatenate([frame.truth, frame.predicted])
+        limits = float(both.min()), float(both.max())
+        away = frame.predicted - frame.truth
+        most = float(np.abs(away).max()) or 1.0
+        parts = {"truth": (frame.truth, limits), "prediction": (frame.predicted, limits)}
+        for ax, (title, (shown, scale)) in zip(
+            row, {**parts, "difference": (away, (-most, most))}.items(), strict=True
+        ):
+            mapped = _draw(ax, frame, shown, scale, solid)
+            ax.set_title(f"{name}, {title}, t = {frame.time:g}" if title == "truth" else f"{title}, step {step + 1}")
+            if mapped is not None:
+                figure.colorbar(mapped, ax=ax, shrink=0.8, label=units or "")
+    figure.savefig(out, dpi=110)
+
+
+def _draw(ax: Any, frame: KeptFrame, values: np.ndarray, limits: tuple[float, float], solid: bool) -> Any:
+    """One channel of a frame; what a colour bar is made of, None for a line."""
+    size = float(np.clip(20_000 / max(len(values), 1), 0.5, 12))
+    colours: dict[str, Any] = {"c": values, "cmap": "RdBu_r", "vmin": limits[0], "vmax": limits[1], "s": size}
+    if solid:
+        x, y, z = frame.coords.T
+        ax.set_box_aspect([max(float(np.ptp(c)), 1e-9) for c in (x, y, z)])
+        ax.set(xlabel="x", ylabel="y", zlabel="z")
+        return ax.scatter(x, y, z, linewidths=0, **colours)
+    if frame.grid is None:
+        y = frame.coords[:, 1] if frame.coords.shape[1] > 1 else values
+        ax.set(xlabel="x", ylabel="y")
+        if frame.coords.shape[1] > 1:
+            ax.set_aspect("equal")
+        return ax.scatter(frame.coords[:, 0], y, linewidths=0, **colours)
+    flat: Axes = ax
+    draw_frame(flat, frame.coords, values, frame.grid, limits)
+    return flat.images[0] if flat.images else None

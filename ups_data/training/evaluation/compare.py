@@ -1,0 +1,124 @@
+"""A batch's predictions and baselines against its targets, chunk by chunk."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ups_data.batch import QueryBatch, QuerySet
+from ups_data.schema import Manifest
+from ups_data.training.evaluation.kept import Kept
+from ups_data.training.evaluation.metrics import FrameSums, IntegralSums
+from ups_data.training.evaluation.spectra import shell_errors
+from ups_data.training.evaluation.tally import INTEGRAL, Tally
+from ups_data.training.forecast.forecast import Forecast, Piece
+from ups_data.training.forecast.parts import SetName, sets_of, stepped
+
+
+class Comparison:
+    """Adds batches to a tally.
+
+    Args:
+        tally: of the predictors "model", "mean" and, if `persists`, "persistence".
+        targets: names of the predicted fields.
+        areas: set of points → the field of its areas, where one is stored.
+        means: field → what the mean baseline predicts, `(C,)`.
+        persists: the input frame is compared too.
+        kept: receives frames for pictures.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        manifest: Manifest,
+        targets: list[str],
+        areas: Mapping[SetName, str],
+        means: Mapping[str, Tensor],
+        persists: bool,
+        kept: Kept | None,
+    ) -> None:
+        self._tally, self._areas, self._means, self._persists, self._kept = tally, areas, means, persists, kept
+        self._targets = {name: manifest.field(name) for name in targets}
+        self._grid = None if manifest.grid is None else manifest.grid.shape
+
+    def add(self, batch: QueryBatch, forecast: Forecast) -> None:
+        """Predict a batch and compare every point of every step with the targets."""
+        several = batch.dt.dim() == 2
+        queries = {name: stepped(part.target_queries, several) for name, part in sets_of(batch).items()}
+        frames = {n: _Frames(self, queries[n], of) for n, of in sets_of(batch).items() if forecast.channels.get(n)}
+        for piece in forecast(batch):
+            frames[piece.set_name].add(piece)
+        points = 0
+        for of_set in frames.values():
+            of_set.finish(batch.valid)
+            points += of_set.points(batch.valid)
+        dt = batch.dt if several else batch.dt[:, None]
+        self._tally.add_samples(dt, points, batch.valid)
+
+
+class _Frames:
+    """The sums of one set of points of a batch, step by step and field by field."""
+
+    def __init__(self, whole: Comparison, queries: QuerySet, part: QueryBatch) -> None:
+        self._whole, self._queries, self._part = whole, queries, part
+        self._names = [n for n, s in whole._targets.items() if n in queries.values]
+        lead, device = tuple(queries.index.shape[:2]), queries.coords.device
+        predictors = whole._tally.predictors
+        self._sums = {(p, n): FrameSums(lead, whole._means[n]) for p in predictors for n in self._names}
+        self._area = whole._areas.get(part.set_name)
+        self._integrals = (
+            {n: IntegralSums(lead, queries.values[n].shape[-1], device) for n in self._names}
+            if self._area is not None
+            else {}
+        )
+        self._full = (
+            {n: torch.empty(queries.values[n].shape, device=device) for n in self._names}
+            if whole._grid is not None and queries.mask is None
+            else {}
+        )
+
+    def add(self, piece: Piece) -> None:
+        for name, predicted in piece.values.items():
+            steps, points = slice(piece.step, piece.step + predicted.shape[1]), predicted.shape[2]
+            at = slice(piece.start, piece.start + points)
+            target = self._queries.values[name][:, steps, at].double()
+            mask = None if self._queries.mask is None else self._queries.mask[:, steps, at]
+            for predictor in self._whole._tally.predictors:
+                values = predicted
+                if predictor == "mean":
+                    values = self._whole._means[name].expand(target.shape)
+                elif predictor == "persistence":
+                    values = self._still(name, at).expand(target.shape)
+                self._sums[predictor, name].add(values, target, mask, steps)
+            if self._area is not None and name in self._integrals:
+                area = self._queries.values[self._area][:, steps, at]
+                self._integrals[name].add(steps, predicted, target, area, mask)
+            if name in self._full:
+                self._full[name][:, steps, at] = predicted
+            if self._whole._kept is not None:
+                self._whole._kept.take(name, self._part, self._queries, piece, predicted)
+
+    def finish(self, valid: Tensor | None) -> None:
+        tally = self._whole._tally
+        for (predictor, name), sums in self._sums.items():
+            tally.add(predictor, name, sums.measures(), valid)
+        for name, integrals in self._integrals.items():
+            tally.add("model", name, {INTEGRAL: integrals.error()}, valid)
+        if self._whole._grid is not None:
+            for name, predicted in self._full.items():
+                shells = shell_errors(predicted, self._queries.values[name], self._whole._grid)
+                tally.add_shells(name, shells, valid)
+
+    def points(self, valid: Tensor | None) -> int:
+        """How many were predicted, of samples that count."""
+        mask = self._queries.mask
+        each = torch.tensor(self._queries.index.shape[1:]).prod() if mask is None else mask.sum((1, 2))
+        each = each.expand(len(self._queries.index))
+        return int((each if valid is None else each[valid.to(each.device)]).sum())
+
+    def _still(self, name: str, at: slice) -> Tensor:
+        """The (last) input frame at some points, `(B, 1, Q, C)`."""
+        if self._part.input_queries is not None:
+            return self._part.input_queries.values[name][:, None, at]
+        frame = self._part.inputs.fields[name]
+        return (frame[:, -1] if frame.dim() == 4 else frame)[:, None, at]

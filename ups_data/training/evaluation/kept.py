@@ -1,0 +1,82 @@
+"""Frames that pictures are made of: truth and prediction of one sample at some steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from ups_data.batch import QueryBatch, QuerySet
+from ups_data.training.forecast.forecast import Piece
+
+
+@dataclass
+class KeptFrame:
+    """One channel of one frame.
+
+    Attributes:
+        coords: `(n, d)`.
+        truth, predicted: `(n,)`, in physical units.
+        grid: the grid's shape in array order, None for points.
+        time: of the frame.
+    """
+
+    coords: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    grid: tuple[int, ...] | None
+    time: float
+
+
+@dataclass
+class Kept:
+    """Keeps the first sample that is compared.
+
+    Args:
+        steps: which steps, from 0; negative ones from the end; None: the first, the middle and the last.
+        most: points of a cloud that are kept, evenly through their order.
+
+    Attributes:
+        frames: field → step → frame.
+    """
+
+    steps: Sequence[int] | None = None
+    most: int = 100_000
+    frames: dict[str, dict[int, KeptFrame]] = field(default_factory=dict)
+    _sample: tuple[int, int] | None = None
+
+    def take(self, name: str, part: QueryBatch, queries: QuerySet, piece: Piece, predicted: Tensor) -> None:
+        """A piece of the predictions of a field, `(B, k, Q, C)`; `queries` have a step axis."""
+        sample = int(part.trajectory[0]), int(part.step[0])
+        if self._sample is None:
+            self._sample = sample
+        if sample != self._sample or (part.valid is not None and not bool(part.valid[0])):
+            return
+        steps = queries.index.shape[1]
+        for step in self._wanted(steps):
+            if not piece.step <= step < piece.step + predicted.shape[1]:
+                continue
+            frame = self._frame(name, part, queries, step)
+            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[0, step].sum())
+            every = 1 if frame.grid is not None else max(1, -(-count // self.most))
+            first = -(-piece.start // every)
+            values = predicted[0, step - piece.step, first * every - piece.start :: every, 0].float().cpu().numpy()
+            values = values[: max(len(frame.predicted) - first, 0)]
+            frame.predicted[first : first + len(values)] = values
+
+    def _wanted(self, steps: int) -> list[int]:
+        if self.steps is None:
+            return sorted({0, steps // 2, steps - 1})
+        return sorted({s % steps for s in self.steps if -steps <= s < steps})
+
+    def _frame(self, name: str, part: QueryBatch, queries: QuerySet, step: int) -> KeptFrame:
+        frames = self.frames.setdefault(name, {})
+        if step not in frames:
+            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[0, step].sum())
+            every = 1 if queries.grid_shape is not None else max(1, -(-count // self.most))
+            truth = queries.values[name][0, step, :count:every, 0].float().cpu().numpy().copy()
+            coords = queries.coords[0, step, :count:every].float().cpu().numpy().copy()
+            dt = part.dt[0, step] if part.dt.dim() == 2 else part.dt[0]
+            grid, time = queries.grid_shape, float(part.time[0] + dt)
+            frames[step] = KeptFrame(coords, truth, np.full_like(truth, np.nan), grid, time)
+        return frames[step]

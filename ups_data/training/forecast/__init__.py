@@ -1,0 +1,1 @@
+"""Predictions of every point of a split: chunks of points, steps of a rollout."""

@@ -1,0 +1,99 @@
+"""Loaders of what is evaluated or predicted: every point of a split, in order."""
+
+from typing import Any
+
+from ups_data.errors import UpsDataError
+from ups_data.loader.loader import QueryLoader
+from ups_data.sampling import QuerySampling
+from ups_data.schema import FieldSpec, Manifest
+from ups_data.training.config import TrainConfig
+
+BATCH_POINTS = 2**21  # of target queries in a batch: fewer samples of larger frames
+
+
+def fields_of(config: TrainConfig, trained: Manifest, manifest: Manifest) -> tuple[list[str], list[str]]:
+    """Names of the fields that the model sees, and of those that it predicts.
+
+    Args:
+        trained: of the dataset that the model was trained on.
+        manifest: of the data.
+
+    Raises:
+        UpsDataError: the data lack one of them, or have it with other channels.
+    """
+    everything = [f.name for f in trained.fields]
+    inputs, targets = ([*(names or everything)] for names in (config.data.input_fields, config.data.target_fields))
+    have = {f.name: f for f in manifest.fields}
+    for name in dict.fromkeys([*inputs, *targets]):
+        expected = trained.field(name)
+        if name not in have:
+            raise UpsDataError(
+                f"the model needs the field {name!r}, the data have {', '.join(have)}: convert them with such a field, "
+                f"or rename one (ups-data convert --rename OLD={name})"
+            )
+        if (have[name].channels, have[name].point_set) != (expected.channels, expected.point_set):
+            raise UpsDataError(
+                f"the model needs the field {name!r} {_described(expected)}, the data have it {_described(have[name])}"
+            )
+    if missing := [name for name in trained.params if name not in manifest.params]:
+        raise UpsDataError(f"the model needs the parameter {missing[0]!r}, the data have {manifest.params or 'none'}")
+    if trained.set_names != manifest.set_names or (trained.grid is None) != (manifest.grid is None):
+        raise UpsDataError("the model was trained on other sets of points than the data have: give data of that kind")
+    if trained.grid is not None and manifest.grid is not None:
+        axes = len(trained.grid.shape), len(manifest.grid.shape)
+        if axes[0] != axes[1]:
+            raise UpsDataError(f"the model was trained on a grid of {axes[0]} axes, the data have {axes[1]}")
+    return inputs, targets
+
+
+def dense_loader(
+    config: TrainConfig,
+    root: str,
+    manifest: Manifest,
+    split: str,
+    *,
+    inputs: list[str],
+    targets: list[str],
+    horizon: int,
+    batch_size: int | None = None,
+    input_queries: bool = False,
+) -> QueryLoader:
+    """Every point of the target frames of a split, in order, each sample on one rank, the encoder's points as trained.
+
+    Args:
+        batch_size: None: that of the training, or fewer samples if frames are large.
+        input_queries: every point of the input frames too.
+
+    Raises:
+        UpsDataError: no such split, or no trajectory is long enough.
+    """
+    used = list(dict.fromkeys(manifest.field(name).point_set for name in (*inputs, *targets)))
+    sizes = [manifest.points_of(split, name) for name in used] if manifest.split(split).shards else []
+    if not sizes:
+        raise UpsDataError(f"{root}: the split {split!r} has no samples: choose one of {', '.join(manifest.splits)}")
+    data, most = config.data, sum(int(points.max()) for points in sizes) * max(1, horizon)
+    full = QuerySampling(ratio=1.0)
+    changed: dict[str, Any] = {
+        "sampling": full if len(used) == 1 else dict.fromkeys(used, full),
+        "input_fields": inputs,
+        "target_fields": targets,
+        "horizon": horizon,
+        "shuffle": False,
+        "drop_last": False,
+        "pad": True,
+        "repeats": 1,
+        "num_workers": 0,
+        "input_queries": input_queries,
+        "lattice_queries": False,
+        "batch_size": batch_size or max(1, min(data.batch_size, BATCH_POINTS // most)),
+    }
+    if any(int(points.min()) < int(points.max()) for points in sizes):
+        changed["ragged"] = "pad"
+    if most > BATCH_POINTS:
+        changed |= {"threads": 0, "prefetch": 1}  # one batch at a time
+    return QueryLoader(root, data.loader_options(split, **changed))
+
+
+def _described(spec: FieldSpec) -> str:
+    on = "" if spec.point_set is None else f" on the set {spec.point_set!r}"
+    return f"with {spec.channels} channel{'s' if spec.channels > 1 else ''}{on}"
