@@ -6,17 +6,31 @@ So the calls that release the interpreter lock are few and long, and threads mee
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from ups_data.batch import QueryBatch, draw, gather, wanted
+from ups_data.batch import QueryBatch, SampleBlock, Wanted, draw, gather, wanted
+from ups_data.batch.listing import Draws
 from ups_data.engine.stats import StatsInMaking
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan, SomeBatches
+from ups_data.reading.ahead import ranges_of
 from ups_data.reading.damage import DamagedSamples
 from ups_data.reading.reader import SampleReader
+from ups_data.store.kernel.counts import thread_reads
+from ups_data.store.object_store import ObjectStore
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A block before its frames are read: of each set of points the samples, what was drawn, and what is read."""
+
+    blocks: Sequence[SampleBlock]
+    draws: Sequence[Draws]
+    reads: Sequence[Wanted]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,16 +92,59 @@ class Pass:
             yield at, [self.plan[batch] for batch in range(at, at + size)]
             at += size
 
-    def make(self, first: int, batches: list[np.ndarray]) -> deque[QueryBatch]:
-        """The batches of a block, batch by batch where a sample of it is damaged and may be left out."""
-        if self.damaged is None:
-            return self._made(first, batches)
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it pays now to `prepare` a block long before it is made."""
+        return self._store.looks_ahead
+
+    def prepare(self, first: int, batches: list[np.ndarray]) -> Drawn | None:
+        """Draw the points of a block that is going to be made, and tell the store which ranges that takes.
+
+        None where something is wrong with it: `make` meets it again.
+        """
+        with self._counted():
+            try:
+                drawn = self._drawn(first, batches)
+                pool = self.readers[0].pool
+                self._store.ahead([part for reads in drawn.reads for part in ranges_of(reads, pool)])
+            except UpsDataError:
+                return None
+        return drawn
+
+    def make(self, first: int, batches: list[np.ndarray], drawn: Drawn | None = None) -> deque[QueryBatch]:
+        """The batches of a block, batch by batch where a sample of it is damaged and may be left out.
+
+        Args:
+            drawn: what `prepare` made of the same block.
+        """
+        with self._counted():
+            return self._intact(first, batches, drawn)
+
+    @property
+    def _store(self) -> ObjectStore:
+        return self.readers[0].store
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """What the kernel reads from disks meanwhile is counted, and the store hears of it."""
+        begun = thread_reads()
         try:
-            return self._made(first, batches)
+            yield
+        finally:
+            size = thread_reads() - begun
+            self._store.delivered(size)
+            if size:
+                self.stats.add(fetched_bytes=size)
+
+    def _intact(self, first: int, batches: list[np.ndarray], drawn: Drawn | None = None) -> deque[QueryBatch]:
+        if self.damaged is None:
+            return self._made(first, batches, drawn=drawn)
+        try:
+            return self._made(first, batches, drawn=drawn)
         except UpsDataError:
             if len(batches) == 1:
                 return self._made_of_intact(first, batches[0])
-        return deque(batch for place, b in enumerate(batches) for batch in self.make(first + place, [b]))
+        return deque(batch for place, b in enumerate(batches) for batch in self._intact(first + place, [b]))
 
     def _made_of_intact(self, place: int, numbers: np.ndarray) -> deque[QueryBatch]:
         """A batch in which the first intact sample, of the batch or else of the split, fills the place of each damaged
@@ -115,9 +172,31 @@ class Pass:
             return False
         return True
 
-    def _made(self, first: int, batches: list[np.ndarray], valid: np.ndarray | None = None) -> deque[QueryBatch]:
+    def _made(
+        self,
+        first: int,
+        batches: list[np.ndarray],
+        valid: np.ndarray | None = None,
+        drawn: Drawn | None = None,
+    ) -> deque[QueryBatch]:
         """The batches of a block: one large batch, in slices."""
-        pool, numbers = self.readers[0].pool, np.concatenate(batches)
+        drawn = self._drawn(first, batches, valid) if drawn is None else drawn
+        pool = self.readers[0].pool
+        begun, reading = time.perf_counter(), pool.seconds_of_thread()
+        fetched = [pool.fetch(reads) for reads in drawn.reads]
+        made = [gather(*of_set) for of_set in zip(drawn.blocks, drawn.draws, fetched, strict=True)]
+        large = made[0]
+        if len(made) > 1:
+            names = [str(reader.set_name) for reader in self.readers]
+            large = replace(large, set_name=names[0], others=dict(zip(names[1:], made[1:], strict=True)))
+        slices = deque(large.split([len(b) for b in batches]) if len(batches) > 1 else [large])
+        reading = pool.seconds_of_thread() - reading
+        self.stats.add(assemble_seconds=max(0.0, time.perf_counter() - begun - reading))
+        return slices
+
+    def _drawn(self, first: int, batches: list[np.ndarray], valid: np.ndarray | None = None) -> Drawn:
+        """The samples of a block, their points, and what is read of them; nothing of that is read yet."""
+        numbers = np.concatenate(batches)
         blocks = [reader.block(numbers, self.epoch, self.moment(first)) for reader in self.readers]
         if valid is None and self.valid is not None:
             valid = np.concatenate([self.valid(first + place) for place in range(len(batches))])
@@ -125,17 +204,8 @@ class Pass:
             block.valid, block.batch_sizes = valid, [len(batch) for batch in batches]
         begun = time.perf_counter()
         draws = [draw(block) for block in blocks]
-        drawn, reading = time.perf_counter(), pool.seconds_of_thread()
-        fetched = [pool.fetch(wanted(*pair)) for pair in zip(blocks, draws, strict=True)]
-        made = [gather(*of_set) for of_set in zip(blocks, draws, fetched, strict=True)]
-        large = made[0]
-        if len(made) > 1:
-            names = [str(reader.set_name) for reader in self.readers]
-            large = replace(large, set_name=names[0], others=dict(zip(names[1:], made[1:], strict=True)))
-        slices = deque(large.split([len(b) for b in batches]) if len(batches) > 1 else [large])
-        reading = pool.seconds_of_thread() - reading
-        self.stats.add(draw_seconds=drawn - begun, assemble_seconds=max(0.0, time.perf_counter() - drawn - reading))
-        return slices
+        self.stats.add(draw_seconds=time.perf_counter() - begun)
+        return Drawn(blocks, draws, [wanted(*pair) for pair in zip(blocks, draws, strict=True)])
 
 
 def _sizes(batches: int, most: int, threads: int, least: int, *, hurry: bool) -> Iterator[int]:

@@ -13,7 +13,7 @@ from weakref import finalize
 import numpy as np
 
 from ups_data.batch import QueryBatch
-from ups_data.engine.blocks import Pass
+from ups_data.engine.blocks import Drawn, Pass
 from ups_data.engine.switching import quick_switching
 from ups_data.engine.threads import LEAVE_SECONDS, Threads
 from ups_data.errors import UpsDataError
@@ -148,19 +148,37 @@ class _Run:
         """Begin one more block; whether there was one."""
         block = next(self._blocks, None)
         if block is not None:
-            self.made.append((block[0], self._threads.submit(self._make, *block)))
+            # Long before it is made: the reads of all blocks that were begun are under way together.
+            drawn = self._threads.submit(self._prepare, *block, urgent=True) if self.what.looks_ahead else None
+            self.made.append((block[0], self._threads.submit(self._make, *block, drawn)))
         return block is not None
 
-    def _make(self, first: int, batches: list[np.ndarray]) -> deque[QueryBatch]:
-        return deque() if self.cancelled.is_set() else self.what.make(first, batches)
+    def _prepare(self, first: int, batches: list[np.ndarray]) -> Drawn | None:
+        return None if self.cancelled.is_set() else self.what.prepare(first, batches)
+
+    def _make(self, first: int, batches: list[np.ndarray], drawn: "Future[Drawn | None] | None") -> deque[QueryBatch]:
+        if self.cancelled.is_set():
+            return deque()
+        return self.what.make(first, batches, None if drawn is None else drawn.result())
 
 
 def _without_threads(current: Pass) -> Iterator[QueryBatch]:
-    for first, batches in current.blocks(0):
-        for number, batch in enumerate(_in_turn(current.make(first, batches)), first):
+    for first, batches, drawn in _prepared(current):
+        made, drawn = current.make(first, batches, drawn), None
+        for number, batch in enumerate(_in_turn(made), first):
             current.hand_out(number)
             yield batch
             del batch
+
+
+def _prepared(current: Pass) -> Iterator[tuple[int, list[np.ndarray], Drawn | None]]:
+    """The blocks of a pass, each after the one behind it was prepared."""
+    waiting: deque[tuple[int, list[np.ndarray], Drawn | None]] = deque()
+    for block in current.blocks(0):
+        waiting.append((*block, current.prepare(*block) if current.looks_ahead else None))
+        if len(waiting) > 1:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _in_turn(batches: deque[QueryBatch]) -> Iterator[QueryBatch]:

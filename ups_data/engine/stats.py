@@ -20,6 +20,8 @@ class LoaderStats:
         decoded_chunks, decoded_bytes: of compressed data; uncompressed data are used where they are mapped.
         read_bytes: stored bytes of the chunks that were used. A mapped chunk counts as a whole whenever it is used,
             even if only a few of its points are taken.
+        fetched_bytes: delivered by disks, as the kernel counts them: with what it read ahead, without what was in
+            memory already.
     """
 
     batches: int = 0
@@ -33,6 +35,12 @@ class LoaderStats:
     decoded_bytes: int = 0
     read_bytes: int = 0
     damaged_samples: int = 0
+    fetched_bytes: int = 0
+
+    @property
+    def used_bytes(self) -> int:
+        """Stored bytes of the chunks that batches were made of: `fetched_bytes` should be hardly more."""
+        return self.read_bytes
 
     def __add__(self, other: "LoaderStats") -> "LoaderStats":
         return LoaderStats(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})

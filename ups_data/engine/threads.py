@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -21,7 +22,7 @@ class Threads:
     """A few threads that run what is submitted, in its order."""
 
     def __init__(self, count: int) -> None:
-        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._tasks = _Tasks()
         self._cancelled = threading.Event()
         self._threads = [
             threading.Thread(target=_run, args=(self._tasks, self._cancelled), name=f"ups_data_{i}", daemon=True)
@@ -35,17 +36,21 @@ class Threads:
             self.abandon()
             raise
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> "Future[T]":
-        """Have a thread call the function, after what was submitted before."""
+    def submit(self, function: Callable[..., T], *arguments: Any, urgent: bool = False) -> "Future[T]":
+        """Have a thread call the function, after what was submitted before.
+
+        Args:
+            urgent: before all that is not, and has not begun. It may wait for nothing that is submitted.
+        """
         future: Future[T] = Future()
-        self._tasks.put((future, lambda: function(*arguments)))
+        self._tasks.put((future, lambda: function(*arguments)), urgent=urgent)
         return future
 
     def abandon(self) -> None:
         """Nothing more is begun, and nobody waits for what is at work."""
         self._cancelled.set()
         for _ in self._threads:
-            self._tasks.put(None)
+            self._tasks.end_one()
 
     def end(self, seconds: float = LEAVE_SECONDS) -> None:
         """Nothing more is begun; wait for what is at work, but no longer than so many seconds."""
@@ -62,10 +67,39 @@ class Threads:
             )
 
 
-def _run(tasks: "SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]", cancelled: threading.Event) -> None:
+_Task = tuple["Future[Any]", Callable[[], Any]]
+
+
+class _Tasks:
+    """What is to be done, in order, the urgent before the rest."""
+
+    def __init__(self) -> None:
+        self._urgent: deque[_Task] = deque()
+        self._others: deque[_Task] = deque()
+        self._tokens: SimpleQueue[bool] = SimpleQueue()  # one for each task, after it; False ends a thread
+
+    def put(self, task: _Task, *, urgent: bool) -> None:
+        (self._urgent if urgent else self._others).append(task)
+        self._tokens.put(True)
+
+    def end_one(self) -> None:
+        self._tokens.put(False)
+
+    def get(self) -> _Task | None:
+        if not self._tokens.get():
+            return None
+        try:
+            return self._urgent.popleft()
+        except IndexError:
+            return self._others.popleft()
+
+
+def _run(tasks: _Tasks, cancelled: threading.Event) -> None:
     while (task := tasks.get()) is not None:
         future, call = task
-        if not cancelled.is_set():
+        if cancelled.is_set():
+            future.cancel()  # nobody may wait for it any more
+        else:
             try:
                 future.set_result(call())
             except BaseException as error:

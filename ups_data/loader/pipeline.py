@@ -28,7 +28,7 @@ from ups_data.reading.damage import DamagedSamples
 from ups_data.reading.pool import Pool
 from ups_data.reading.reader import SampleReader
 from ups_data.schema import Manifest
-from ups_data.store.root import Root
+from ups_data.store.root import Root, open_to_stream
 from ups_data.store.shard import Shard
 
 PLANS = 4  # of epochs that are kept: those under way, and short ones that are begun early
@@ -140,7 +140,8 @@ class SampleSource:
         """Readers whose batches take their memory from `memory`."""
         options = self.options
         specs = self.manifest.split(options.split).shards
-        shards = [Shard(self.root, self.manifest, spec, options.verify) for spec in specs]
+        store = open_to_stream(self.root)
+        shards = [Shard(store, self.manifest, spec, options.verify) for spec in specs]
         pool = Pool(options.pool_bytes, fits=self.decoded_bytes <= options.pool_bytes)
         return [
             SampleReader(

@@ -92,6 +92,11 @@ class Pool:
             self._mine.seconds = self.seconds_of_thread() + time.perf_counter() - begun
         return [located for located in found if located is not None]
 
+    def lacking(self, array: StoredArray, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of an array's chunks that nobody has decoded or is decoding."""
+        with self._lock:
+            return np.array([n for n in numbers.tolist() if (array, n) not in self._chunks], np.int64)
+
     def passes_by(self, arrays: Sequence[StoredArray]) -> bool:
         """Whether blocks of these arrays are decoded into batches and not kept: the pool has no room for the data
         until they come again, a chunk is one block of one frame, and one call decodes them all."""

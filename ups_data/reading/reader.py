@@ -17,6 +17,7 @@ from ups_data.reading.importance import TileImportance, TileRows
 from ups_data.reading.pool import Pool
 from ups_data.sampling import Stream
 from ups_data.schema import Manifest
+from ups_data.store.object_store import ObjectStore
 from ups_data.store.shard import Shard
 
 
@@ -82,6 +83,11 @@ class SampleReader:
         self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
         self._geometries = Geometries(manifest, recipe, self.pool, set_name, shards if skips else ())
         self._importance = TileImportance(recipe, self.pool, set_name, errors)
+
+    @property
+    def store(self) -> ObjectStore:
+        """What the shards lie in."""
+        return self._shards[0].store
 
     def request(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> Request:
         """What making a block of the samples of those numbers begins with. `Request.wanted` lists what is read before

@@ -10,6 +10,8 @@ import numpy as np
 from ups_data import _native as built
 from ups_data.atomic import open_regular, replacing
 from ups_data.errors import MissingObjectError, StoreError, WrongSizeError
+from ups_data.store.kernel import advice
+from ups_data.store.kernel.warmth import Warmth
 from ups_data.store.object_store import AGAIN, Object, ObjectStore, Ranges, Wanted, check_key
 
 
@@ -25,12 +27,15 @@ class LocalStore(ObjectStore):
 
     Args:
         root: the folder. It may be a link itself.
+        advised: maps read nothing but what is asked for, all ranges of a call at once, and what `ahead` is told. For
+            those who read scattered ranges; one who reads whole files has more of the kernel's own read-ahead.
     """
 
     verify_once = True
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, advised: bool = False) -> None:
         self.root = Path(root)
+        self._advised, self._warmth = advised and advice.can_advise(), Warmth()
 
     @property
     def zero_copy(self) -> bool:  # type: ignore[override]
@@ -75,10 +80,27 @@ class LocalStore(ObjectStore):
             raise MissingObjectError(f"{path} is missing and cannot be read; {AGAIN}") from None
         except OSError as error:
             raise _unreadable(path, error) from None
-        return LocalObject(key, path, found, mapped)
+        return LocalObject(key, path, found, mapped, scattered=self._advised)
+
+    @property
+    def looks_ahead(self) -> bool:  # type: ignore[override]
+        """See `ObjectStore`: as long as the disk has to be read."""
+        return self._advised and self._warmth.cold and self.zero_copy
+
+    def ahead(self, wanted: Sequence[Wanted]) -> None:
+        """See `ObjectStore.ahead`: the kernel begins to read those ranges, all at once."""
+        maps = [(o.address, start, stop) for o, start, stop in wanted if isinstance(o, LocalObject) and o.address]
+        if self._advised and maps:
+            advice.will_need(*advice.as_addresses(maps))
+
+    def delivered(self, size: int) -> None:
+        """See `ObjectStore.delivered`."""
+        self._warmth.delivered(size)
 
     def get_ranges(self, wanted: Sequence[Wanted]) -> Ranges:
         """See `ObjectStore.get_ranges`: views of the maps, or what is read from the files."""
+        if self._advised and self._warmth.cold:
+            self.ahead(wanted)
         if len(wanted) == 1 and wanted[0][0].data is not None:  # as a batch's reads nearly always are
             ((opened, start, stop),) = wanted
             return Ranges([opened.data], np.zeros(len(start), np.int64), start, stop - start)
@@ -142,11 +164,29 @@ class LocalStore(ObjectStore):
 
 
 class LocalObject(Object):
-    """An opened file; a map of it holds it open."""
+    """An opened file; a map of it holds it open.
 
-    def __init__(self, key: str, path: Path, found: os.stat_result, mapped: built.native.Map | None) -> None:
+    Attributes:
+        address: where the map begins; 0: there is none, or nobody gives advice on it.
+
+    Args:
+        scattered: nothing is read but what is touched, or told ahead.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        path: Path,
+        found: os.stat_result,
+        mapped: built.native.Map | None,
+        *,
+        scattered: bool = False,
+    ) -> None:
         super().__init__(key, found.st_size, _identity(found), None if mapped is None else memoryview(mapped))
-        self._path, self._map = path, mapped
+        self._path, self._map, self.address = path, mapped, 0
+        if scattered and self.data is not None:
+            self.address = advice.address_of(self.data)
+            advice.read_nothing_else(self.address, self.size)
 
     def check_unchanged(self) -> None:
         """See `Object.check_unchanged`: the file is the one that was opened, and was not cut meanwhile."""

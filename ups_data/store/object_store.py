@@ -90,10 +90,12 @@ class ObjectStore(ABC):
             raw chunks out of it.
         verify_once: a chunk that was compared with its checksum once stays what it is as long as
             `Object.check_unchanged` says nothing. If not, every chunk is compared whenever it is fetched.
+        looks_ahead: whether it pays now to call `ahead` long before ranges are used.
     """
 
     zero_copy: bool = False
     verify_once: bool = False
+    looks_ahead: bool = False
 
     @abstractmethod
     def name(self, key: str) -> str:
@@ -133,6 +135,15 @@ class ObjectStore(ABC):
             StoreError: a range cannot be read, or only in part; the message names the object, and the range too unless
                 the whole object is wrong.
         """
+
+    def ahead(self, wanted: Sequence[Wanted]) -> None:  # noqa: B027, a store need not
+        """Those ranges are going to be asked for: a store that can begin to fetch them does, and returns at once.
+
+        Nothing that is wrong with them is an error here: `get_ranges` says so, if it is asked.
+        """
+
+    def delivered(self, size: int) -> None:  # noqa: B027, nor this
+        """For a block of batches, the kernel has read so many bytes from disks: see `ups_data.store.kernel.counts`."""
 
     def put(self, key: str, data: bytes) -> None:
         """Make an object, whole, in the place of one that may be there. For writers and tools.

@@ -38,3 +38,12 @@ def open_store(
     from ups_data.store.remote.store import RemoteStore  # late: needs obstore
 
     return RemoteStore(str(root), store_options, **({} if timeout is None else {"timeout": timeout}))
+
+
+def open_to_stream(root: Root) -> ObjectStore:
+    """The store as a loader reads it: scattered ranges, which it is told of ahead.
+
+    open_to_stream("data/run")
+    """
+    store = open_store(root)
+    return LocalStore(store.root, advised=True) if type(store) is LocalStore else store

@@ -1,0 +1,1 @@
+"""What the kernel is told of files that are mapped, and what it says of the disk."""
