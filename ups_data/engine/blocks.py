@@ -97,6 +97,10 @@ class Pass:
         """Whether it pays now to `prepare` a block long before it is made."""
         return self._store.looks_ahead
 
+    def is_waited_for(self, first: int) -> bool:
+        """Whether the block that begins so is the first one that a loader makes: nothing else is done before it."""
+        return self.hurry and first == self.first
+
     def prepare(self, first: int, batches: list[np.ndarray]) -> Drawn | None:
         """Draw the points of a block that is going to be made, and tell the store which ranges that takes.
 

@@ -148,8 +148,10 @@ class _Run:
         """Begin one more block; whether there was one."""
         block = next(self._blocks, None)
         if block is not None:
-            # Long before it is made: the reads of all blocks that were begun are under way together.
-            drawn = self._threads.submit(self._prepare, *block, urgent=True) if self.what.looks_ahead else None
+            drawn = None
+            if self.what.looks_ahead and not self.what.is_waited_for(block[0]):
+                # Long before it is made: the reads of all blocks that were begun are under way together.
+                drawn = self._threads.submit(self._prepare, *block, urgent=True)
             self.made.append((block[0], self._threads.submit(self._make, *block, drawn)))
         return block is not None
 
@@ -175,8 +177,9 @@ def _prepared(current: Pass) -> Iterator[tuple[int, list[np.ndarray], Drawn | No
     """The blocks of a pass, each after the one behind it was prepared."""
     waiting: deque[tuple[int, list[np.ndarray], Drawn | None]] = deque()
     for block in current.blocks(0):
-        waiting.append((*block, current.prepare(*block) if current.looks_ahead else None))
-        if len(waiting) > 1:
+        at_once = current.is_waited_for(block[0])
+        waiting.append((*block, current.prepare(*block) if current.looks_ahead and not at_once else None))
+        if len(waiting) > 1 or at_once:
             yield waiting.popleft()
     yield from waiting
 
