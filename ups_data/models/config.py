@@ -8,7 +8,7 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 
 REFERENCE = "ups_data.models.reference:build"  # the target of the built-in model
-SIZES = ("dim", "tokens", "depth", "heads")
+SIZES = ("dim", "tokens", "depth", "heads", "supernodes", "neighbours", "radius", "encode", "finest")
 
 
 class Section(BaseModel):
@@ -21,8 +21,13 @@ class ModelConfig(Section):
     """The built-in model's sizes, or the name of another model with its options.
 
     Attributes:
-        dim, tokens, depth, heads: of the built-in model: token width, tokens per axis (null: by the number of axes),
-            operator blocks, attention heads.
+        dim, tokens, depth, heads: of the built-in model: token width, tokens (of grids: per axis; null: by the number
+            of axes, 32 for points), operator blocks, attention heads.
+        supernodes: of the built-in model for points: points that gather their neighbours, of each set, or set → number;
+            null: 128.
+        neighbours, radius: of a supernode: so many of its nearest points, and of those only the ones within a radius.
+        encode: names of the sets of points that the encoder sees; null: those with input fields, or else all.
+        finest: the highest frequency of coordinates, in cycles over the domain.
         target: the function that builds the model, "package.module:function", see `models.protocol.Model`.
         options: what that function gets. Those of the built-in model may be given here as well.
     """
@@ -31,6 +36,11 @@ class ModelConfig(Section):
     tokens: Count | list[Count] | None = None
     depth: Natural = 2
     heads: Count = 4
+    supernodes: Count | dict[str, Count] | None = None
+    neighbours: Count = 16
+    radius: Annotated[float, Field(gt=0)] | None = None
+    encode: list[str] | None = None
+    finest: Annotated[float, Field(gt=0)] = 32.0
     target: Annotated[str, Field(pattern=r"^[^\s:]+:[^\s:]+$")] = REFERENCE
     options: dict[str, Any] = Field(default_factory=dict)
 

@@ -4,9 +4,9 @@ Any `nn.Module` with the methods of `Model` can be trained; being a subclass is 
 writes one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,34 @@ class LossContext:
     bundle: Callable[..., LossBundle]
     epoch: int | None = None
     on_errors: Callable[[Tensor], None] | None = None
+
+
+class TrainedOn(Protocol):
+    """What a model must know of the data that it is trained on."""
+
+    @property
+    def root(self) -> str:
+        """The dataset."""
+
+    @property
+    def input_fields(self) -> Sequence[str] | None:
+        """Names of the fields that the encoder sees; None: all."""
+
+    @property
+    def target_fields(self) -> Sequence[str] | None:
+        """Names of the fields that are predicted; None: all."""
+
+    @property
+    def input_steps(self) -> int:
+        """Frames that the encoder sees."""
+
+    @property
+    def dt_stride(self) -> int:
+        """Frames from one step to the next."""
+
+    @property
+    def train_split(self) -> str:
+        """The split whose statistics normalise the fields."""
 
 
 class Model(nn.Module):

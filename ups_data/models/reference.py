@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -16,40 +16,13 @@ from ups_data.models.decoder import AnyPointDecoder, decode_dense
 from ups_data.models.encoder import GridEncoder
 from ups_data.models.normalize import Normalizer
 from ups_data.models.operator import LatentOperator
-from ups_data.models.protocol import LossContext, Model, QuerySets, query_errors
+from ups_data.models.points.build import build_points
+from ups_data.models.protocol import LossContext, Model, QuerySets, TrainedOn, query_errors
 from ups_data.schema import Manifest
 
 OPERATOR_TERMS = ("prediction", "rollout", "latent", "spectral")
 # Tokens along each axis, by number of axes: enough for detail, few enough for attention between all of them.
 DEFAULT_TOKENS = {1: 64, 2: 16, 3: 6}
-
-
-class TrainedOn(Protocol):
-    """What a model must know of the data that it is trained on."""
-
-    @property
-    def root(self) -> str:
-        """The dataset."""
-
-    @property
-    def input_fields(self) -> Sequence[str] | None:
-        """Names of the fields that the encoder sees; None: all."""
-
-    @property
-    def target_fields(self) -> Sequence[str] | None:
-        """Names of the fields that are predicted; None: all."""
-
-    @property
-    def input_steps(self) -> int:
-        """Frames that the encoder sees."""
-
-    @property
-    def dt_stride(self) -> int:
-        """Frames from one step to the next."""
-
-    @property
-    def train_split(self) -> str:
-        """The split whose statistics normalise the fields."""
 
 
 class UpsModel(Model):
@@ -192,11 +165,12 @@ def _first_step(fields: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
     return None if fields is None else {name: values[:, 0] for name, values in fields.items()}
 
 
-def build(manifest: Manifest, options: Mapping[str, Any], data: TrainedOn) -> UpsModel:
-    """The built-in model by the road of every other: `model.target: "ups_data.models.reference:build"`.
+def build(manifest: Manifest, options: Mapping[str, Any], data: TrainedOn) -> Model:
+    """The built-in model by the road of every other: `model.target: "ups_data.models.reference:build"`. It is a
+    `UpsModel` for grids and a `PointsModel` for points.
 
     Args:
-        options: `dim`, `tokens`, `depth`, `heads`, see `ModelConfig`.
+        options: `dim`, `tokens`, `depth`, `heads`, …, see `ModelConfig`.
 
     Raises:
         UpsDataError: see `build_model`; an option that it does not have.
@@ -206,6 +180,8 @@ def build(manifest: Manifest, options: Mapping[str, Any], data: TrainedOn) -> Up
     except ValidationError as error:
         first = error.errors()[0]
         raise UpsDataError(f"model.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if manifest.grid is None:
+        return build_points(manifest, data, sizes)
     return build_model(data.root, manifest, data, sizes)
 
 
@@ -220,7 +196,7 @@ def build_model(root: str | Path, manifest: Manifest, data: TrainedOn, model: Mo
     """
     if manifest.grid is None:
         raise UpsDataError(
-            f"{root}: the built-in model takes grids, and this dataset has points: name one of your own as model.target"
+            f"{root}: `build_model` makes the model for grids, and this dataset has points: call `build_points`"
         )
     everything = [f.name for f in manifest.fields]
     inputs, targets = data.input_fields or everything, data.target_fields or everything

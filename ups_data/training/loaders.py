@@ -1,6 +1,7 @@
 """The loaders that a configuration asks for."""
 
 from ups_data.loader.loader import QueryLoader
+from ups_data.loader.options import Sampling
 from ups_data.loader.options.opening import load_manifest
 from ups_data.models.protocol import QuerySets
 from ups_data.models.reference import UpsModel
@@ -22,12 +23,18 @@ def train_loader(config: TrainConfig, query_sets: QuerySets | None = None) -> Qu
         query_sets: those that the model needs; None: those that the built-in model's configured losses need.
     """
     data = config.data
-    sampling = config.to_sampling() if data.sampling is None else data.sampling
+    sampling = of_sets(config, open_manifest(config)) if data.sampling is None else data.sampling
     dense = isinstance(sampling, QuerySampling) and (record_of(sampling.mode).draws_all or sampling.ratio == 1.0)
     wanted = UpsModel.query_sets(config.loss_weights()) if query_sets is None else query_sets
     needed = {"input_queries": wanted.input, "lattice_queries": wanted.lattice and not dense}
     given = {name: value for name in needed if (value := getattr(data, name)) is not None}
     return QueryLoader(data.root, data.loader_options(data.train_split, sampling=sampling, **{**needed, **given}))
+
+
+def of_sets(config: TrainConfig, manifest: Manifest) -> Sampling:
+    """The `query_…` keys of a configuration, for each set of points if the dataset has several."""
+    sampling = config.to_sampling()
+    return sampling if manifest.sets is None else dict.fromkeys(manifest.sets, sampling)
 
 
 def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
@@ -50,5 +57,6 @@ def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
             num_workers=0,
             input_queries=False,
             lattice_queries=False,
+            ragged=data.ragged if like.manifest.grid is not None else "pad",
         ),
     )

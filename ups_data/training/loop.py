@@ -166,7 +166,7 @@ class Trainer:
         while self.epoch < epochs:
             try:
                 self._steps()
-                entry = self.tally.entry(self.epoch, self.loader.manifest.num_points)
+                entry = self.tally.entry(self.epoch, self.loader.manifest.points_of_frame)
                 if (self.epoch + 1) % self.config.training.validate_every == 0 or self.epoch + 1 == epochs:
                     self._validate(entry)
             except _Stopped:
@@ -195,7 +195,7 @@ class Trainer:
             arrived = time.perf_counter()
             lr, loss = self.optimiser.learning_rate, self._step(batch)
             done = time.perf_counter()
-            queries = batch.target_queries.coords.shape[-2]
+            queries = sum(s.target_queries.coords.shape[-2] for s in (batch, *batch.others.values()))
             record = StepRecord(self.epoch, self.tally.steps, queries, loss, arrived - ready, done - arrived)
             self.tally.add(record, lr)
             self.tally.damaged_samples += len(batch) - batch.num_valid  # nothing else fills a batch of this split

@@ -8,7 +8,8 @@ Around the circle of centre μ and radius R the flow is known,
 
     dw/dζ = U (e^{−iα} − e^{iα} R² / (ζ − μ)²) + iΓ / (2π (ζ − μ)),    Γ = 4π U R sin(α + β)
 
-where Γ, the circulation, is clockwise and makes the flow leave the trailing edge smoothly (Kutta), b − μ = R e^{−iβ}. The velocity is u − iv = (dw/dζ) / (dz/dζ); with Bernoulli cp = 1 − |u|² / U². Lengths are in chords, U = 1.
+where Γ, the circulation, is clockwise and makes the flow leave the trailing edge smoothly (Kutta), b − μ = R e^{−iβ}.
+The velocity is u − iv = (dw/dζ) / (dz/dζ); with Bernoulli cp = 1 − |u|² / U². Lengths are in chords, U = 1.
 """
 
 from dataclasses import dataclass

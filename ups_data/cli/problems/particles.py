@@ -1,8 +1,8 @@
 """Tracers in a closed box that is stirred: points that move.
 
 The flow is that of a stream function ψ(x, y, t) of a few random modes sin(kπx) sin(lπy), which is 0 on the walls, so
-that nothing leaves the box and the flow has no divergence. Each mode's amplitude swings at a frequency of its own. Positions
-follow from the classical Runge–Kutta scheme.
+that nothing leaves the box and the flow has no divergence. Each mode's amplitude swings at a frequency of its own.
+Positions follow from the classical Runge–Kutta scheme.
 """
 
 import json

@@ -42,11 +42,15 @@ def evaluate(model: Model, batches: Iterable[QueryBatch], *, device: torch.devic
     still: list[Tensor] = []
     for batch in batches:
         batch = batch.to(device)
-        target = {name: values.float() for name, values in batch.target_queries.values.items()}
+        sets = [batch, *batch.others.values()]
+        target = {name: values.float() for part in sets for name, values in part.target_queries.values.items()}
         predicted = check_predicted(model.predict(batch), target, type(model).__name__)
-        for name, values in target.items():
-            errors.setdefault(name, []).append(_of_valid(nrmse(predicted[name], values), batch))
-        unchanged = _unchanged(batch, target)
+        for part in sets:
+            mask = part.target_queries.mask
+            for name in part.target_queries.values:
+                error = nrmse(_without_padding(predicted[name], mask), _without_padding(target[name], mask))
+                errors.setdefault(name, []).append(_of_valid(error, batch))
+        unchanged = None if batch.others or batch.target_queries.mask is not None else _unchanged(batch, target)
         if unchanged is not None:
             each = [_of_valid(nrmse(unchanged[name].expand_as(v), v), batch) for name, v in target.items()]
             still.append(torch.stack(each).mean(0))
@@ -54,6 +58,11 @@ def evaluate(model: Model, batches: Iterable[QueryBatch], *, device: torch.devic
     fields = {name: _mean(parts) for name, parts in errors.items()}
     persistence = _mean(still) if still else None
     return Evaluation(sum(fields.values()) / len(fields), fields, persistence)
+
+
+def _without_padding(values: Tensor, mask: Tensor | None) -> Tensor:
+    """`(..., Q, C)` with zeros where a row is only filled up."""
+    return values if mask is None else values.masked_fill(~mask[..., None], 0.0)
 
 
 def _of_valid(errors: Tensor, batch: QueryBatch) -> Tensor:
