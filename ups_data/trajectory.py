@@ -71,7 +71,7 @@ class Trajectory:
             empty. A field's name belongs to one set only.
         split: the split that the source itself assigns, or None.
         time_units: of `time`, where the source says; the same for all trajectories of a dataset.
-        start: the date of time zero, where `time` is relative to it.
+        start: the date of time zero, where `time` is relative to it; in the calendar `calendar`, as CF names it.
         left_out: name of a variable of the source that is no field here → why.
         units: name of a field → its units, if the source has them.
     """
@@ -90,3 +90,4 @@ class Trajectory:
     start: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    calendar: str | None = None

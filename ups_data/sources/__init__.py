@@ -8,6 +8,7 @@ from ups_data.sources.cases.case import CaseSource
 from ups_data.sources.chosen import ChosenSource
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.folder import open_folder
+from ups_data.sources.joined.aligned import AlignedSource
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.limits import check_count
 from ups_data.sources.links import check_file, check_folder
@@ -90,6 +91,8 @@ def open_source(
     if path.is_dir() and not is_zarr(path):
         source = _open_folder(path, named, keep_damaged, options)
     else:
+        if whole and options.concat is not None:
+            raise UpsDataError(f"{path}: is one file; --concat joins the files of a folder: give their folder")
         source = _open_file(path, named, options)
     if len(source) == 0:
         raise UpsDataError(f"{path}: holds no trajectory: give a file with at least one")
@@ -119,6 +122,7 @@ def _open_file(path: Path, named: type[Source] | None, options: SourceOptions) -
     if named is CaseSource:
         raise UpsDataError(f"{path}: is a file; {named.format} are folders with a file per field: give their folder")
     source = named or _recognise(path, options)
+    _check_options(path, source, options)
     try:
         return source(path, options)
     except (UpsDataError, MemoryError):
@@ -135,11 +139,25 @@ def _open_folder(path: Path, named: type[Source] | None, keep_damaged: bool, opt
     content = look_inside(path)
     whole = source_of(content) if named is None else named if named.recognises(content) else None
     if whole is not None:
+        _check_options(path, whole, options)
         return whole(path, options)
     name = None if named is None else named.format
-    return open_folder(
-        path, lambda file: open_source(file, name, options=options, whole=False), name, keep_damaged=keep_damaged
+    source = open_folder(
+        path,
+        lambda file: open_source(file, name, options=options, whole=False),
+        name,
+        keep_damaged=keep_damaged,
+        concat=options.concat is not None,
     )
+    return AlignedSource(source) if len(source) > 1 else source
+
+
+def _check_options(path: Path, source: type[Source], options: SourceOptions) -> None:
+    if (options.select or options.stack) and not source.named_dims:
+        raise UpsDataError(
+            f"{path}: is read as {source.format}, whose dimensions have no names: --select and --stack are for NetCDF "
+            "and zarr, leave them out"
+        )
 
 
 def _recognise(path: Path, options: SourceOptions) -> type[Source]:

@@ -47,6 +47,7 @@ class Source(ABC):
     """
 
     format: str
+    named_dims = False  # whether `options.select` and `options.stack` mean anything to it
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         self.path, self.options = Path(path), options

@@ -9,13 +9,19 @@ from pathlib import Path
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.cases.case import CaseSource, are_cases
+from ups_data.sources.joined.concat import ConcatSource
 from ups_data.sources.listing import list_folder, named
 from ups_data.sources.meshes.runs import RunsSource, parts_of_run
 from ups_data.trajectory import Trajectory
 
 
 def open_folder(
-    path: Path, open_file: Callable[[Path], Source], format: str | None = None, *, keep_damaged: bool = False
+    path: Path,
+    open_file: Callable[[Path], Source],
+    format: str | None = None,
+    *,
+    keep_damaged: bool = False,
+    concat: bool = False,
 ) -> Source:
     """The simulations in a folder, which holds either files or subfolders:
 
@@ -28,19 +34,20 @@ def open_folder(
         open_file: what opens one file.
         format: `cases`, or that of the files; None: files are a case's if one of them is named like coordinates.
         keep_damaged: see `FilesSource`.
+        concat: the files of each folder are one run, see `ConcatSource`.
 
     Raises:
         UpsDataError: nothing in it, files beside subfolders, or what the source of its contents says.
     """
     files, folders = _files_or_folders(path)
     if not files and len(folders) == 1 and folders[0].name not in SPLITS and _holds_splits(folders[0]):
-        return open_folder(folders[0], open_file, format, keep_damaged=keep_damaged)
+        return open_folder(folders[0], open_file, format, keep_damaged=keep_damaged, concat=concat)
     splits = [folder for folder in folders if folder.name in SPLITS]
     if splits:
         _check_splits(path, splits, folders)
-        opened = {folder.name: _open_leaves(folder, open_file, format, keep_damaged) for folder in splits}
+        opened = {folder.name: _open_leaves(folder, open_file, format, keep_damaged, concat) for folder in splits}
         return SplitSource(path, opened)
-    return _open_leaves(path, open_file, format, keep_damaged)
+    return _open_leaves(path, open_file, format, keep_damaged, concat)
 
 
 class SplitSource(Source):
@@ -142,8 +149,17 @@ def _place(ends: list[int], number: int) -> tuple[int, int]:
     return place, number - (ends[place - 1] if place else 0)
 
 
-def _open_leaves(path: Path, open_file: Callable[[Path], Source], format: str | None, keep_damaged: bool) -> Source:
+def _open_leaves(
+    path: Path, open_file: Callable[[Path], Source], format: str | None, keep_damaged: bool, concat: bool
+) -> Source:
     leaves = list(_leaves(path))
+    if concat:
+        runs = dict(leaves)
+
+        def open_run(folder: Path) -> Source:
+            return ConcatSource(folder, runs[folder], open_file)
+
+        return FilesSource(path, list(runs), open_run) if len(runs) > 1 else open_run(leaves[0][0])
     if format == CaseSource.format or (format is None and are_cases(leaves)):
         return CaseSource(path, folders=[folder for folder, _ in leaves])
     if len(leaves) > 0 and all(parts_of_run(folder, files) for folder, files in leaves):

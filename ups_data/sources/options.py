@@ -17,6 +17,10 @@ class SourceOptions:
         variables: names of the fields to take, by the file's names; (): all. Single numbers and
             axes are kept.
         rename: (name in the file, name in the dataset), of fields and parameters.
+        select: (dimension, value of its coordinate): takes that place along the dimension, which is gone then. Of
+            NetCDF and zarr.
+        stack: dimensions whose places become channels. Of NetCDF and zarr.
+        concat: "time": the files of a folder are one run, one after another.
         expansion: decoded bytes that a byte of a file may claim; see `sources/limits.py`.
     """
 
@@ -24,10 +28,15 @@ class SourceOptions:
     expansion: float = EXPANSION
     variables: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
+    select: tuple[tuple[str, str], ...] = ()
+    stack: tuple[str, ...] = ()
+    concat: str | None = None
 
     def __post_init__(self) -> None:
         if not self.expansion >= 1:
             raise UpsDataError(f"expansion={self.expansion}: give the decoded bytes for each stored one, at least 1")
+        if self.concat not in (None, "time"):
+            raise UpsDataError(f"concat={self.concat!r}: files are joined along time only, give concat='time'")
 
     def changed(self) -> dict[str, Any]:
         """Those that are not the default, by name, for a record of what was done."""

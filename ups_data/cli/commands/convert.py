@@ -31,6 +31,15 @@ def convert(
     rename: Annotated[
         list[str] | None, typer.Option(help="old=new, a field or parameter under another name; may be repeated.")
     ] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="NetCDF, zarr: one place along a dimension, as level=500; may be repeated.")
+    ] = None,
+    stack: Annotated[
+        list[str] | None, typer.Option(help="NetCDF, zarr: a dimension whose places become channels; may be repeated.")
+    ] = None,
+    concat: Annotated[
+        str | None, typer.Option(help="time: the files of a folder are one run; gaps are refused.")
+    ] = None,
     max_expansion: Annotated[
         float | None, typer.Option(help="Decoded bytes that a stored one may claim; default 200, more is refused.")
     ] = None,
@@ -49,7 +58,9 @@ def convert(
     """
     if not 0 < ratio <= 1:
         raise UpsDataError(f"--ratio {ratio}: give a number above 0, at most 1")
-    reading = reading_options(allow_links, max_expansion, variables, rename or [])
+    reading = reading_options(
+        allow_links, max_expansion, variables, rename or [], select=select or [], stack=stack or [], concat=concat
+    )
     options = write_options(written)
     if suggest:
         show_suggestion(source, format, options.cast, ratio, reading)
@@ -112,17 +123,43 @@ def published_statistics(source: Path, manifest: Any) -> list[str]:
 
 
 def reading_options(
-    allow_links: bool, max_expansion: float | None, variables: str | None = None, rename: Sequence[str] = ()
+    allow_links: bool,
+    max_expansion: float | None,
+    variables: str | None = None,
+    rename: Sequence[str] = (),
+    *,
+    select: Sequence[str] = (),
+    stack: Sequence[str] = (),
+    concat: str | None = None,
 ) -> Any:
     """How the source is read."""
     from ups_data.sources import SourceOptions
 
-    given = {} if max_expansion is None else {"expansion": max_expansion}
-    pairs = tuple((old, new) for old, _, new in (pair.rpartition("=") for pair in rename))
-    if not all(old and new for old, new in pairs):
-        raise UpsDataError(f"--rename {' '.join(rename)}: write it as old=new")
+    given: dict[str, Any] = {} if max_expansion is None else {"expansion": max_expansion}
+    pairs = {
+        option: tuple((old, new) for old, _, new in (pair.rpartition("=") for pair in given_pairs))
+        for option, given_pairs in (("rename", rename), ("select", select))
+    }
+    for option, form in (("rename", "old=new"), ("select", "level=500")):
+        if not all(old and new for old, new in pairs[option]):
+            raise UpsDataError(f"--{option} {' '.join(rename if option == 'rename' else select)}: write it as {form}")
     names = tuple(name.strip() for name in variables.split(",")) if variables else ()
-    return SourceOptions(allow_links=allow_links, variables=names, rename=pairs, **given)
+    return SourceOptions(
+        allow_links=allow_links,
+        variables=names,
+        rename=_pairs("rename", rename, "old=new"),
+        select=_pairs("select", select, "level=500"),
+        stack=tuple(stack),
+        concat=concat,
+        **given,
+    )
+
+
+def _pairs(option: str, texts: Sequence[str], form: str) -> tuple[tuple[str, str], ...]:
+    pairs = tuple((old, new) for old, _, new in (text.rpartition("=") for text in texts))
+    if not all(old and new for old, new in pairs):
+        raise UpsDataError(f"--{option} {' '.join(texts)}: write it as {form}")
+    return pairs
 
 
 def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: float, reading: Any) -> None:

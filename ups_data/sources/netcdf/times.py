@@ -11,6 +11,11 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import units_of
 
+# unit → its length in seconds
+SECONDS = {
+    **{"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0, "weeks": 604800.0},
+    **{"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9},
+}
 # unit → how CF files write it
 UNITS = {
     "seconds": ("seconds", "second", "secs", "sec", "s"),
@@ -54,6 +59,29 @@ def times_of(
     if unit is None:
         raise UpsDataError(f"{where} counts in {since[1]}, whose length differs: write days since {since[2]}")
     return (values - values[0]).astype(np.float64), unit, _date(values[0], f"{unit} since {since[2]}", attributes)
+
+
+def date_of(value: Any, attributes: Mapping[str, Any]) -> str | None:
+    """The date of a number that counts since a date; None where it does not, or cannot be told."""
+    return _date(value, str(attributes.get("units", "")), attributes)
+
+
+def seconds_between(first: str, second: str, calendar: str) -> float:
+    """From one date, as this module writes them, to another of the same calendar.
+
+    Raises:
+        UpsDataError: cftime, which knows calendars, is not installed.
+    """
+    try:
+        cftime = importlib.import_module("cftime")
+    except ImportError as error:
+        raise UpsDataError("dates are compared by cftime, which is not installed: pip install cftime") from error
+    found = []
+    for text in (first, second):
+        numbers = [int(n) for n in re.findall(r"[0-9]+", text)]
+        numbers = [*numbers, *[0] * (7 - len(numbers))]
+        found.append(cftime.datetime(*numbers[:7], calendar=calendar))
+    return (found[1] - found[0]).total_seconds()
 
 
 def _date(value: Any, units: str, attributes: Mapping[str, Any]) -> str | None:

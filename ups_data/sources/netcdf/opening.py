@@ -1,0 +1,96 @@
+"""NetCDF files and zarr groups as xarray opens them, after what the user selected of them."""
+
+import importlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.hdf5.files import opened
+from ups_data.sources.hdf5.written import check_readable, check_written
+
+# engine → what xarray needs for it
+ENGINES = {"netcdf": ("scipy", "scipy"), "hdf5": ("h5netcdf", "h5netcdf"), "zarr": ("zarr", "zarr")}
+CHUNKS = "ups_data_chunks"  # in a variable's encoding: dimension → length of a stored chunk
+
+
+@contextmanager
+def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = ()) -> Iterator[Any]:
+    """The dataset, nothing of it read; times are not decoded.
+
+    Args:
+        select: (dimension, value of its coordinate) pairs: the dimension is gone.
+
+    Raises:
+        UpsDataError: xarray cannot read it, or what is selected is not there.
+    """
+    xarray = importlib.import_module("xarray")  # an optional extra
+    options: dict[str, Any] = {"decode_times": False, "decode_coords": "all", "cache": False}
+    if engine == "zarr":
+        _refuse_pickles(path)
+        options["consolidated"] = False  # the same for both kinds of group, and no warning
+    try:
+        with xarray.open_dataset(path, engine=engine, **options) as dataset:
+            for variable in dataset.variables.values():
+                chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
+                if chunks is not None and len(chunks) == variable.ndim:
+                    variable.encoding[CHUNKS] = dict(zip(variable.dims, map(int, chunks), strict=True))
+            yield dataset.isel({dim: _place(path, dataset, dim, value) for dim, value in select})
+    except UpsDataError:
+        raise
+    except Exception as error:  # whatever the damage leads to in any of the engines
+        reason = " ".join(str(error).split())[:200]
+        raise UpsDataError(
+            f"{path}: cannot be read by xarray, it is truncated or damaged: download or copy it again ({reason})"
+        ) from error
+
+
+def _place(path: Path, dataset: Any, dim: str, value: str) -> int:
+    """Where along a dimension its coordinate has the value; without a coordinate, the value is the place."""
+    if dim not in dataset.dims:
+        raise UpsDataError(
+            f"{path}: no dimension {dim!r} to select from: there are {', '.join(map(str, dataset.dims))}"
+        )
+    held = dataset[dim].values if dim in dataset.coords else np.arange(dataset.sizes[dim])
+    try:
+        at = np.flatnonzero(np.isclose(held.astype(np.float64), float(value), rtol=1e-6, atol=0))
+    except (TypeError, ValueError):  # names
+        at = np.flatnonzero(held.astype(str) == value)
+    if len(at) != 1:
+        shown = ", ".join(map(str, held[:10].tolist())) + (", …" if len(held) > 10 else "")
+        raise UpsDataError(f"{path}: {dim} is {value} {len(at)} times, once is needed: choose one of {shown}")
+    return int(at[0])
+
+
+def check_chunks(path: Path, engine: str, names: Sequence[str]) -> None:
+    """Variables without a fill value of their own were written in full: else what is missing would be a number."""
+    if engine == "hdf5":
+        with opened(path) as file:
+            for name in names:
+                check_readable(path, file[name])
+                check_written(path, file[name], (), ())
+    elif engine == "zarr":
+        group = importlib.import_module("zarr").open_group(path, mode="r")
+        for name in names:
+            array = group[name]
+            if array.fill_value != array.fill_value or array.nchunks_initialized == array.nchunks:
+                continue
+            raise UpsDataError(
+                f"{path}: {name} has {array.nchunks_initialized:,} of {array.nchunks:,} chunks, the others were never "
+                "written: complete it, or declare a _FillValue for what is missing"
+            )
+
+
+def _refuse_pickles(path: Path) -> None:
+    """Not every version of numcodecs refuses to run its codec `pickle` on what a chunk holds."""
+    for file in (*path.glob("*/.zarray"), *path.glob("*/zarr.json")):
+        try:
+            metadata = json.dumps(json.loads(file.read_text()))
+        except (OSError, ValueError) as error:
+            raise UpsDataError(f"{file}: is not JSON, the group is damaged: copy it again ({error})") from error
+        if 'pickle"' in metadata:
+            raise UpsDataError(f"{file}: is coded by pickle, which could run code and is refused: write it without")
