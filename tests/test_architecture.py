@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"points", "schema", "store", "plan", "sampling", "batch", "reading"},
     "loader": {"points", "schema", "store", "plan", "sampling", "batch", "reading", "engine"},
     "models": {"points", "schema", "sampling", "batch"},
-    "training": {"points", "schema", "sampling", "batch", "engine", "loader", "models"},
+    # It writes what it predicts, and latents, as datasets.
+    "training": {"points", "schema", "store", "writing", "sampling", "batch", "engine", "loader", "models"},
 }
 ALLOWED["cli"] = set(ALLOWED)
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.training.evaluation.conftest import clouds_model, several_model
-from tests.training.evaluation.models import Whole
+from tests.training.points_model import Whole, clouds_model, several_model
 from tests.training.runs import QUIET, config
 from ups_data import QueryLoader, ShardWriter
 from ups_data.errors import UpsDataError
@@ -50,9 +49,9 @@ def test_chunks_of_a_grid_and_a_rollout(waves_run: Path) -> None:
     assert [step["dt"] for step in undivided["steps"]] == pytest.approx([0.5, 1.0, 1.5])
     assert undivided["steps"][2]["nrmse"] > undivided["steps"][0]["nrmse"]
     assert undivided["fields"]["u"]["bands"].keys() == {"low", "mid"}  # 12 × 12 cells have no shell above 5
-    (model, _), root = load_trained(waves_run), Manifest.load(waves_run.with_name("waves"))
+    (model, _), root = load_trained(waves_run), Manifest.load(waves_run.with_name("small"))
     assert root.split("test").num_trajectories == 3
-    three = next(iter(QueryLoader(waves_run.with_name("waves"), split="test", batch_size=9, sampling=1.0, horizon=3)))
+    three = next(iter(QueryLoader(waves_run.with_name("small"), split="test", batch_size=9, sampling=1.0, horizon=3)))
     frame, errors = three.inputs, []
     for step in range(3):
         before = three.dt[:, step - 1] if step else 0.0
@@ -110,7 +109,7 @@ def test_a_model_that_can_only_predict(several_run: Path, several: Path) -> None
 RANK = """
 import json, sys, torch, torch.distributed as dist
 from pathlib import Path
-from tests.training.evaluation.conftest import clouds_model, several_model
+from tests.training.points_model import clouds_model, several_model
 from ups_data.training import evaluate_run
 rank, world, at, *runs = sys.argv[1:]
 torch.set_num_threads(1)
@@ -169,7 +168,7 @@ def test_a_rollout_needs_its_inputs_predicted(clouds: Path, several_run: Path, t
 def test_a_checkpoint_of_another_model(several_run: Path, clouds_run: Path) -> None:
     with pytest.raises(UpsDataError, match="does not fit this run"):
         evaluate_run(several_run, model=clouds_model())
-    with pytest.raises(UpsDataError, match="holds the weights of tests.training.evaluation.models:Points"):
+    with pytest.raises(UpsDataError, match="holds the weights of tests.training.points_model:Points"):
         evaluate_run(clouds_run)
 
 

@@ -11,12 +11,15 @@ from ups_data.training.config import TrainConfig
 BATCH_POINTS = 2**21  # of target queries in a batch: fewer samples of larger frames
 
 
-def fields_of(config: TrainConfig, trained: Manifest, manifest: Manifest) -> tuple[list[str], list[str]]:
+def fields_of(
+    config: TrainConfig, trained: Manifest, manifest: Manifest, *, needs_targets: bool = True
+) -> tuple[list[str], list[str]]:
     """Names of the fields that the model sees, and of those that it predicts.
 
     Args:
         trained: of the dataset that the model was trained on.
         manifest: of the data.
+        needs_targets: whether the data must have the predicted fields too.
 
     Raises:
         UpsDataError: the data lack one of them, or have it with other channels.
@@ -24,7 +27,7 @@ def fields_of(config: TrainConfig, trained: Manifest, manifest: Manifest) -> tup
     everything = [f.name for f in trained.fields]
     inputs, targets = ([*(names or everything)] for names in (config.data.input_fields, config.data.target_fields))
     have = {f.name: f for f in manifest.fields}
-    for name in dict.fromkeys([*inputs, *targets]):
+    for name in dict.fromkeys([*inputs, *(targets if needs_targets else [])]):
         expected = trained.field(name)
         if name not in have:
             raise UpsDataError(
@@ -44,6 +47,15 @@ def fields_of(config: TrainConfig, trained: Manifest, manifest: Manifest) -> tup
         if axes[0] != axes[1]:
             raise UpsDataError(f"the model was trained on a grid of {axes[0]} axes, the data have {axes[1]}")
     return inputs, targets
+
+
+def seen_fields(manifest: Manifest, inputs: list[str], sets: list[str | None]) -> list[str]:
+    """A field of every set of points, as small as can be: with its values, a loader hands out where the points are."""
+    found = []
+    for set_name in sets:
+        on_set = [spec for spec in manifest.fields if spec.point_set == set_name]
+        found.append(min(on_set, key=lambda spec: (spec.name not in inputs, spec.channels)).name)
+    return found
 
 
 def dense_loader(

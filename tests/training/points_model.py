@@ -1,12 +1,15 @@
 """A model for points in any number of sets, in parts; it marks every point that it decodes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tests.training.runs import config
 from ups_data.batch import QueryBatch, QuerySet
+from ups_data.training import TrainConfig
 
 
 class Points(nn.Module):
@@ -77,3 +80,22 @@ class Whole(nn.Module):
 
     def losses(self, batch: QueryBatch, context: Any) -> dict[str, Tensor]:
         return self.points.losses(batch, context)
+
+
+def clouds_model() -> Points:
+    return Points({None: {"p": 1}}, {None: 1}, dim=2)
+
+
+def several_model() -> Points:
+    return Points({"surface": {"cp": 1}, "volume": {"flow": 2}}, {"surface": 1, "volume": 2}, dim=2)
+
+
+def clouds_config(root: Path, out: Path) -> TrainConfig:
+    data = {"ragged": "pad", "input_fields": ["p"], "target_fields": ["p"], "batch_size": 2, "input_queries": False}
+    return config(root, out, data=data, epochs=1, query_sample_ratio=0.5)
+
+
+def several_config(root: Path, out: Path) -> TrainConfig:
+    drawn = {"surface": {"num_queries": 10}, "volume": {"num_queries": 20}}
+    data = {"batch_size": 2, "horizon": 0, "sampling": drawn, "inputs": drawn, "input_queries": False}
+    return config(root, out, data=data, epochs=1)

@@ -1,0 +1,130 @@
+"""Where a prediction is asked for: a dataset's own points, a grid of another resolution, or given points."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.points.coords import outer_coords
+from ups_data.schema import Manifest
+from ups_data.trajectory import Axis
+
+
+@dataclass(frozen=True)
+class Places:
+    """Points that are the same for every trajectory.
+
+    Attributes:
+        physical: `(Q, d)` in the dataset's units.
+        normalised: `(Q, d)` float32, as models take them.
+        axes: of the grid that the points form, in array order; None: they form none.
+    """
+
+    physical: np.ndarray
+    normalised: np.ndarray
+    axes: tuple[Axis, ...] | None = None
+
+
+def axes_of(manifest: Manifest) -> tuple[Axis, ...]:
+    """A grid's axes in array order, in physical units."""
+    assert manifest.grid is not None
+    return tuple(Axis(a.name, np.asarray(a.physical), a.units, a.periodic) for a in manifest.grid.axes)
+
+
+def at_resolution(manifest: Manifest, text: str) -> Places:
+    """Points of a grid of that many points along each axis, `512x512` in array order, over the same domain.
+
+    Raises:
+        UpsDataError: the dataset has no grid, or another number of axes.
+    """
+    try:
+        shape = [int(n) for n in text.lower().replace("×", "x").split("x")]
+    except ValueError:
+        shape = []
+    if manifest.grid is None:
+        raise UpsDataError(f"--resolution {text}: the data are points and have no grid: give --points FILE")
+    if len(shape) != len(manifest.grid.shape) or min(shape, default=0) < 1:
+        example = "x".join(map(str, manifest.grid.shape))
+        raise UpsDataError(f"--resolution {text}: give points along each axis, such as {example}")
+    axes, normalised = [], []
+    for spec, n in zip(manifest.grid.axes, shape, strict=True):
+        first, last = spec.physical[0], spec.physical[-1]
+        physical = np.linspace(first, last, n) if n > 1 else np.array([(first + last) / 2])
+        axes.append(Axis(spec.name, physical, spec.units, spec.periodic))
+        normalised.append(_normalised(physical, spec.physical, spec.normalised).astype(np.float32))
+    physical_axes = [np.asarray(a.coordinates) for a in axes]
+    return Places(_outer(physical_axes), outer_coords(normalised), tuple(axes))
+
+
+def at_points(manifest: Manifest, path: Path) -> Places:
+    """The points of a file, in physical units, x, y(, z).
+
+    Raises:
+        UpsDataError: it cannot be read, has other dimensions, or a point lies outside the grid's domain.
+    """
+    points = read_points(path)
+    if manifest.sets is not None:
+        raise UpsDataError(f"--points {path}: the data have several sets of points: predict at their own points")
+    dim = len(manifest.grid.shape) if manifest.grid is not None else manifest.point_set(None).dim
+    if points.shape[1] != dim:
+        raise UpsDataError(f"{path}: has points of {points.shape[1]} coordinates, the data have {dim}: give x, y, …")
+    if manifest.grid is None:
+        origin = manifest.point_set(None).origin
+        return Places(points, (points - (0.0 if origin is None else np.asarray(origin))).astype(np.float32))
+    normalised = np.empty(points.shape, np.float32)
+    for component, spec in enumerate(reversed(manifest.grid.axes)):  # x runs along the last array axis
+        ends = sorted((spec.physical[0], spec.physical[-1]))
+        check_inside(points[:, component], ends[0], ends[1], f"{path}: axis {spec.name!r}")
+        normalised[:, component] = _normalised(points[:, component], spec.physical, spec.normalised)
+    return Places(points, normalised)
+
+
+def check_inside(values: np.ndarray, low: float, high: float, where: str) -> None:
+    """Refuse points outside of a domain, but for rounding.
+
+    Raises:
+        UpsDataError: names the first one, and the domain.
+    """
+    room = 1e-6 * max(high - low, abs(low), abs(high))
+    outside = np.flatnonzero(~((values >= low - room) & (values <= high + room)))
+    if len(outside):
+        raise UpsDataError(
+            f"{where}: point {outside[0]} at {values[outside[0]]:g} lies outside the domain, {low:g} to {high:g}: "
+            "give points inside, in the units of the data"
+        )
+
+
+def read_points(path: Path) -> np.ndarray:
+    """`(Q, d)` float64 of a `.npy`, `.csv` or `.txt` file.
+
+    Raises:
+        UpsDataError: no such file, or no table of 1 to 3 finite numbers a point.
+    """
+    try:
+        if path.suffix == ".npy":
+            points = np.load(path, allow_pickle=False)
+        elif path.suffix in (".csv", ".txt"):
+            points = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
+        else:
+            raise UpsDataError(f"{path}: give points as .npy, .csv or .txt, one a row")
+        points = np.asarray(points, np.float64)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UpsDataError):
+            raise
+        reason = " ".join(str(error).split())
+        raise UpsDataError(f"{path}: cannot be read ({reason}): give points as .npy, .csv or .txt, one a row") from None
+    if points.ndim != 2 or not len(points) or points.shape[1] not in (1, 2, 3) or not np.isfinite(points).all():
+        raise UpsDataError(f"{path}: holds an array of shape {points.shape}: give finite points (Q, d), d = 1 to 3")
+    return points
+
+
+def _normalised(values: np.ndarray, physical: list[float], normalised: list[float]) -> np.ndarray:
+    """Physical coordinates along an axis as batches carry them, linear between the grid's points."""
+    p, n = np.asarray(physical), np.asarray(normalised)
+    return np.interp(values, p, n) if p[0] <= p[-1] else np.interp(-values, -p, n)
+
+
+def _outer(axes: list[np.ndarray]) -> np.ndarray:
+    mesh = np.meshgrid(*axes, indexing="ij")
+    return np.stack([m.ravel() for m in reversed(mesh)], axis=-1)
