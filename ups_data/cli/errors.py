@@ -21,8 +21,18 @@ def run(app: typer.Typer, name: str | None = None) -> None:
     try:
         app(prog_name=name)
     except UpsDataError as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        sys.exit(2)
+        _end(str(error))
+    except OSError as error:  # a file or folder that was given as an argument may not be read, made or written
+        if error.filename is None:
+            raise
+        _end(f"{error.filename}: {error.strerror or error}: check the path and its permissions")
+    except MemoryError as error:
+        _end(f"there is not enough memory ({str(error) or 'no more is to be had'}): free some, or ask for less")
+
+
+def _end(reason: str) -> None:
+    print(f"error: {printable(reason)}", file=sys.stderr)
+    sys.exit(2)
 
 
 def run_command(command: Callable[..., Any]) -> None:

@@ -13,6 +13,7 @@ from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.source_runs import left_out, open_run, outline
 from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut, ShardSpec, check_split_name, limits
+from ups_data.schema.json_text import check_size
 from ups_data.schema.specs import Model, Name
 from ups_data.sources import Source
 from ups_data.writing.layout import Layout
@@ -145,12 +146,16 @@ def _check_manifest(runs: Mapping[int, Run], layout: Layout, shards: Sequence[Pl
         moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
         draft = WrittenShard(spec, moments, Moments(len(layout.params)), Moments(1))
         drafts.setdefault(shard.split, []).append(draft)
-    size = len(dataset_manifest(layout, layout.importance(), {}, drafts).model_dump_json(indent=1, exclude_none=True))
-    if size > limits.JSON_BYTES:
+    text = dataset_manifest(layout, layout.importance(), {}, drafts).model_dump_json(indent=1, exclude_none=True)
+    remedy = "convert the source in parts, or into larger shards (--shard-mb)"
+    if len(text) > limits.JSON_BYTES:
         raise UpsDataError(
-            f"the manifest would be {size:,} bytes long, the limit is {limits.JSON_BYTES:,}: convert the source in "
-            "parts, or into larger shards (--shard-mb)"
+            f"the manifest would be {len(text):,} bytes long, the limit is {limits.JSON_BYTES:,}: {remedy}"
         )
+    try:
+        check_size(text.encode())
+    except ValueError as error:
+        raise UpsDataError(f"the manifest would hold {error}: {remedy}") from None
 
 
 def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> list[PlannedShard]:

@@ -21,6 +21,7 @@ from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, LeftOut, ShardSpec, limits
+from ups_data.schema.json_text import parse_json
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
 from ups_data.writing.shard.written import WrittenShard, files_of, is_whole
 
@@ -86,7 +87,7 @@ class WorkFolder:
         """
         path = self._path / "plan.json"
         try:
-            return Plan.model_validate_json(read_own(path, limits.JSON_BYTES))
+            return Plan.model_validate(parse_json(read_own(path, limits.JSON_BYTES)))
         except FileNotFoundError:
             return None
         except ValidationError as error:
@@ -182,7 +183,7 @@ class WorkFolder:
     def finished(self, shard: PlannedShard) -> Made | None:
         """What is recorded of a shard; None unless it is there as it was, see `is_whole`."""
         try:
-            record = json.loads(read_own(self._record(shard), limits.JSON_BYTES))
+            record = parse_json(read_own(self._record(shard), limits.JSON_BYTES))
             left_out = {int(n): LeftOut.model_validate(entry) for n, entry in record["left_out"].items()}
             written = None if record["written"] is None else WrittenShard.from_json(record["written"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -28,7 +28,8 @@ from ups_data.reading.damage import DamagedSamples
 from ups_data.reading.pool import Pool
 from ups_data.reading.reader import SampleReader
 from ups_data.schema import Manifest
-from ups_data.store.root import Root, open_to_stream
+from ups_data.store.claims import check_claims
+from ups_data.store.root import Root, open_store, open_to_stream
 from ups_data.store.shard import Shard
 
 PLANS = 4  # of epochs that are kept: those under way, and short ones that are begun early
@@ -56,6 +57,7 @@ class SampleSource:
     def __init__(self, root: Root, options: LoaderOptions) -> None:
         self.root, self.options = opened_root(root, options, options.timeout), options
         self.manifest = Manifest.load(self.root)
+        check_claims(open_store(self.root), self.manifest, self.manifest.split(options.split).shards)
         self._check_grid()
         self.selections = select(self.manifest, options)
         self.drawing = Drawing(self.manifest, self.selections, options)

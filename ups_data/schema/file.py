@@ -1,7 +1,6 @@
 """The manifest as a file: JSON that begins with the digest of itself."""
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from ups_data.atomic import open_regular
 from ups_data.errors import MissingObjectError, UpsDataError
 from ups_data.schema import limits
+from ups_data.schema.json_text import parse_json
 
 MANIFEST = "dataset.json"
 VERSION = 2
@@ -56,9 +56,9 @@ def read_manifest(root: str | Path | Readable, *, edited: bool) -> dict[str, Any
     if len(text) > limits.JSON_BYTES:
         raise UpsDataError(f"{path}: is longer than {limits.JSON_BYTES:,} bytes; make the dataset again, in parts")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as e:
-        raise UpsDataError(f"{path}: not JSON ({e}); copy or make the dataset again") from None
+        found = parse_json(text)
+    except ValueError as e:
+        raise UpsDataError(f"{path}: not JSON of a dataset ({e}); copy or make the dataset again") from None
     version = found.get("version") if isinstance(found, dict) else None
     if isinstance(version, int) and version != VERSION:
         age = "an older" if version < VERSION else "a newer"

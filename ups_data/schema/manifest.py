@@ -90,6 +90,9 @@ class Manifest(Model):
                 raise ValueError(f"split {split!r} has statistics of {sorted(spec.statistics)}, fields are {names}")
             if set(spec.params) != set(self.params):
                 raise ValueError(f"split {split!r} summarises {sorted(spec.params)}, parameters are {self.params}")
+            for field in self.fields:
+                if not spec.statistics[field.name].have(field.channels):
+                    raise ValueError(f"split {split!r}: statistics of {field.name!r} are not of its channels")
             for shard in spec.shards:
                 self._check_points(shard)
         self._check_limits()

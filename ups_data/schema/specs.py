@@ -152,6 +152,11 @@ class FieldStatistics(Model):
     delta_std: list[float] | None = None
     delta_rms: list[float] | None = None
 
+    def have(self, channels: int) -> bool:
+        """Whether they are of so many channels."""
+        given = [self.mean, self.std, self.rms, self.min, self.max, self.delta_mean, self.delta_std, self.delta_rms]
+        return all(numbers is None or len(numbers) == channels for numbers in given)
+
 
 class Summary(Model):
     """Statistics of one number per trajectory or step; `std` is the population standard deviation."""

@@ -110,7 +110,11 @@ def check_paths(path: Path, options: SourceOptions) -> None:
         UpsDataError: nothing is there; something is no regular file; or a link leads out of the source, where that is
             not allowed.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # a folder on the way to it may not be entered, or its name is longer than any
+        raise UpsDataError(f"{path}: cannot be opened ({error.strerror}): check the path") from error
+    if not there:
         raise UpsDataError(f"{path}: no such file or folder: check the path")
     if path.is_dir():
         check_folder(path, allow_links=options.allow_links, hidden=is_zarr(path))

@@ -20,6 +20,9 @@ EXPANSION = 200.0
 BELIEVED = 256 * 1024**2
 # Trajectories of a source. Each takes a few hundred bytes while a conversion is planned.
 TRAJECTORIES = 10**7
+# Bytes of a line of text, and of the header of a mesh.
+LINE_BYTES = 64 * 1024
+HEADER_BYTES = 1024**2
 # Text that is parsed as a whole: metadata of zarr, notes beside particles.
 TEXT_BYTES = 16 * 1024**2
 
@@ -40,6 +43,16 @@ def check_claim(where: Path | str, what: str, claimed: int, there: int, expansio
             f"{where}: {what} claims {_size(claimed)}, more than {expansion:g} times the {_size(there)} there: "
             "correct the file, or raise --max-expansion if it is meant"
         )
+
+
+def check_holes(path: Path, expansion: float = EXPANSION) -> None:
+    """Compare a file's length with what it takes on the disk, before it is read as a whole: holes take nothing there.
+
+    Raises:
+        UpsDataError: it is far longer.
+    """
+    status = path.stat()
+    check_claim(path, "its length", status.st_size, status.st_blocks * 512, expansion)
 
 
 def claimed_bytes(shape: Sequence[int], dtype: Any) -> int:

@@ -53,7 +53,10 @@ def _check_entry(entry: str, root: str, allow_links: bool) -> None:
                 f"{entry}: is a link to {target}, outside of the source: copy the data there, or give --allow-links if "
                 "the link is yours"
             )
-    mode = os.stat(entry).st_mode
+    try:
+        mode = os.stat(entry).st_mode
+    except OSError as error:
+        raise UpsDataError(f"{entry}: cannot be looked at ({error.strerror}): check the path") from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UpsDataError(f"{entry}: is no regular file but {_kind(mode)}: remove it")
 

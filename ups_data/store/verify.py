@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec
+from ups_data.store.claims import check_claims
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import FORMER_SEAL, SEAL, Seal, object_digest
 from ups_data.store.shard import Shard
@@ -84,7 +85,11 @@ def verify_shard(root: Root, manifest: Manifest, spec: ShardSpec, depth: Depth =
         if size != spec.bytes:
             reasons.append(f"its files are {size:,} bytes by its seal, the manifest says {spec.bytes:,}")
         if depth == "chunks":
-            reasons += damaged_arrays(shard, manifest, spec)
+            try:
+                check_claims(shard.store, manifest, [spec])
+                reasons += damaged_arrays(shard, manifest, spec)
+            except UpsDataError as error:
+                reasons.append(str(error).removeprefix(f"{where}: "))
     # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
     return [Damage(spec.path, r.removeprefix(f"{where}, ").split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
 

@@ -12,7 +12,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.content import look_inside
 from ups_data.sources.lazy import LazyArray
-from ups_data.sources.limits import TEXT_BYTES
+from ups_data.sources.limits import TEXT_BYTES, check_holes
 from ups_data.sources.links import check_file, is_inside
 from ups_data.sources.meshes.vtk_file import Mesh, read_mesh
 from ups_data.sources.options import SourceOptions
@@ -59,6 +59,7 @@ def referenced(path: Path, head: bytes, options: SourceOptions) -> None:
         UpsDataError: one is missing, or lies outside of the folder.
     """
     if re.search(rb"""type\s*=\s*["'](?:P[A-Z]|vtk)""", head):
+        check_holes(path, options.expansion)
         for name in _NAMED.findall(path.read_bytes()):
             _inside(path, name.decode(errors="replace"), options)
 

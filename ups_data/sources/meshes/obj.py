@@ -1,5 +1,6 @@
 """Wavefront OBJ files: the positions of their vertices."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
+from ups_data.sources.limits import LINE_BYTES, check_holes
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import Trajectory
@@ -55,8 +57,14 @@ class ObjSource(Source):
         """Positions, and what else is in the file."""
         positions: list[float] = []
         left_out: dict[str, str] = {}
+        check_holes(self.path, self.options.expansion)
         with open(self.path, "rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(partial(file.readline, LINE_BYTES), b""), start=1):
+                if len(line) == LINE_BYTES:
+                    raise UpsDataError(
+                        f"{self.path}: line {number} is longer than {LINE_BYTES:,} bytes, which no OBJ file has: "
+                        "name another format"
+                    )
                 words = line.split()
                 if words[:1] != [b"v"]:
                     if words and words[0] in OTHERS:

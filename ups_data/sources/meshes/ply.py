@@ -11,6 +11,7 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.base import AXIS_NAMES, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
+from ups_data.sources.limits import HEADER_BYTES
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.plain.array import FileArray
 from ups_data.sources.positions import finite, own_field
@@ -116,7 +117,7 @@ def _read_header(path: Path) -> _Header:
     with open(path, "rb") as file:
         while not lines or lines[-1] != ["end_header"]:
             line = file.readline(4096)
-            if not line:
+            if not line or file.tell() > HEADER_BYTES:
                 raise _damaged(path, EOFError("the header has no end"))
             lines.append(line.decode("latin-1").split())
         offset = file.tell()

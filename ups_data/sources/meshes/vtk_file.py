@@ -12,7 +12,7 @@ import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import units_of
-from ups_data.sources.limits import check_claim
+from ups_data.sources.limits import check_claim, check_holes
 from ups_data.sources.options import SourceOptions
 
 # what VTK keeps for itself
@@ -27,6 +27,7 @@ _PREFIX = re.compile(r"ERROR: In \S+, line [0-9]+ \S+ \(0x[0-9a-f]+\): ")
 # types as meshio writes them, which vtk has under other names only
 _MESHIO = re.compile(rb"(?<= )vtktype(u?int)(8|16|32)(?=\n)")
 _TYPES = {b"8": b"char", b"16": b"short", b"32": b"int"}
+_ASCII = re.compile(rb"[^\n]*\n[^\n]*\n\s*ASCII\b", re.IGNORECASE)
 POINT_BYTES = 24  # that vtk allocates for a point, at least
 
 
@@ -72,9 +73,12 @@ def read_mesh(path: Path, kind: str, options: SourceOptions) -> Mesh:
         for every in ("Scalars", "Vectors", "Normals", "Tensors", "TCoords", "Fields", "ColorScalars"):
             getattr(reader, f"ReadAll{every}On")()
     reader.SetFileName(str(path))
-    if kind == "vtk" and (text := path.read_bytes()) != (known := _MESHIO.sub(_known_type, text)):
-        reader.ReadFromInputStringOn()
-        reader.SetBinaryInputString(known, len(known))
+    if kind == "vtk":
+        text = path.read_bytes()
+        _check_end(path, vtk, text)
+        if text != (known := _MESHIO.sub(_known_type, text)):
+            reader.ReadFromInputStringOn()
+            reader.SetBinaryInputString(known, len(known))
     said = _update(vtk, reader)
     data = reader.GetOutputDataObject(0)
     if "ERR" in said.upper() or reader.GetErrorCode() or data is None:
@@ -100,6 +104,25 @@ def _update(vtk: Any, reader: Any) -> str:
     return _PREFIX.sub("error: ", " ".join(window.GetOutput().split()))[:200]
 
 
+def _check_end(path: Path, vtk: Any, text: bytes) -> None:
+    """Whether a legacy file of text ends in the middle of an array, of which vtk serves the rest as the memory had it.
+
+    With a word behind the end, vtk says which it is: an array that it cannot read, or a word that it does not know.
+
+    Raises:
+        UpsDataError: it does.
+    """
+    if _ASCII.match(text) is None:
+        return
+    reader = vtk.vtkGenericDataObjectReader()
+    marked = text + b"\nend_of_file\n"
+    reader.ReadFromInputStringOn()
+    reader.SetBinaryInputString(marked, len(marked))
+    said = _update(vtk, reader)
+    if "reading ascii" in said.lower():
+        raise _damaged(path, "it ends in the middle of an array")
+
+
 def _known_type(match: re.Match[bytes]) -> bytes:
     return (b"unsigned_" if match[1] == b"uint" else b"") + _TYPES[match[2]]
 
@@ -113,8 +136,8 @@ def _damaged(path: Path, reason: str) -> UpsDataError:
 def _check_claims(path: Path, kind: str, options: SourceOptions) -> int:
     """The most points or cells that the file claims, after a comparison of what vtk would allocate for them."""
     there = path.stat().st_size
-    with open(path, "rb") as file:
-        text = file.read()
+    check_holes(path, options.expansion)
+    text = path.read_bytes()
     claims = [int(n) for n in (_LEGACY if kind == "vtk" else _COUNTS).findall(text)]
     claims += [math.prod(map(int, sizes)) for sizes in _DIMENSIONS.findall(text)] if kind == "vtk" else []
     for extent in _EXTENT.findall(text) if kind != "vtk" and b"extent" in text.lower() else ():

@@ -86,7 +86,12 @@ def check_chunks(path: Path, engine: str, names: Sequence[str]) -> None:
 
 
 def _refuse_pickles(path: Path) -> None:
-    """Not every version of numcodecs refuses to run its codec `pickle` on what a chunk holds."""
+    """Not every version of numcodecs refuses to run its codec `pickle` on what a chunk holds. A folder with chunks and
+    without metadata would be passed over."""
+    for folder in path.iterdir():
+        of_data = folder.is_dir() and not folder.name.startswith(".") and any(folder.iterdir())
+        if of_data and not any((folder / name).is_file() for name in (".zarray", ".zgroup", "zarr.json")):
+            raise UpsDataError(f"{folder}: has no metadata, the group is damaged: copy it again")
     for file in (*path.glob("*/.zarray"), *path.glob("*/zarr.json")):
         try:
             metadata = json.dumps(json.loads(file.read_text()))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.limits import BELIEVED
+from ups_data.sources.limits import BELIEVED, check_holes
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.plain.archive import ERRORS, archive_of, damaged
 from ups_data.sources.plain.array import FileArray, HeldArray
@@ -30,6 +30,7 @@ def load(path: Path, options: SourceOptions = DEFAULTS) -> Any:
     """
     try:
         if not zipfile.is_zipfile(path):
+            check_holes(path, options.expansion)
             return _load_old(path)
         with archive_of(path, WHAT, options) as archive:
             if any(info.file_size > BELIEVED for info in archive.infolist() if info.filename.endswith("/data.pkl")):

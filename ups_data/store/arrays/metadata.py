@@ -1,6 +1,5 @@
 """What a zarr array's metadata say about its chunks, where they are those that `ArrayWriter` writes."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.schema.json_text import parse_json
 from ups_data.store.arrays import codecs
 
 ARRAY = "zarr.json"  # the file that makes a folder an array or a group
@@ -99,8 +99,8 @@ def parsed(text: bytes, name: str, where: str) -> dict[str, Any]:
         UpsDataError: it is something else.
     """
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as e:
+        found = parse_json(text)
+    except ValueError as e:
         raise UpsDataError(f"{where}: {name} is damaged ({e}); copy or make the dataset again") from None
     if not isinstance(found, dict):
         raise UpsDataError(f"{where}: {name} is damaged (no JSON object); copy or make the dataset again")

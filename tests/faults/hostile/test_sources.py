@@ -1,0 +1,96 @@
+"""Sources of every format, each spoilt in every way: their data, or one line with status 2."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.hostile.around import Around, wrong
+from tests.faults.hostile.sources import FILES, FOLDERS, Write
+from tests.faults.hostile.tryer import Tryer
+from tests.faults.hostile.ways import WAYS
+
+OPTIONS = ("--cast", "float32")
+# Formats of text, without a mark of their end: all that is asked of a cut one is that it is taken or refused.
+ANY_END = {"obj", "ply, ascii", "vtk"}
+SPARSE = 13  # of so many cases, one is in the default run
+# Of folders, the files that are spoilt: what says what the others are, and one with values.
+PARTS = {
+    "zarr": ("zarr.json", "u/zarr.json", "u/c/0/0/0/0"),
+    "zarr2": (".zgroup", "u/.zarray", "u/0.0.0.0"),
+    "cases": ("c1/surface_position.pt", "c1/surface_pressure.pt"),
+    "splits": ("train/u.npy", "test/u.npy"),
+    "series": ("s.pvd", "s1.vtu"),
+}
+IN_FOLDERS = [(name, part) for name, parts in PARTS.items() for part in parts]
+ENTRY = {"series": "s.pvd"}  # what is converted, if it is not the folder
+
+
+def chosen(values: list[tuple[str, ...]], step: int) -> list[object]:
+    """Every so many of them in the default run, the others with the mark `faults`."""
+    marks = {False: [], True: [pytest.mark.faults]}
+    return [pytest.param(*v, marks=marks[n % step != 0], id=": ".join(v)) for n, v in enumerate(values)]
+
+
+@pytest.fixture(scope="session")
+def intact() -> dict[str, str]:
+    """Format → the digest of what it becomes, filled as it is asked for."""
+    return {}
+
+
+def digest_of(name: str, write: Write, tryer: Tryer, folder: Path, known: dict[str, str]) -> str:
+    if name not in known:
+        place = folder / f"intact-{name}"
+        place.mkdir()
+        write(place / "source")
+        answer = tryer("convert", place / "source" / ENTRY.get(name, ""), place / "out", *OPTIONS)
+        assert answer["status"] == 0, answer
+        known[name] = answer["digest"]
+    return known[name]
+
+
+def check(
+    tryer: Tryer, around: Around, way: str, digest: str | None, *, any_end: bool = False, entry: str = ""
+) -> None:
+    around.watch()
+    answer = tryer("convert", around.given / "source" / entry, around.out, *OPTIONS, nobody=WAYS[way].nobody)
+    found = wrong(answer, digest)
+    allowed = {"other data came out"} if any_end else set()
+    assert not [line for line in (*found, *around.changes()) if line not in allowed]
+    assert answer["status"] == 0 or not around.out.exists()
+
+
+@pytest.mark.parametrize(("name", "way"), chosen([(n, w) for n in FILES for w in WAYS], SPARSE))
+def test_a_file(tryer: Tryer, around: Around, open_folder: Path, intact: dict[str, str], name: str, way: str) -> None:
+    digest = digest_of(name, FILES[name], tryer, open_folder, intact)
+    FILES[name](around.given / "source")
+    WAYS[way].do(around.given / "source")
+    any_end = name in ANY_END and way in ("a third of it", "all but a tenth", "all but a byte", "twice")
+    check(tryer, around, way, digest if any_end or not WAYS[way].refused else None, any_end=any_end)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "way"),
+    chosen([(n, part, w) for n, parts in PARTS.items() for part in parts for w in WAYS], SPARSE),
+)
+def test_a_file_of_a_folder(
+    tryer: Tryer, around: Around, open_folder: Path, intact: dict[str, str], name: str, part: str, way: str
+) -> None:
+    """A chunk that zarr finds missing is of the fill value by its specification, and a split may be missing."""
+    digest = digest_of(name, FOLDERS[name], tryer, open_folder, intact)
+    FOLDERS[name](around.given / "source")
+    WAYS[way].do(around.given / "source" / part)
+    split = name == "splits" and way == "missing" and part == "test/u.npy"
+    entry = ENTRY.get(name, "")
+    check(tryer, around, way, None if WAYS[way].refused and not split else digest, any_end=split, entry=entry)
+
+
+@pytest.mark.parametrize(("name", "part"), chosen(IN_FOLDERS, 3))
+@pytest.mark.parametrize("of", ["a file", pytest.param("its folder", marks=pytest.mark.faults)])
+def test_a_link_out_of_a_folder(tryer: Tryer, around: Around, name: str, part: str, of: str) -> None:
+    """To data that would fit, or to a folder of them."""
+    FOLDERS[name](around.given / "source")
+    path = around.given / "source" / part
+    path = path if of == "a file" or path.parent == around.given / "source" else path.parent
+    path.rename(around.others / "moved")
+    path.symlink_to(around.others / "moved")
+    check(tryer, around, "empty", None, entry=ENTRY.get(name, ""))
