@@ -33,9 +33,10 @@ def vtk(path: Path) -> None:
     )
 
 
-def vtu(path: Path) -> None:
+def vtu(path: Path, on_cells: bool = True) -> None:
     points, cells = vtk_text.hexes(3)
-    data = vtk_text.piece(points, cells, [12] * 3, {"u": files.values(len(points))}, {"p": files.values(3)})
+    of_cells = {"p": files.values(3)} if on_cells else {}
+    data = vtk_text.piece(points, cells, [12] * 3, {"u": files.values(len(points))}, of_cells)
     vtk_text.vtu(path, data)
 
 
@@ -87,7 +88,7 @@ FOLDERS: dict[str, Write] = {
     ],
     "series": lambda p: [
         p.mkdir(),
-        [vtu(p / f"s{n}.vtu") for n in range(3)],
+        [vtu(p / f"s{n}.vtu", on_cells=False) for n in range(3)],
         vtk_text.pvd(p / "s.pvd", [(float(n), 0, f"s{n}.vtu") for n in range(3)]),
     ],
 }

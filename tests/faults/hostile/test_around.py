@@ -46,5 +46,5 @@ def test_what_is_done_to_others_is_noticed(around: Around) -> None:
     ],
 )
 def test_how_a_case_ends_is_noticed(tryer: Tryer, code: str, says: str) -> None:
-    answer = tryer("python", code, limit=0.5 if "sleep" in code else 10)
+    answer = tryer("python", code, limit=0.5 if "sleep" in code else 60)
     assert any(re.search(says, line) for line in wrong(answer)), wrong(answer)
