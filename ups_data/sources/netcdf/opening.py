@@ -3,7 +3,7 @@
 import importlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,11 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
         _refuse_pickles(path)
         options["consolidated"] = False  # the same for both kinds of group, and no warning
     try:
-        with xarray.open_dataset(path, engine=engine, **options) as dataset:
+        with ExitStack() as looking:
+            if engine == "zarr":  # late: an optional extra's
+                looking.enter_context(importlib.import_module("ups_data.sources.netcdf.blosc").chunks_looked_at())
+            dataset_of_file = xarray.open_dataset(path, engine=engine, **options)
+        with dataset_of_file as dataset:
             for variable in dataset.variables.values():
                 chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
                 if chunks is not None and len(chunks) == variable.ndim:
