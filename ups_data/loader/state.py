@@ -47,7 +47,8 @@ def _options(name: str, sampling: QuerySampling | None) -> dict[str, Any]:
 
 def dataset_digest(manifest: Manifest, split: str) -> str:
     """Of all that a split's batches are made from: its shards' digests, fields, geometry, blocks."""
-    content = manifest.model_dump(mode="json", exclude={"splits", "source"})
+    newer = {name for name in ("packs",) if getattr(manifest, name) is None}  # older states do not know them
+    content = manifest.model_dump(mode="json", exclude={"splits", "source", *newer})
     content["shards"] = [s.model_dump(mode="json", exclude={"path", "bytes"}) for s in manifest.split(split).shards]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.batch import Frames, Pieces, Read, Stored
+from ups_data.batch import Frames, PackedPieces, Pieces, Read, Stored
 from ups_data.points.blocks import Blocks
 from ups_data.reading.past import PastPieces, in_order
 from ups_data.reading.pool import Located, Pool
 from ups_data.sampling import Draw
+from ups_data.store.arrays.channels import ChannelArray, whole_of
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.stored import StoredArray
 
@@ -42,6 +43,13 @@ class StoredFrames(Frames):
         self.channels = 1 if len(arrays[0].shape) == 2 else arrays[0].shape[-1]
         self.dtype = arrays[0].dtype
         self._piece_points = arrays[0].block_points
+        # What is read: of a pack the whole array, of which these are some channels.
+        self._whole = [whole_of(array) for array in arrays]
+        packed = arrays[0] if isinstance(arrays[0], ChannelArray) else None
+        self._first, self._packed = (0, False) if packed is None else (packed.first, True)
+        self._stored_dtype = self._whole[0].dtype
+        self.number_dtype = self._stored_dtype if self._packed else self.number_dtype
+        self._stored_channels = self._whole[0].shape[-1] if packed is not None else self.channels
 
     def __len__(self) -> int:
         return len(self._row)
@@ -55,7 +63,8 @@ class StoredFrames(Frames):
     def wants(self, draw: Draw | None = None) -> Read:
         """See `Frames.wants`."""
         blocks = self._past_blocks(draw)
-        if blocks is None or not self._pool.passes_by(self._arrays):
+        # Chunks of packs are kept: they are read for several fields.
+        if blocks is None or self._packed or not self._pool.passes_by(self._arrays):
             return self.wants_blocks(None if draw is None else draw.blocks)
         places, chunks = self._chunks(blocks)
         numbers = np.arange(blocks.size).reshape(blocks.shape)
@@ -70,7 +79,7 @@ class StoredFrames(Frames):
     def wants_blocks(self, blocks: NDArray[np.int64] | None = None) -> Read:
         """See `Frames.wants_blocks`."""
         if blocks is None and len(self._arrays) == 1 and len(self.stored) == 1 and self.stored[0] is None:
-            array, row = self._arrays[0], self._row[:, None]
+            array, row = self._whole[0], self._row[:, None]
             chunks = [(array, _numbers(array, self._row, 0))]
             return Read(chunks, lambda found: self._pieces(*self._at(array, found[0], row)))
         if blocks is None:
@@ -98,7 +107,7 @@ class StoredFrames(Frames):
 
     def check_unchanged(self) -> None:
         """See `Frames.check_unchanged`."""
-        for number, array in enumerate(self._arrays):
+        for number, array in enumerate(self._whole):
             if isinstance(array, DirectArray) and array.mapped:
                 array.check_unchanged(self._row if len(self._arrays) == 1 else self._row[self._array == number])
 
@@ -119,7 +128,7 @@ class StoredFrames(Frames):
     ) -> tuple[list[NDArray[np.bool_]], list[tuple[StoredArray, NDArray[np.int64]]]]:
         """Of each array, which of those blocks `(n, m)` it has, and the numbers of their chunks, frame by frame."""
         places, chunks = [], []
-        for number, array in enumerate(self._arrays):
+        for number, array in enumerate(self._whole):
             here = (self._array == number)[:, None] & (blocks >= 0)
             row = np.broadcast_to(self._row[:, None], blocks.shape)[here]
             if len(row):
@@ -132,11 +141,17 @@ class StoredFrames(Frames):
         buffers, buffer, offset = located
         offset = offset.reshape(row.shape)
         if array.chunk_rows > 1:
-            offset = offset + row % array.chunk_rows * (self._piece_points * self.channels * self.dtype.itemsize)
+            offset = offset + row % array.chunk_rows * (
+                self._piece_points * self._stored_channels * self._stored_dtype.itemsize
+            )
         return buffers, buffer.reshape(row.shape), offset
 
     def _pieces(self, buffers: list[Any], buffer: NDArray[np.int64], offset: NDArray[np.int64]) -> Pieces:
-        return Pieces(buffers, buffer, offset, self._piece_points, self.channels, self.dtype)
+        if not self._packed:
+            return Pieces(buffers, buffer, offset, self._piece_points, self.channels, self.dtype)
+        channels = self._first, self._stored_channels
+        kind = self._piece_points, self.channels, self._stored_dtype
+        return PackedPieces(buffers, buffer, offset, *kind, *channels)
 
     def _every_block(self) -> NDArray[np.int64]:
         """The blocks of each frame, `(n, m)`, -1 behind where a frame has fewer than others."""

@@ -16,6 +16,7 @@ from ups_data.points.domain import Domain
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.pool import Pool
 from ups_data.schema import Manifest
+from ups_data.store.arrays.channels import as_numbers
 from ups_data.store.arrays.stored import StoredArray
 from ups_data.store.shard import Shard
 
@@ -161,11 +162,13 @@ class Geometries:
         def frames(arrays: list[StoredArray], rows: NDArray[np.int64]) -> StoredFrames:
             return StoredFrames(self._pool, arrays, np.repeat(origin.shard, steps), rows.ravel(), stored)
 
-        moving = self._manifest.point_set(self._set_name).moving
-        coords = frames([s.coords(self._set_name) for s in origin.shards], rows if moving else once)
+        by_frame = self._manifest.coords_by_frame(self._set_name)
+        coords = frames([s.coords(self._set_name) for s in origin.shards], rows if by_frame else once)
         if not any(isinstance(s, BlockSizes) and len(s) > 1 for s in stored):
             return Positions(coords, None)
-        return Positions(coords, frames([s.index(self._set_name) for s in origin.shards], once))
+        # In a pack, the frame's own row: its chunks hold its values too.
+        numbers = rows if self._manifest.pack_of_index(self._set_name) is not None else once
+        return Positions(coords, frames([s.index(self._set_name) for s in origin.shards], numbers))
 
     def _of_grid(self, shards: Sequence[Shard]) -> Geometry:
         for shard in shards[:-1]:
@@ -200,10 +203,9 @@ class Geometries:
             place.geometry = self._of_sizes(points)
             return place
         if count > 1:
-            place.index = self._raw(shard.index(name), trajectory, count).wants()
+            place.index = self._raw(shard.index(name), shard.index_row(name, trajectory), count).wants()
         if self._needs_coordinates:
-            row = shard.first_row(trajectory) if manifest.point_set(name).moving else trajectory
-            place.coords = self._raw(shard.coords(name), row, count).wants()
+            place.coords = self._raw(shard.coords(name), shard.coords_row(name, trajectory), count).wants()
         return place
 
     def _known(self, place: Place, fetched: Fetched) -> Geometry:
@@ -211,7 +213,8 @@ class Geometries:
         points, slots = shard.num_points(name, place.trajectory), self._manifest.block_points(name)
         stored: Stored
         if place.index is not None:
-            stored = shard.geometry(name, place.trajectory, fetched.source(place.index).array(0)[:, 0])
+            numbers = as_numbers(fetched.source(place.index).array(0)[:, 0])
+            stored = shard.geometry(name, place.trajectory, numbers)
         else:
             stored = None if points == slots else BlockSizes(np.array([points]), slots)
         if not (self._needs_blocks or self._needs_coordinates):

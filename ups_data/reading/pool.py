@@ -56,8 +56,15 @@ class Pool:
             UpsDataError: the stored bytes are damaged, or not there.
         """
         kept = [read for read in wanted.reads if not read.past]
-        located = iter(self.locate([chunks for read in kept for chunks in read.chunks]))
-        sources = {read: read.assemble([next(located) for _ in read.chunks]) for read in kept}
+        # Fields of a pack list the same chunks: they are located once.
+        keys = [[(array, numbers.tobytes()) for array, numbers in read.chunks] for read in kept]
+        once = {
+            key: chunks
+            for read, names in zip(kept, keys, strict=True)
+            for key, chunks in zip(names, read.chunks, strict=True)
+        }
+        located = dict(zip(once, self.locate(list(once.values())), strict=True))
+        sources = {read: read.assemble([located[key] for key in names]) for read, names in zip(kept, keys, strict=True)}
         begun = time.perf_counter()
         for read in wanted.reads:
             if read.past:

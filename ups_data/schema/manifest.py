@@ -11,6 +11,7 @@ from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 from ups_data.schema import limits
 from ups_data.schema.file import MANIFEST, Readable, manifest_name, read_manifest, with_digest
+from ups_data.schema.packs import PackSpec, channel_names, check_packs, first_channels
 from ups_data.schema.specs import (
     FieldSpec,
     GridSpec,
@@ -46,6 +47,7 @@ class Manifest(Model):
         importance: metric → set of points (`""`: a grid, or the only set) → K, the number of tiles whose importance
             every shard holds, frame by frame, in `importance/<metric>` or `importance/<set>/<metric>`. Tiles are equal
             stretches of a space-filling curve through the points (of the first frame, if they move).
+        packs: name → fields that are stored side by side in one array; None: each field has an array of its own.
         source: what the dataset was made from.
         left_out: trajectories that a conversion left out, each with the reason.
         splits: name → split.
@@ -64,6 +66,7 @@ class Manifest(Model):
     time_units: Text | None = None
     not_stored: dict[Text, Text] | None = None
     importance: dict[Name, dict[Name | Literal[""], TileCount]] | None = None
+    packs: dict[Name, PackSpec] | None = None
     source: Annotated[dict[Text, Text], Field(max_length=limits.FIELDS)] = Field(default_factory=dict)
     left_out: list[LeftOut] | None = None
     splits: dict[Name, SplitSpec]
@@ -82,6 +85,7 @@ class Manifest(Model):
             axes, points = len(self.grid.shape), math.prod(self.grid.shape)
             if self.blocks > points or round(self.blocks ** (1 / axes)) ** axes != self.blocks:
                 raise ValueError(f"{self.blocks} blocks do not fit a grid of {self.grid.shape}")
+        check_packs(self.packs or {}, self.fields, grid=self.grid is not None)
         for metric, tiles in (self.importance or {}).items():
             if not set(tiles) <= {name or "" for name in self.set_names}:
                 raise ValueError(f"importance {metric!r} is of {sorted(tiles)}, sets of points are {self.set_names}")
@@ -218,6 +222,32 @@ class Manifest(Model):
             if f.name == name:
                 return f
         raise UpsDataError(f"no field {name!r}: the dataset has {[f.name for f in self.fields]}")
+
+    def pack_of(self, field: str) -> str | None:
+        """The name of the pack that a field is stored in."""
+        return next((name for name, pack in (self.packs or {}).items() if field in pack.fields), None)
+
+    def pack_of_points(self, set_name: str | None) -> str | None:
+        """The name of the pack that has the coordinates of a set of points beside its fields, in every row."""
+        for name, pack in (self.packs or {}).items():
+            if pack.coords and self.field(pack.fields[0]).point_set == set_name:
+                return name
+        return None
+
+    def pack_of_index(self, set_name: str | None) -> str | None:
+        """The name of the pack that has the numbers of a set's points beside its fields, in every row."""
+        name = None if self.grid is not None else self.pack_of_points(set_name)
+        return name if name is not None and (self.packs or {})[name].index else None
+
+    def pack_channels(self, name: str) -> tuple[list[str], dict[str, int]]:
+        """The names of a pack's channels, and the first channel of each of its fields."""
+        pack = (self.packs or {})[name]
+        dim = self.point_set(self.field(pack.fields[0]).point_set).dim if pack.coords else 0
+        return channel_names(pack, self.fields, dim), first_channels(pack, self.fields, dim)
+
+    def coords_by_frame(self, set_name: str | None) -> bool:
+        """Whether the coordinates of a set of points are stored in a row for each frame, not for each trajectory."""
+        return self.point_set(set_name).moving or self.pack_of_points(set_name) is not None
 
     def split(self, name: str) -> SplitSpec:
         """The split of that name. Raises UpsDataError that lists the splits there are."""

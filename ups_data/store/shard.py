@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, block_counts, single_block
-from ups_data.schema import Manifest, ShardSpec
+from ups_data.schema import FieldSpec, Manifest, ShardSpec
+from ups_data.store.arrays.channels import ChannelArray
 from ups_data.store.arrays.metadata import array_name
 from ups_data.store.arrays.opening import open_array
 from ups_data.store.arrays.stored import StoredArray, Verify
@@ -37,6 +38,7 @@ class Shard:
         self._manifest, self._spec, self._verify = manifest, spec, verify
         self._where = f"shard {self.store.name(self.key)}"
         self._arrays: dict[str, StoredArray] = {}
+        self._views: dict[str, StoredArray] = {}  # fields of packs
         self._points: dict[str | None, list[int]] = {}
         self._lock = threading.Lock()
         self._geometries: WeakValueDictionary[tuple[str | None, int], Blocks] = WeakValueDictionary()
@@ -72,20 +74,42 @@ class Shard:
         if array is not None:
             return array
         spec, manifest = self._manifest.field(name), self._manifest
+        pack = manifest.pack_of(name)
+        if pack is not None:
+            first = manifest.pack_channels(pack)[1][name]
+            return self._view(f"fields/{name}", pack, first, spec.channels)
+        return self._open_field(name, f"field {name!r}", spec, spec.channels)
+
+    def _open_field(self, name: str, called: str, spec: FieldSpec, channels: int) -> StoredArray:
+        """The array `fields/<name>`, of a field like `spec` with so many channels."""
+        manifest = self._manifest
         rows = len(self._spec.steps) if spec.static else self._spec.rows
         whole_grid = manifest.grid is not None and manifest.blocks == 1
         points = manifest.frame_shape if whole_grid else (self._slots(spec.point_set),)
-        shape = (rows, *points, spec.channels)
-        return self._open(f"fields/{name}", f"field {name!r}", spec.dtype, shape, manifest.block_points(spec.point_set))
+        shape = (rows, *points, channels)
+        return self._open(f"fields/{name}", called, spec.dtype, shape, manifest.block_points(spec.point_set))
+
+    def _view(self, name: str, pack: str, first: int, channels: int | None, dtype: str | None = None) -> StoredArray:
+        """Channels of a pack, under the name that they would have as an array of their own."""
+        manifest, known = self._manifest, self._views.get(name)
+        if known is not None:
+            return known
+        spec = manifest.field((manifest.packs or {})[pack].fields[0])
+        whole = self._open_field(pack, f"pack {pack!r}", spec, len(manifest.pack_channels(pack)[0]))
+        view = ChannelArray(whole, first, channels, None if dtype is None else np.dtype(dtype))
+        return self._views.setdefault(name, view)  # threads share one
 
     def coords(self, set_name: str | None = None) -> StoredArray:
         """Positions of a set of points in the order of its blocks, float32.
 
-        `(trajectories, blocks * P, d)`, or `(rows, blocks * P, d)` if they move.
+        `(trajectories, blocks * P, d)`, or `(rows, blocks * P, d)` if they move or are stored beside fields; see
+        `coords_row`.
         """
-        spec = self._manifest.point_set(set_name)
+        spec, name = self._manifest.point_set(set_name), f"{_folder(set_name)}/coords"
+        pack = self._manifest.pack_of_points(set_name)
+        if pack is not None:
+            return self._view(name, pack, 0, spec.dim)
         rows = self._spec.rows if spec.moving else len(self._spec.steps)
-        name = f"{_folder(set_name)}/coords"
         array = self._arrays.get(name)
         if array is not None:
             return array
@@ -98,12 +122,23 @@ class Shard:
         has more than one block: points in one block have the order that they were given in.
         """
         name = f"{_folder(set_name)}/index"
+        pack = self._manifest.pack_of_index(set_name)
+        if pack is not None:
+            return self._view(name, pack, self._manifest.point_set(set_name).dim, None, "int32")
         rows = 1 if self._manifest.grid is not None else len(self._spec.steps)
         array = self._arrays.get(name)
         if array is not None:
             return array
         shape = (rows, self._slots(set_name))
         return self._open(name, name, "int32", shape, self._manifest.block_points(set_name))
+
+    def coords_row(self, set_name: str | None, trajectory: int, step: int = 0) -> int:
+        """The row of the coordinates of a frame of one of the shard's trajectories."""
+        return self.first_row(trajectory) + step if self._manifest.coords_by_frame(set_name) else trajectory
+
+    def index_row(self, set_name: str | None, trajectory: int) -> int:
+        """A row of `index` of one of the shard's trajectories, or of a grid's only geometry."""
+        return trajectory if self._manifest.pack_of_index(set_name) is None else self.first_row(trajectory)
 
     def importance(self, metric: str, set_name: str | None = None) -> StoredArray:
         """Importance of the tiles of every frame, float16: `(rows, K)`.
@@ -171,8 +206,7 @@ class Shard:
 
     def positions(self, set_name: str | None, trajectory: int, step: int = 0) -> np.ndarray:
         """The coordinates of a set of points in their own order, `(N, d)`."""
-        moving = self._manifest.point_set(set_name).moving
-        row = self.first_row(trajectory) + step if moving else trajectory
+        row = self.coords_row(set_name, trajectory, step if self._manifest.point_set(set_name).moving else 0)
         return self._dense(self.coords(set_name), row, self.geometry(set_name, trajectory))
 
     def fetch_seconds(self) -> float:
@@ -227,8 +261,9 @@ class Shard:
     ) -> Blocks:
         slots, blocks = self._manifest.block_points(set_name), self._manifest.num_blocks(points, set_name)
         if index is None:
-            array = self.index(set_name)
-            index = np.concatenate([array.chunk(geometry * array.blocks + block)[0] for block in range(blocks)])
+            array, row = self.index(set_name), self.index_row(set_name, geometry)
+            chunk, place = divmod(row, array.chunk_rows)
+            index = np.concatenate([array.chunk(chunk * array.blocks + block)[place] for block in range(blocks)])
         counts = block_counts(points, blocks)
         empty = np.arange(slots) >= counts[:, None]
         seen = np.zeros(points + 1, bool)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec
-from ups_data.store.arrays.direct import DirectArray
+from ups_data.store.arrays.channels import absent_is_nan
 from ups_data.store.arrays.metadata import ARRAY
 from ups_data.store.arrays.stored import StoredArray, place_of
 from ups_data.store.shard import Shard
@@ -57,7 +57,7 @@ def _expected(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterator[_Ex
     for name, of_set in blocks.items():
         folder = "points" if name is None else f"points/{name}"
         if manifest.grid is None:
-            rows = np.repeat(of_set, spec.steps) if manifest.point_set(name).moving else of_set
+            rows = np.repeat(of_set, spec.steps) if manifest.coords_by_frame(name) else of_set
             yield _Expected(f"{folder}/coords", partial(shard.coords, name), rows)
         if f"{folder}/index/{ARRAY}" in shard.seal.files:
             yield _Expected(
@@ -89,7 +89,7 @@ def _look_at(array: StoredArray, number: int, expected: _Expected) -> None:
         UpsDataError: it is damaged, or absent where points are, and NaN is none of their values.
     """
     array.chunk(number)
-    if expected.may_be_nan or not isinstance(array, DirectArray) or not array.absent_is_nan(number):
+    if expected.may_be_nan or not absent_is_nan(array, number):
         return
     row_chunk, block = divmod(number, array.blocks)
     if block < expected.blocks[row_chunk * array.chunk_rows :][: array.chunk_rows].max():

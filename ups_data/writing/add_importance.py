@@ -193,8 +193,7 @@ def _rows(
         first = shard.first_row(trajectory)
         coords = None
         if manifest.grid is None:
-            moving = manifest.point_set(set_name).moving
-            coords = _Frames(shard, None, set_name).read(first if moving else trajectory, trajectory)
+            coords = _Frames(shard, None, set_name).read(shard.coords_row(set_name, trajectory), trajectory)
         run = importance.of_run(set_name, coords)
         for row in range(first, first + steps):
             for name, of_field in frames.items():

@@ -1,20 +1,21 @@
 """What all trajectories of a dataset share, taken from the first one and demanded of the others."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 from pydantic import ValidationError
 
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, grid_blocks, point_blocks
-from ups_data.points.coords import normalise_axis
-from ups_data.schema import AxisSpec, FieldSpec, GridSpec, Manifest, PointsSpec, SplitSpec, limits
-from ups_data.trajectory import ArrayLike, Axis
+from ups_data.schema import FieldSpec, GridSpec, Manifest, PointsSpec, SplitSpec, limits
+from ups_data.trajectory import ArrayLike
 from ups_data.writing import chunks
+from ups_data.writing.axes import grid_spec, same_axis, unit_axes
 from ups_data.writing.casting import stored_dtype
 from ups_data.writing.importance import Importance, check_metrics
 from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
+from ups_data.writing.shard.packs import packs_of
 
 # Decoded bytes of a chunk of whole frames.
 CHUNK_BYTES = chunks.WHOLE_FRAMES
@@ -52,13 +53,14 @@ class Layout:
             self.points = {name: self._points_spec(run, name) for name in run.coords}
         else:
             self._frame_shape = tuple(next(iter(run.fields.values())).shape[1:-1])
-            self._axes = list(run.axes) if run.axes is not None else _unit_axes(self._frame_shape)
-            self.grid = _grid_spec(run, self._axes, self._frame_shape)
+            self._axes = list(run.axes) if run.axes is not None else unit_axes(self._frame_shape)
+            self.grid = grid_spec(run, self._axes, self._frame_shape)
             self._grid_blocks = (
                 None if self.blocks == 1 else grid_blocks(self._frame_shape, self.blocks, seed=self.seed)
             )
         self.specs = [self._field_spec(n, a, run, static=False) for n, a in run.fields.items()]
         self.specs += [self._field_spec(n, a, run, static=True) for n, a in run.static.items()]
+        self.packs = packs_of(self.specs, self, run.steps) if self.options.pack else {}
 
     def deal(self, run: Run) -> dict[str | None, Blocks | None]:
         """Set of points → how a trajectory's points are dealt; None where frames are stored as they are.
@@ -83,9 +85,13 @@ class Layout:
 
     def chunk_shape(self, spec: FieldSpec) -> tuple[int, ...]:
         """Of a field: rows, then a grid's axes or the slots of a block, then channels."""
+        return (spec.chunk_rows, *self.chunk_points(spec.point_set), spec.channels)
+
+    def chunk_points(self, set_name: str | None) -> tuple[int, ...]:
+        """A grid's axes, or the slots of a block."""
         if self.grid is not None and self.blocks == 1:
-            return (spec.chunk_rows, *self._frame_shape, spec.channels)
-        return (spec.chunk_rows, self.block_points(spec.point_set), spec.channels)
+            return self._frame_shape
+        return (self.block_points(set_name),)
 
     def block_points(self, set_name: str | None) -> int:
         """P, slots of a block; of a grid without blocks, all its points."""
@@ -93,19 +99,32 @@ class Layout:
             return self.points[set_name].block_points
         return -(-int(np.prod(self._frame_shape)) // self.blocks)
 
+    def set_of_pack(self, name: str) -> str | None:
+        """The set of points of a pack's fields."""
+        first = self.packs[name].fields[0]
+        return next(spec.point_set for spec in self.specs if spec.name == first)
+
+    def pack_of_points(self, set_name: str | None) -> str | None:
+        """The pack that has the coordinates of a set of points beside its fields."""
+        return next((n for n, p in self.packs.items() if p.coords and self.set_of_pack(n) == set_name), None)
+
     def coords_chunk_rows(self, set_name: str | None, steps: int) -> int:
         """Rows of a chunk of a set's coordinates."""
         spec = self.points[set_name]
-        return self._chunk_rows(spec.block_points * spec.dim * 4, steps) if spec.moving else 1
+        return self.chunk_rows(spec.block_points * spec.dim * 4, steps) if spec.moving else 1
 
     def dimension_names(self, spec: FieldSpec) -> tuple[str, ...]:
         """Of a field's array, for xarray."""
+        return self.dimensions(spec, spec.name)
+
+    def dimensions(self, spec: FieldSpec, array: str) -> tuple[str, ...]:
+        """Of an array of that name whose rows are those of a field, for xarray."""
         whole_grid = self.grid is not None and self.blocks == 1
         axes = [a.name for a in self.grid.axes] if self.grid and whole_grid else [point_dimension(spec.point_set)]
         # xarray takes a variable named like one of its dimensions for that dimension's coordinates.
         names = {s.name for s in self.specs}
         axes = [f"{a}_axis" if a in names else a for a in axes]
-        return ("trajectory" if spec.static else "row", *axes, f"{spec.name}_channel")
+        return ("trajectory" if spec.static else "row", *axes, f"{array}_channel")
 
     def take_origins(self, run: Run) -> None:
         """The origins of the points' coordinates, from the first trajectory; only where its arrays can be read."""
@@ -190,6 +209,7 @@ class Layout:
             codec=self.codec,  # type: ignore[arg-type]  # one of CODECS
             blocks=self.blocks,
             block_seed=self.seed,
+            packs=self.packs or None,
             time_units=self.time_units,
             source=source,
             splits=splits,
@@ -220,12 +240,13 @@ class Layout:
             dtype=dtype.name,  # type: ignore[arg-type]  # one of STORED
             source_dtype=array.dtype.newbyteorder("=").name,
             static=static,
-            chunk_rows=self._chunk_rows(block_bytes, steps),
+            chunk_rows=self.chunk_rows(block_bytes, steps),
             point_set=set_name,
             units=run.units.get(name),
         )
 
-    def _chunk_rows(self, block_bytes: int, steps: int) -> int:
+    def chunk_rows(self, block_bytes: int, steps: int) -> int:
+        """Rows of a chunk, of blocks of so many bytes."""
         if self.blocks > 1:
             return chunks.rows_of_block_chunk(block_bytes, steps)
         if self.points:
@@ -259,41 +280,11 @@ class Layout:
             )
 
 
-def same_axis(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two axes are the same but for rounding: by less than a millionth of the smallest step."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.shape != b.shape:
-        return False
-    step = np.abs(np.diff(a)).min() if a.size > 1 else 0.0
-    return bool(np.abs(a - b).max(initial=0) <= 1e-6 * step)
-
-
 def point_dimension(set_name: str | None) -> str:
     """The name of the axis along which points are stored."""
     return "point" if set_name is None else f"{set_name}_point"
 
 
-def _grid_spec(run: Run, axes: Sequence[Axis], shape: tuple[int, ...]) -> GridSpec:
-    if tuple(len(a.coordinates) for a in axes) != shape:
-        sizes = {a.name: len(a.coordinates) for a in axes}
-        raise UpsDataError(
-            f"axes of {run.where} are {sizes}, its grid is {shape}: give a coordinate for each point along each axis"
-        )
-    return GridSpec(
-        axes=[
-            AxisSpec(
-                name=a.name,
-                physical=np.asarray(a.coordinates, np.float64).tolist(),
-                normalised=normalise_axis(a.coordinates).tolist(),
-                units=a.units,
-                periodic=a.periodic,
-            )
-            for a in axes
-        ]
-    )
-
-
-def _unit_axes(shape: tuple[int, ...]) -> list[Axis]:
-    if len(shape) > 3:
-        raise UpsDataError(f"a grid of shape {shape}: grids have one to three dimensions; give points their coords")
-    return [Axis(name, np.linspace(0.0, 1.0, n)) for name, n in zip("zyx"[-len(shape) :], shape, strict=True)]
+def points_folder(set_name: str | None) -> str:
+    """Where a set of points lies in a shard."""
+    return "points" if set_name is None else f"points/{set_name}"

@@ -67,6 +67,12 @@ class WriteOptions:
         "mode `importance` draws by it.",
         (),
     )
+    pack: bool = option(
+        "Store fields of one kind side by side as channels of one array, a point set's coordinates and the numbers of "
+        "its points beside them: a draw then takes one request of a store where it would take one for each of them. "
+        "Coordinates of points that stay are stored again with every frame.",
+        False,
+    )
     shard_bytes: int = option(
         "A shard is closed once it holds this many decoded bytes. A trajectory lies in one shard.",
         512 * 1024**2,
@@ -78,8 +84,10 @@ class WriteOptions:
             object.__setattr__(self, spec.name, _checked(spec, getattr(self, spec.name)))
 
     def identity(self) -> dict[str, Any]:
-        """Every option, as the identity of a conversion holds it: it decides over bytes."""
-        return {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        """Every option, as the identity of a conversion holds it: it decides over bytes. `pack` only if it is given:
+        conversions that were begun without knowing of it go on."""
+        found = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        return found if self.pack else {name: value for name, value in found.items() if name != "pack"}
 
 
 def collected(options: WriteOptions | None, given: Mapping[str, Any], *, caller: str) -> WriteOptions:

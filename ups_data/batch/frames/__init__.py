@@ -3,6 +3,7 @@
 from ups_data.batch.frames.base import Frames, Positions, Stored
 from ups_data.batch.frames.in_memory import ArrayFrames, RepeatedFrame
 from ups_data.batch.frames.joined import JoinedFrames, joined, joined_positions
+from ups_data.batch.frames.packed import PackedPieces
 from ups_data.batch.frames.pieces import Copyable, Pieces
 from ups_data.batch.frames.reads import Chunks, Read, joined_chunks
 
@@ -12,6 +13,7 @@ __all__ = [
     "Copyable",
     "Frames",
     "JoinedFrames",
+    "PackedPieces",
     "Pieces",
     "Positions",
     "Read",

@@ -28,11 +28,13 @@ class Frames(Sequence[np.ndarray]):
     Attributes:
         channels, dtype: of a point.
         stored: one entry for all frames, or one for each.
+        number_dtype: as which numbers of points are stored, see `take_numbers_to`.
     """
 
     channels: int
     dtype: np.dtype
     stored: Sequence[Stored]
+    number_dtype: np.dtype = np.dtype(np.int32)
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -88,14 +90,14 @@ class Frames(Sequence[np.ndarray]):
         self.check_unchanged()
 
     def take_numbers_to(self, out: NDArray[np.int64], draw: Draw, source: Copyable) -> None:
-        """Copy the numbers of the points drawn, of frames of one int32 number for each point, into `out`, `(n, Q)`."""
+        """Copy the numbers of the points drawn, of frames of one number for each point, into `out`, `(n, Q)`."""
         if draw.blocks is not None and draw.whole_blocks:
             source.stack_widened(out)
             self.check_unchanged()
         else:
-            numbers = np.empty((*out.shape, 1), np.int32)
+            numbers = np.empty((*out.shape, 1), self.number_dtype)
             self.take_to(numbers, draw, source)
-            np.copyto(out, numbers[..., 0])
+            np.copyto(out, numbers[..., 0], casting="unsafe")  # float32 holds them exactly
 
     def check_unchanged(self) -> None:
         """Called after frames were copied from where they lie. Raises UpsDataError where files changed meanwhile."""

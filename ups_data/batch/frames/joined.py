@@ -26,6 +26,7 @@ class JoinedFrames(Frames):
         self._sequences = sequences
         self._alike = not any(isinstance(s, ArrayFrames) for s in sequences)
         self.channels, self.dtype = sequences[0].channels, sequences[0].dtype
+        self.number_dtype = sequences[0].number_dtype
         stored = [s.stored[i % len(s.stored)] for s in sequences for i in range(len(s))]
         self.stored = stored if any(s is not stored[0] for s in stored) else stored[:1]
 

@@ -4,7 +4,7 @@ One call copies for a whole batch, natively and outside the interpreter lock, or
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,7 +85,7 @@ class Pieces:
         """Copy whole frames, piece after piece, into `out`, `(n, m P, C)`, contiguous."""
         if built.native is not None:
             size = self.piece_points * self.point_bytes
-            built.native.stack(self.buffers, self.buffer.ravel(), self.offset.ravel(), size, _bytes_of(out))
+            built.native.stack(self.buffers, self.buffer.ravel(), self.offset.ravel(), size, bytes_of(out))
             return
         for i, row in enumerate(out):
             np.copyto(row, self.array(i))
@@ -108,7 +108,7 @@ class Pieces:
         if built.native is not None:
             index = np.ascontiguousarray(index)
             built.native.take(
-                self.buffers, self.buffer, self.offset, self.piece_points, index, self.point_bytes, _bytes_of(out)
+                self.buffers, self.buffer, self.offset, self.piece_points, index, self.point_bytes, bytes_of(out)
             )
             return
         for i, row in enumerate(out):
@@ -119,7 +119,7 @@ class Pieces:
         if built.native is not None:
             bursts = blocks.bursts
             order = bursts.rank, bursts.runs, bursts.place, bursts.length
-            size, memory = self.point_bytes, _bytes_of(out)
+            size, memory = self.point_bytes, bytes_of(out)
             built.native.restore(self.buffers, self.buffer, self.offset, self.piece_points, *order, size, memory)
             return
         filled = np.flatnonzero(blocks.index >= 0)
@@ -140,13 +140,11 @@ def pieces_joined(parts: Sequence[Pieces]) -> Pieces:
     width = max(p.buffer.shape[1] for p in parts)
     first = np.cumsum([0, *(len(p.buffers) for p in parts[:-1])])
     numbers = [np.where(p.buffer < 0, -1, p.buffer + f) for p, f in zip(parts, first, strict=True)]
-    return Pieces(
+    return replace(  # packed ones stay so
+        parts[0],
         buffers=[b for p in parts for b in p.buffers],
         buffer=np.concatenate([_widened(n, width) for n in numbers]),
         offset=np.concatenate([_widened(p.offset, width) for p in parts]),
-        piece_points=parts[0].piece_points,
-        channels=parts[0].channels,
-        dtype=parts[0].dtype,
     )
 
 
@@ -155,6 +153,6 @@ def _widened(rows: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1)
 
 
-def _bytes_of(array: np.ndarray) -> NDArray[np.uint8]:
+def bytes_of(array: np.ndarray) -> NDArray[np.uint8]:
     """The memory of a contiguous array."""
     return array.reshape(-1).view(np.uint8)

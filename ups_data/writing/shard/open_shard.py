@@ -11,14 +11,16 @@ import zarr
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks
 from ups_data.schema import FieldSpec, ShardSpec
-from ups_data.store.arrays import codecs
+from ups_data.schema.packs import MOST_POINTS, channel_names
 from ups_data.store.arrays.metadata import array_name
 from ups_data.store.sealing import write_seal
 from ups_data.writing.casting import cast_exactly
 from ups_data.writing.importance import Importance, RunImportance, array_options, group_names
-from ups_data.writing.layout import Layout, point_dimension
+from ups_data.writing.layout import Layout, point_dimension, points_folder
 from ups_data.writing.run import Run
 from ups_data.writing.shard.array_writer import ArrayWriter
+from ups_data.writing.shard.pack_writer import COORDS, INDEX, PackWriter
+from ups_data.writing.shard.tables import write_tables
 from ups_data.writing.shard.written import WrittenShard, point_counts
 from ups_data.writing.statistics import FieldMoments, Moments
 
@@ -44,6 +46,8 @@ class OpenShard:
         self._moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
         self._params, self._time_step = Moments(len(layout.params)), Moments(1)
         self._arrays: dict[str, ArrayWriter] = {}
+        self._packs: dict[str, PackWriter] = {}  # by the names of their arrays
+        self._pack_of = {field: name for name, pack in layout.packs.items() for field in pack.fields}
         self._runs: list[Run] = []
         self._counts: dict[str | None, list[int]] = {}
         self._torn = ""  # the trajectory of which only a part was stored
@@ -63,6 +67,8 @@ class OpenShard:
         for spec, frames in stored_frames(run, self._layout, self._allow_nonfinite):
             if not self._arrays:
                 self._open(run, deal)
+            if not self._torn:
+                self._start_packs(run, deal)
             self._torn = run.where
             self._append(spec, frames, deal[spec.point_set], importance.get(spec.point_set))
             del frames  # or it would lie in memory beside the next piece
@@ -86,11 +92,31 @@ class OpenShard:
     ) -> None:
         for i in range(0, len(frames), spec.chunk_rows):  # moments are taken in float64, of a chunk at a time
             self._moments[spec.name].update(frames[i : i + spec.chunk_rows])
-        self._arrays[f"fields/{spec.name}"].append(_in_slots(frames, blocks))
+        pack = self._pack_of.get(spec.name)
+        if pack is None:
+            self._arrays[f"fields/{spec.name}"].append(_in_slots(frames, blocks))
+        else:
+            self._packs[pack].append(spec.name, _in_slots(frames, blocks))
         self.bytes += frames.nbytes
         if importance is not None and not spec.static:
             for metric, rows in importance.add(spec.name, frames).items():
                 self._arrays[array_name(metric, spec.point_set)].append(rows)
+
+    def _start_packs(self, run: Run, deal: dict[str | None, Blocks | None]) -> None:
+        """What a trajectory's rows of packs have in common: the places of points."""
+        for name, pack in self._layout.packs.items():
+            same, set_name = {}, self._layout.set_of_pack(name)
+            blocks = deal[set_name]
+            if pack.coords and not run.moving(set_name):
+                same[COORDS] = _in_slots(run.coords_at(set_name, 0, 1), blocks)
+            if pack.index and blocks is not None:
+                if blocks.num_points > MOST_POINTS:
+                    raise UpsDataError(
+                        f"{run.where} has {blocks.num_points:,} points, a pack numbers at most {MOST_POINTS:,}: "
+                        "store it without --pack"
+                    )
+                same[INDEX] = blocks.index[None, :, None].astype(np.float32)
+            self._packs[name].start_trajectory(same)
 
     def _importance_of(self, run: Run) -> dict[str | None, RunImportance]:
         """Set of points → what is to be computed of a trajectory's frames."""
@@ -101,12 +127,16 @@ class OpenShard:
 
     def _append_points(self, run: Run, name: str | None, blocks: Blocks | None) -> None:
         assert blocks is not None  # of points there is always one
-        folder = _folder(name)
-        array = self._arrays[f"{folder}/coords"]
+        folder = points_folder(name)
+        pack = self._layout.pack_of_points(name)
         frame_bytes = blocks.num_points * self._layout.points[name].dim * 4
         for start, stop in _pieces(run.steps if run.moving(name) else 1, frame_bytes):
-            array.append(_in_slots(run.coords_at(name, start, stop), blocks))
-        self._arrays[f"{folder}/index"].append(blocks.index[None])
+            if pack is None:
+                self._arrays[f"{folder}/coords"].append(_in_slots(run.coords_at(name, start, stop), blocks))
+            elif run.moving(name):
+                self._packs[pack].append(COORDS, _in_slots(run.coords_at(name, start, stop), blocks))
+        if pack is None or not self._layout.packs[pack].index:
+            self._arrays[f"{folder}/index"].append(blocks.index[None])
         self._counts[name].append(blocks.num_points)
 
     def _open(self, run: Run, deal: dict[str | None, Blocks | None]) -> None:
@@ -115,7 +145,10 @@ class OpenShard:
         for name in ("fields", "trajectories", *(["points"] if any(b is not None for b in deal.values()) else [])):
             group.create_group(name)
         for spec in layout.specs:
-            self._array(f"fields/{spec.name}", layout.chunk_shape(spec), spec.dtype, layout.dimension_names(spec))
+            if spec.name not in self._pack_of:
+                self._array(f"fields/{spec.name}", layout.chunk_shape(spec), spec.dtype, layout.dimension_names(spec))
+        for name in layout.packs:
+            self._open_pack(name)
         for set_name, blocks in deal.items():
             if blocks is not None:
                 self._open_points(group, set_name, blocks, run.steps)
@@ -126,15 +159,30 @@ class OpenShard:
             for metric in self._importance.metrics:
                 self._array(array_name(metric, set_name), **array_options(number, set_name, run.steps))
 
+    def _open_pack(self, name: str) -> None:
+        layout, pack = self._layout, self._layout.packs[name]
+        specs = [spec for spec in layout.specs if spec.name in pack.fields]
+        set_name, dtype = specs[0].point_set, specs[0].dtype
+        dim = layout.points[set_name].dim if pack.coords else 0
+        labels = channel_names(pack, layout.specs, dim)
+        chunk_shape = (pack.chunk_rows, *layout.chunk_points(set_name), len(labels))
+        self._array(f"fields/{name}", chunk_shape, dtype, layout.dimensions(specs[0], name))
+        parts = [*([COORDS] if pack.coords else []), *([INDEX] if pack.index else []), *pack.fields]
+        self._packs[name] = PackWriter(self._arrays[f"fields/{name}"], parts)
+
     def _open_points(self, group: zarr.Group, set_name: str | None, blocks: Blocks, steps: int) -> None:
-        layout, folder, dimension = self._layout, _folder(set_name), point_dimension(set_name)
+        layout, folder, dimension = self._layout, points_folder(set_name), point_dimension(set_name)
         if set_name is not None:
             group.create_group(folder)
-        self._array(f"{folder}/index", (1, blocks.block_points), "int32", ("geometry", dimension), fill_value=-1)
+        pack = layout.pack_of_points(set_name)
+        if pack is None or not layout.packs[pack].index:
+            self._array(f"{folder}/index", (1, blocks.block_points), "int32", ("geometry", dimension), fill_value=-1)
         self._counts[set_name] = []
         if not layout.points:  # a grid has one geometry for all its trajectories
             self._arrays[f"{folder}/index"].append(blocks.index[None])
             self._counts[set_name].append(blocks.num_points)
+            return
+        if pack is not None:
             return
         spec = layout.points[set_name]
         chunk_shape = (layout.coords_chunk_rows(set_name, steps), blocks.block_points, spec.dim)
@@ -174,46 +222,12 @@ class OpenShard:
                 shutil.rmtree(self.aside / name)
             else:
                 array.finish()
-        self._write_tables(zarr.open_group(self.aside, mode="r+"))
+        write_tables(zarr.open_group(self.aside, mode="r+"), self._runs, self._layout, self._counts)
         size, digest = write_seal(self.aside)
         steps = [r.steps for r in self._runs]
         points = point_counts(self._counts) if self._layout.points else None
         spec = ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest)
         return WrittenShard(spec, self._moments, self._params, self._time_step)
-
-    def _write_tables(self, group: zarr.Group) -> None:
-        """`trajectories/*` and the numbers of points: small arrays, plain zarr."""
-        runs = self._runs
-        table = group["trajectories"]
-        assert isinstance(table, zarr.Group)
-        table.attrs.update(
-            {"key": [r.key for r in runs], "source": [r.source for r in runs], "params": self._layout.params}
-        )
-        if any(r.start for r in runs):
-            table.attrs["start"] = [r.start for r in runs]
-        steps = [r.steps for r in runs]
-        columns: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
-            "trajectories/offset": (np.cumsum([0, *steps[:-1]]), ("trajectory",)),
-            "trajectories/steps": (np.asarray(steps), ("trajectory",)),
-            "trajectories/geometry": (
-                np.arange(len(runs)) if self._layout.points else np.zeros(len(runs), int),
-                ("trajectory",),
-            ),
-            "trajectories/time": (np.concatenate([r.time for r in runs]), ("row",)),
-        }
-        if self._layout.params:
-            values = np.array([[r.params[p] for p in self._layout.params] for r in runs], np.float64)
-            columns["trajectories/params"] = (values, ("trajectory", "parameter"))
-        for name, counts in self._counts.items():
-            columns[f"{_folder(name)}/count"] = (np.asarray(counts), ("geometry",))
-        for path, (data, dims) in columns.items():
-            group.create_array(
-                path,
-                data=data,
-                compressors=codecs.zarr_compressors("none", 8),
-                dimension_names=dims,
-                config={"write_empty_chunks": True},  # a table of zeros is there too, or its loss would not be noticed
-            )
 
     def abort(self) -> None:
         """Remove what was written."""
@@ -248,11 +262,6 @@ def stored_frames(run: Run, layout: Layout, allow_nonfinite: bool) -> Iterator[t
         frames = cast_exactly(frames, np.dtype(spec.dtype), where)
         yield spec, frames
         del frames
-
-
-def _folder(set_name: str | None) -> str:
-    """Where a set of points lies in a shard."""
-    return "points" if set_name is None else f"points/{set_name}"
 
 
 def _pieces(rows: int, row_bytes: int, chunk_rows: int = 1) -> list[tuple[int, int]]:
