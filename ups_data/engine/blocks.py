@@ -187,8 +187,11 @@ class Pass:
         drawn = self._drawn(first, batches, valid) if drawn is None else drawn
         pool = self.readers[0].pool
         begun, reading = time.perf_counter(), pool.seconds_of_thread()
-        fetched = [pool.fetch(reads) for reads in drawn.reads]
-        made = [gather(*of_set) for of_set in zip(drawn.blocks, drawn.draws, fetched, strict=True)]
+        reads = drawn.reads
+        with self._store.reading(lambda: [part for of_set in reads for part in ranges_of(of_set, pool)]):
+            fetched = [pool.fetch(of_set) for of_set in reads]
+            made = [gather(*of_set) for of_set in zip(drawn.blocks, drawn.draws, fetched, strict=True)]
+            del fetched
         large = made[0]
         if len(made) > 1:
             names = [str(reader.set_name) for reader in self.readers]

@@ -1,7 +1,8 @@
 """What a store is to those who read a dataset: objects by key, and ranges of their bytes, many at once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ class Object:
 
     def __init__(self, key: str, size: int, identity: Any = None, data: memoryview | None = None) -> None:
         self.key, self.size, self.identity, self.data = key, size, identity, data
+
+    def know_chunks(
+        self, offsets: NDArray[np.int64], lengths: NDArray[np.int64], crcs: NDArray[np.uint32], tail: int
+    ) -> None:
+        """Its chunks are known now: for caches.
+
+        Args:
+            offsets, lengths: `(n,)`, -1 where a chunk is absent.
+            crcs: `(n + 1,)`, as the seal has them, of each chunk without the checksum behind it, and of the index.
+            tail: bytes of the index with its checksum, at the end of the object.
+        """
 
     def check_unchanged(self) -> None:
         """To be called after bytes of it were used, and before anybody sees what was made of them.
@@ -90,11 +102,14 @@ class ObjectStore(ABC):
             raw chunks out of it.
         verify_once: a chunk that was compared with its checksum once stays what it is as long as
             `Object.check_unchanged` says nothing. If not, every chunk is compared whenever it is fetched.
+        in_place: `get_ranges` returns views, inside `reading` at least, that are fast to copy from: nobody need decode
+            raw chunks out of it.
         looks_ahead: whether it pays now to call `ahead` long before ranges are used.
     """
 
     zero_copy: bool = False
     verify_once: bool = False
+    in_place: bool = False
     looks_ahead: bool = False
 
     @abstractmethod
@@ -125,6 +140,10 @@ class ObjectStore(ABC):
                 store finds that out here. If not, `get_ranges` does.
         """
 
+    def open_sealed(self, key: str, size: int, digest: str) -> Object:
+        """The same of an object whose SHA-256 the dataset's seal has: for caches."""
+        return self.open(key, size)
+
     @abstractmethod
     def get_ranges(self, wanted: Sequence[Wanted]) -> Ranges:
         """The bytes of ranges, in the order of `wanted`, and of the ranges of each. A slow store fetches many at once.
@@ -141,6 +160,20 @@ class ObjectStore(ABC):
 
         Nothing that is wrong with them is an error here: `get_ranges` says so, if it is asked.
         """
+
+    @contextmanager
+    def reading(self, wanted: Callable[[], Sequence[Wanted]]) -> Iterator[None]:
+        """Around the making of a block of batches, in the thread that makes it: what `get_ranges` returns to this
+        thread meanwhile need not outlast it.
+
+        Args:
+            wanted: the ranges that are going to be asked for, if the store wants to know.
+        """
+        yield
+
+    def spoiled(self, wanted: Sequence[Wanted]) -> bool:
+        """Those ranges were not what the seal says. Whether it helps to ask again: a cache may have spoiled them."""
+        return False
 
     def delivered(self, size: int) -> None:  # noqa: B027, nor this
         """For a block of batches, the kernel has read so many bytes from disks: see `ups_data.store.kernel.counts`."""

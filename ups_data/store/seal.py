@@ -122,7 +122,7 @@ class ArraySeal:
             raise UpsDataError(
                 f"{where}: {self.seal.name(file)} is not among the objects that the shard lists; {AGAIN}"
             )
-        return Listed(f"{self.seal.key}/{file}", size, crcs)
+        return Listed(f"{self.seal.key}/{file}", size, crcs, digest)
 
 
 def load_seal(store: ObjectStore, key: str, digest: str) -> Seal:

@@ -21,11 +21,13 @@ class Listed:
         key: in the store.
         size: in bytes; None: not known.
         crcs: `(chunks + 1,)`, of its chunks and of its index, as the seal has them; None: not known.
+        digest: SHA-256 of all of it, as the seal has it; empty: not known.
     """
 
     key: str
     size: int | None = None
     crcs: NDArray[np.uint32] | None = None
+    digest: str = ""
 
 
 class StoredObject:
@@ -65,6 +67,8 @@ class StoredObject:
         self.full = len(present) == len(table)
         self.crcs = None if crcs is None else crcs[:-1]
         self.checked, self.all_checked = np.zeros(len(table), bool), False
+        if crcs is not None:
+            opened.know_chunks(self.offsets, self.lengths, crcs, len(tail))
 
     def check_unchanged(self, where: str) -> None:
         """See `Object`; `where` says what lies in it."""
@@ -82,7 +86,7 @@ def open_objects(store: ObjectStore, listed: Sequence[Listed], chunks: int, wher
     """
     length = 16 * chunks + codecs.CHECKSUM_BYTES
     try:
-        opened = [store.open(entry.key, entry.size) for entry in listed]
+        opened = [_opened(store, entry) for entry in listed]
         for found in opened:
             if found.size < length:
                 raise UpsDataError(f"the index of {store.name(found.key)} is damaged; {AGAIN}")
@@ -95,3 +99,9 @@ def open_objects(store: ObjectStore, listed: Sequence[Listed], chunks: int, wher
         raise UpsDataError(f"{where}: the index of {error}") from None
     except UpsDataError as error:
         raise UpsDataError(f"{where}: {error}") from None
+
+
+def _opened(store: ObjectStore, entry: Listed) -> Object:
+    if entry.digest and entry.size is not None:
+        return store.open_sealed(entry.key, entry.size, entry.digest)
+    return store.open(entry.key, entry.size)

@@ -1,0 +1,47 @@
+"""A store that is read through a cache in tests: files that are never mapped, and a log of what was asked for."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from ups_data.store.local import LocalStore
+
+
+class LoggedStore(LocalStore):
+    """The files below a folder; every range that is asked for is a line of `log`, whichever process asks."""
+
+    zero_copy = False
+    verify_once = False
+
+    def __init__(self, root, log):
+        super().__init__(root)
+        self.log = Path(log)
+
+    def get_ranges(self, wanted):
+        lines = [
+            f"{opened.key} {start} {stop}\n"
+            for opened, starts, stops in wanted
+            for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+        ]
+        with open(self.log, "a") as file:  # one write
+            file.write("".join(lines))
+            file.flush()
+        return self._read(wanted)
+
+    def __reduce__(self):
+        return LoggedStore, (self.root, self.log)
+
+
+def asked(log) -> Counter:
+    """How often each range was asked for, but for indexes: where chunks lie is read in each process."""
+    found = Counter(Path(log).read_text().splitlines() if Path(log).exists() else [])
+    return Counter({line: count for line, count in found.items() if not line.startswith("#")})
+
+
+def disk_bytes(folder) -> int:
+    """What the mirrors take on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in Path(folder).rglob("*.data") if path.exists())
+
+
+def forget(path) -> None:
+    os.truncate(path, 0)
