@@ -22,6 +22,7 @@ class LoaderStats:
             even if only a few of its points are taken.
         fetched_bytes: delivered by disks, as the kernel counts them: with what it read ahead, without what was in
             memory already.
+        cache_hits: chunks that a cache had when they were needed.
     """
 
     batches: int = 0
@@ -36,6 +37,7 @@ class LoaderStats:
     read_bytes: int = 0
     damaged_samples: int = 0
     fetched_bytes: int = 0
+    cache_hits: int = 0
 
     @property
     def used_bytes(self) -> int:

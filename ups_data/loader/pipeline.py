@@ -142,7 +142,7 @@ class SampleSource:
         """Readers whose batches take their memory from `memory`."""
         options = self.options
         specs = self.manifest.split(options.split).shards
-        store = open_to_stream(self.root)
+        store = open_to_stream(self.root, cache=options.cache, cache_bytes=options.cache_bytes)
         shards = [Shard(store, self.manifest, spec, options.verify) for spec in specs]
         pool = Pool(options.pool_bytes, fits=self.decoded_bytes <= options.pool_bytes)
         return [
@@ -289,4 +289,5 @@ class SampleSource:
             decoded_chunks=pool.decoded_chunks,
             decoded_bytes=pool.decoded_bytes,
             read_bytes=readers[0].read_bytes(),
+            cache_hits=readers[0].store.cache_hits,
         )

@@ -33,14 +33,14 @@ class Object:
         self.key, self.size, self.identity, self.data = key, size, identity, data
 
     def know_chunks(
-        self, offsets: NDArray[np.int64], lengths: NDArray[np.int64], crcs: NDArray[np.uint32], tail: int
+        self, offsets: NDArray[np.int64], lengths: NDArray[np.int64], crcs: NDArray[np.uint32], tail: bytes
     ) -> None:
         """Its chunks are known now: for caches.
 
         Args:
             offsets, lengths: `(n,)`, -1 where a chunk is absent.
             crcs: `(n + 1,)`, as the seal has them, of each chunk without the checksum behind it, and of the index.
-            tail: bytes of the index with its checksum, at the end of the object.
+            tail: the index with its checksum, the object's end.
         """
 
     def check_unchanged(self) -> None:
@@ -104,6 +104,7 @@ class ObjectStore(ABC):
             `Object.check_unchanged` says nothing. If not, every chunk is compared whenever it is fetched.
         in_place: `get_ranges` returns views, inside `reading` at least, that are fast to copy from: nobody need decode
             raw chunks out of it.
+        cache_hits: ranges that a cache had when they were needed.
         looks_ahead: whether it pays now to call `ahead` long before ranges are used.
     """
 
@@ -111,6 +112,7 @@ class ObjectStore(ABC):
     verify_once: bool = False
     in_place: bool = False
     looks_ahead: bool = False
+    cache_hits: int = 0
 
     @abstractmethod
     def name(self, key: str) -> str:
@@ -171,9 +173,12 @@ class ObjectStore(ABC):
         """
         yield
 
-    def spoiled(self, wanted: Sequence[Wanted]) -> bool:
-        """Those ranges were not what the seal says. Whether it helps to ask again: a cache may have spoiled them."""
-        return False
+    def get_again(self, wanted: Sequence[Wanted]) -> Ranges:
+        """The bytes of ranges once more, from where they come from first, as those that came did not fit checksums.
+
+        A store that keeps what it fetched forgets it here.
+        """
+        return self.get_ranges(wanted)
 
     def delivered(self, size: int) -> None:  # noqa: B027, nor this
         """For a block of batches, the kernel has read so many bytes from disks: see `ups_data.store.kernel.counts`."""

@@ -1,14 +1,17 @@
 """What is given as the root of a dataset: a folder, a URL, or a store."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ups_data.store.cached.store import CachedStore
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.remote.urls import file_of, is_url
 
 Root = str | Path | ObjectStore
+ENVIRONMENT = "UPS_DATA_CACHE"
 
 
 def open_store(
@@ -40,10 +43,23 @@ def open_store(
     return RemoteStore(str(root), store_options, **({} if timeout is None else {"timeout": timeout}))
 
 
-def open_to_stream(root: Root) -> ObjectStore:
-    """The store as a loader reads it: scattered ranges, which it is told of ahead.
+def open_to_stream(root: Root, *, cache: str | Path | None = None, cache_bytes: int | None = None) -> ObjectStore:
+    """The store as a loader reads it: scattered ranges, which it is told of ahead, through a cache if there is one.
 
-    open_to_stream("data/run")
+        open_to_stream("data/run")
+        open_to_stream("s3://bucket/run", cache="/nvme/cache")
+
+    Args:
+        cache: a folder; None: that of the environment's UPS_DATA_CACHE, unless the root is a folder.
+        cache_bytes: what it takes at most; None: what is free there, but for a tenth.
+
+    Raises:
+        UpsDataError: the cache cannot be used.
     """
     store = open_store(root)
-    return LocalStore(store.root, advised=True) if type(store) is LocalStore else store
+    is_folder = type(store) is LocalStore
+    if cache is None and not is_folder:
+        cache = os.environ.get(ENVIRONMENT) or None
+    if cache is not None:
+        return CachedStore(store, cache, cache_bytes)
+    return LocalStore(store.root, advised=True) if isinstance(store, LocalStore) and is_folder else store

@@ -1,6 +1,5 @@
 """A store that is read through a cache in tests: files that are never mapped, and a log of what was asked for."""
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +18,7 @@ class LoggedStore(LocalStore):
 
     def get_ranges(self, wanted):
         lines = [
-            f"{opened.key} {start} {stop}\n"
+            f"{'#' if stop == opened.size else ''}{opened.key} {start} {stop}\n"
             for opened, starts, stops in wanted
             for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
         ]
@@ -33,15 +32,15 @@ class LoggedStore(LocalStore):
 
 
 def asked(log) -> Counter:
-    """How often each range was asked for, but for indexes: where chunks lie is read in each process."""
-    found = Counter(Path(log).read_text().splitlines() if Path(log).exists() else [])
-    return Counter({line: count for line, count in found.items() if not line.startswith("#")})
+    """How often each chunk was asked for. Indexes do not count: whoever opens an object reads its own."""
+    return Counter(line for line in lines(log) if not line.startswith("#"))
+
+
+def lines(log) -> list[str]:
+    """All ranges that were asked for; those of indexes begin with `#`."""
+    return Path(log).read_text().splitlines() if Path(log).exists() else []
 
 
 def disk_bytes(folder) -> int:
     """What the mirrors take on the disk."""
     return sum(path.stat().st_blocks * 512 for path in Path(folder).rglob("*.data") if path.exists())
-
-
-def forget(path) -> None:
-    os.truncate(path, 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ups_data.loader.options.fields import option
@@ -38,6 +39,21 @@ class StorageOptions:
         "made, over all worker processes together. 0: nothing is.",
         DEFAULT_PREFETCH_BYTES,
         least=0,
+        identity="never",
+    )
+
+    cache: str | Path | None = option(
+        STORAGE,
+        "A folder on a local disk that keeps what was fetched, for all processes of this machine and for later runs. "
+        "None: what UPS_DATA_CACHE in the environment names, if the root is not a folder; else nothing is kept.",
+        None,
+        identity="never",
+    )
+    cache_bytes: int | None = option(
+        STORAGE,
+        "Bytes that the cache takes at most. None: what is free on its disk when it is opened, but for a tenth.",
+        None,
+        least=1,
         identity="never",
     )
 

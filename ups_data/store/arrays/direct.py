@@ -142,15 +142,17 @@ class DirectArray:
         """
         begun = time.perf_counter()
         parts = self._parts(numbers)
-        ranges = [part.wanted for part in parts]
         try:
-            found = self._fetched(ranges)
-            self._compare(numbers, parts, found)
-        except DamagedError:
-            if not self._store.spoiled(ranges):
-                raise
-            found = self._fetched(ranges)
-            self._compare(numbers, parts, found)
+            found = self._store.get_ranges([part.wanted for part in parts])
+            try:
+                self._compare(numbers, parts, found)
+            except UpsDataError:
+                if self._store.zero_copy:
+                    raise
+                found = self._store.get_again([part.wanted for part in parts])  # damaged on the way, perhaps
+                self._compare(numbers, parts, found)
+        except StoreError as error:
+            raise UpsDataError(f"{self._where}: {error}") from None
         size = int(found.length.sum())
         found.length = found.length - codecs.CHECKSUM_BYTES  # not in place: a store may keep what it returned
         if len(found) < len(numbers) or len(parts) > 1:
@@ -159,12 +161,6 @@ class DirectArray:
             self.fetch_seconds += time.perf_counter() - begun
             self.read_bytes += size
         return found
-
-    def _fetched(self, ranges: list[Wanted]) -> Ranges:
-        try:
-            return self._store.get_ranges(ranges)
-        except StoreError as error:
-            raise UpsDataError(f"{self._where}: {error}") from None
 
     def _parts(self, numbers: NDArray[np.int64]) -> list["_Part"]:
         """Those chunks, object by object, without those that are absent."""
@@ -224,8 +220,8 @@ class DirectArray:
         if not intact:
             raise self._damaged(number, wrong)
 
-    def _damaged(self, number: int, what: str) -> "DamagedError":
-        return DamagedError(f"{self._where}, {place_of(self, number)}: {what}; {AGAIN}")
+    def _damaged(self, number: int, what: str) -> UpsDataError:
+        return UpsDataError(f"{self._where}, {place_of(self, number)}: {what}; {AGAIN}")
 
     def _opened(self, numbers: list[int]) -> list[StoredObject]:
         """Objects, opened together when they are first asked for."""
@@ -248,10 +244,6 @@ class DirectArray:
         if self._seal is not None:
             return self._seal.object(number, self._object_chunks, name, self._where)
         return Listed(joined_key(self._key, name))
-
-
-class DamagedError(UpsDataError):
-    """A chunk is not the one that was written."""
 
 
 class _Part(NamedTuple):

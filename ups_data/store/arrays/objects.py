@@ -68,7 +68,7 @@ class StoredObject:
         self.crcs = None if crcs is None else crcs[:-1]
         self.checked, self.all_checked = np.zeros(len(table), bool), False
         if crcs is not None:
-            opened.know_chunks(self.offsets, self.lengths, crcs, len(tail))
+            opened.know_chunks(self.offsets, self.lengths, crcs, copy)
 
     def check_unchanged(self, where: str) -> None:
         """See `Object`; `where` says what lies in it."""
@@ -92,7 +92,7 @@ def open_objects(store: ObjectStore, listed: Sequence[Listed], chunks: int, wher
                 raise UpsDataError(f"the index of {store.name(found.key)} is damaged; {AGAIN}")
         tails = store.get_ranges([(o, np.array([o.size - length]), np.array([o.size])) for o in opened])
         return [
-            StoredObject(found, tails.body(number), entry.crcs, store.name(entry.key))
+            _stored(store, found, tails.body(number), entry)
             for number, (entry, found) in enumerate(zip(listed, opened, strict=True))
         ]
     except WrongSizeError as error:  # a cut object has lost its index first
@@ -105,3 +105,15 @@ def _opened(store: ObjectStore, entry: Listed) -> Object:
     if entry.digest and entry.size is not None:
         return store.open_sealed(entry.key, entry.size, entry.digest)
     return store.open(entry.key, entry.size)
+
+
+def _stored(store: ObjectStore, opened: Object, tail: memoryview, entry: Listed) -> StoredObject:
+    name = store.name(entry.key)
+    try:
+        return StoredObject(opened, tail, entry.crcs, name)
+    except UpsDataError:
+        if store.zero_copy:
+            raise
+        end = np.array([opened.size])
+        again = store.get_again([(opened, end - len(tail), end)])  # damaged on the way, perhaps
+        return StoredObject(opened, again.body(0), entry.crcs, name)

@@ -74,6 +74,21 @@ class Filler:
             todo, first = left, False
         return Filled(present, fetched, failed)
 
+    def keep(self, opened: CachedObject, number: int, data: bytes) -> None:
+        """Put a chunk that was read and compared into the cache, if it is not there and there is room."""
+        with suppress(BrokenMirrorError, OSError):
+            assert opened.mirror is not None
+            with opened.mirror.changing() as changes:
+                if changes.states()[number] != ABSENT or not changes.claim(number):
+                    return
+                mine = _Taken(opened, opened.mirror, changes, [number])
+                if self._reserved(mine) == [number]:
+                    try:
+                        mine.mirror.write(number, memoryview(data))
+                        changes.mark([number], PRESENT)
+                    except OSError:
+                        self.ledger.release(mine.mirror, [number])
+
     def doubt(self, opened: CachedObject, numbers: NDArray[np.int64]) -> None:
         """Chunks are compared with their checksums before they are used again."""
         with suppress(BrokenMirrorError, OSError):

@@ -1,5 +1,6 @@
 """An object of which a mirror holds chunks."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from ups_data.store.cached.mirror import PRESENT, BrokenMirrorError, Mirror, mak
 from ups_data.store.kernel import advice
 from ups_data.store.object_store import Object
 
+Keep = Callable[["CachedObject", int, bytes], None]
+
 
 class CachedObject(Object):
     """An opened object, and its mirror as soon as its layout is known.
@@ -20,11 +23,15 @@ class CachedObject(Object):
     Attributes:
         source: the object in the store behind the cache.
         fresh: chunks that this process has filled and not used yet.
+
+    Args:
+        path: of its mirror's data.
+        keep: puts the bytes of a chunk, which are known to be right, into the mirror.
     """
 
-    def __init__(self, source: Object, path: Path, ledger: Ledger) -> None:
+    def __init__(self, source: Object, path: Path, ledger: Ledger, keep: Keep) -> None:
         super().__init__(source.key, source.size, source.identity)
-        self.source, self._path, self._ledger = source, path, ledger
+        self.source, self._path, self._ledger, self._keep = source, path, ledger, keep
         self.fresh: set[int] = set()
         self._mirror: Mirror | None = None
         self._map: built.native.Map | None = None
@@ -38,10 +45,10 @@ class CachedObject(Object):
         return self._mirror
 
     def know_chunks(
-        self, offsets: NDArray[np.int64], lengths: NDArray[np.int64], crcs: NDArray[np.uint32], tail: int
+        self, offsets: NDArray[np.int64], lengths: NDArray[np.int64], crcs: NDArray[np.uint32], tail: bytes
     ) -> None:
         """See `Object.know_chunks`."""
-        layout = layout_of(self.size, offsets, lengths, crcs, tail)
+        layout = layout_of(self.size, offsets, lengths, crcs, len(tail))
         if layout is None or (self._mirror is not None and _same(self._mirror.layout, layout)):
             return
         self._detach()
@@ -53,6 +60,8 @@ class CachedObject(Object):
                         self._attach(layout)
         except OSError:  # a full or broken disk: it goes without a cache
             self._detach()
+        if self._mirror is not None:
+            self._keep(self, len(layout) - 1, tail)
 
     def numbers(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Which chunks those ranges are; None: they are not, or nothing is cached."""

@@ -36,7 +36,7 @@ class CachedStore(ObjectStore):
     Args:
         store: where the objects are.
         folder: of the cache; made if it is missing.
-        bound: bytes that it takes at most.
+        bound: bytes that it takes at most; None: what is free on its disk, but for a tenth.
 
     Raises:
         UpsDataError: the folder cannot be used.
@@ -44,22 +44,23 @@ class CachedStore(ObjectStore):
 
     verify_once = True
 
-    def __init__(self, store: ObjectStore, folder: str | Path, bound: int) -> None:
-        self.store, self.folder, self.bound = store, Path(folder), bound
+    def __init__(self, store: ObjectStore, folder: str | Path, bound: int | None = None) -> None:
+        self.store, self.folder = store, Path(folder)
         try:
             self._ledger = Ledger(self.folder)
+            self.bound = bound if bound is not None else self._ledger.room_of_disk()
         except OSError as error:
             raise UpsDataError(
                 f"the cache {folder} cannot be used ({error.strerror or error}): choose a folder on a local disk that "
                 "can be written to"
             ) from None
-        self._filler = Filler(store, self._ledger, bound)
+        self._filler = Filler(store, self._ledger, self.bound)
         self._mine = threading.local()
         self._fills, self._disk = Warmth(), Warmth()
         self._failed: dict[tuple[int, int], StoreError] = {}
         self._ahead: SimpleQueue[list[Part] | None] | None = None
         self._lock = threading.Lock()
-        self.hits = 0
+        self.cache_hits = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CachedStore, (self.store, self.folder, self.bound)
@@ -97,7 +98,9 @@ class CachedStore(ObjectStore):
         """See `ObjectStore.open_sealed`."""
         source = self.store.open_sealed(key, size, digest)
         name = hashlib.sha256(f"{digest} {size}".encode()).hexdigest()
-        return CachedObject(source, self._ledger.objects / name[:2] / f"{name[2:]}.data", self._ledger)
+        return CachedObject(
+            source, self._ledger.objects / name[:2] / f"{name[2:]}.data", self._ledger, self._filler.keep
+        )
 
     def get_ranges(self, wanted: Sequence[Wanted]) -> Ranges:
         """See `ObjectStore.get_ranges`: views of the mirrors inside `reading`, copies elsewhere."""
@@ -153,12 +156,12 @@ class CachedStore(ObjectStore):
         """See `ObjectStore.delivered`."""
         self._disk.delivered(size)
 
-    def spoiled(self, wanted: Sequence[Wanted]) -> bool:
-        """See `ObjectStore.spoiled`: the chunks are compared with their checksums before anybody uses them again."""
-        parts = _parts(wanted)
-        for opened, numbers in parts:
+    def get_again(self, wanted: Sequence[Wanted]) -> Ranges:
+        """See `ObjectStore.get_again`: what the mirrors have is compared before anybody uses it again."""
+        for opened, numbers in _parts(wanted):
             self._filler.doubt(opened, numbers)
-        return bool(parts)
+        sources = [(o.source if isinstance(o, CachedObject) else o, start, stop) for o, start, stop in wanted]
+        return self.store.get_again(sources)
 
     def _found(self, wanted: Sequence[Wanted]) -> Ranges:
         """Views of what is present; the rest from the store behind, in memory of its own."""
@@ -199,7 +202,7 @@ class CachedStore(ObjectStore):
                 fresh += len(opened.fresh & chosen)
                 opened.fresh -= chosen
         with self._lock:
-            self.hits += max(0, present - fresh)
+            self.cache_hits += max(0, present - fresh)
 
     def _used(self, parts: Sequence[Part]) -> None:
         """When what was used is needed again matters if there is not room for all."""
