@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ups_data.batch.latents import Latents
 from ups_data.batch.records import Record, map_tensors, split_tensors
 from ups_data.batch.shapes import counted, on_grid
 from ups_data.errors import UpsDataError
@@ -151,6 +152,7 @@ class QueryBatch(Record):
         source: if loaders are mixed, the number of the loader that the batch comes from.
         set_name, others: if the dataset has several sets of points, the name of this batch's set, and the batches of
             the other sets, of the same samples; `batch["volume"]` is the batch of one set.
+        latents: of the input and target frames, where stored ones are read; the inputs may then have no fields.
     """
 
     inputs: EncoderInput
@@ -167,6 +169,7 @@ class QueryBatch(Record):
     source: int = 0
     set_name: str | None = None
     others: dict[str, "QueryBatch"] = field(default_factory=dict)
+    latents: Latents | None = None
 
     def __getitem__(self, set_name: str) -> "QueryBatch":
         """The batch of one of the sets of points."""

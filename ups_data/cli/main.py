@@ -13,6 +13,7 @@ from ups_data.cli.commands.convert import convert
 from ups_data.cli.commands.evaluate import evaluate
 from ups_data.cli.commands.importance import importance
 from ups_data.cli.commands.inspect import inspect
+from ups_data.cli.commands.latents import latents
 from ups_data.cli.commands.predict import predict
 from ups_data.cli.commands.quickstart import quickstart
 from ups_data.cli.commands.simulate import simulate
@@ -20,7 +21,7 @@ from ups_data.cli.commands.train import train
 from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
-COMMANDS = (convert, inspect, verify, train, evaluate, predict, importance, bench, simulate, quickstart)
+COMMANDS = (convert, inspect, verify, train, evaluate, predict, latents, importance, bench, simulate, quickstart)
 
 app = new_app()
 for command in COMMANDS:

@@ -45,7 +45,7 @@ class UpsModel(Model):
 
     def encode(self, batch: QueryBatch) -> Tensor:
         """See `Model.encode`: latent `(B, M, D)`."""
-        return self.encode_inputs(batch.inputs)
+        return self.encode_inputs(batch.inputs) if batch.latents is None else batch.latents.z0
 
     def encode_inputs(self, inputs: EncoderInput) -> Tensor:
         """Physical fields `(B, N, C)` → latent `(B, M, D)`."""
@@ -110,7 +110,7 @@ class UpsModel(Model):
             coords=batch.inputs.coords,
             meta=meta if lattice is None else {"grid_shape": lattice.grid_shape},
             predicted_latent=advanced,
-            target_latent=self._encode_target(targets, target) if weights.get("latent", 0) > 0 else None,
+            target_latent=self._target_latent(batch, target) if weights.get("latent", 0) > 0 else None,
             pred_next=_first_step(predicted) if rolls else predicted,
             target_next=_first_step(target) if rolls else target,
             target_query_weights=targets.weight[:, 0] if rolls else targets.weight,
@@ -120,6 +120,9 @@ class UpsModel(Model):
             target_grid_shape=targets.grid_shape,
             sample_weights=None if batch.valid is None else batch.valid.to(latent.dtype),
         ).components
+
+    def _target_latent(self, batch: QueryBatch, values: dict[str, Tensor]) -> Tensor | None:
+        return self._encode_target(batch.target_queries, values) if batch.latents is None else batch.latents.z1
 
     @torch.no_grad()
     def _encode_target(self, targets: QuerySet, values: dict[str, Tensor]) -> Tensor | None:

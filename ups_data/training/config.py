@@ -28,6 +28,8 @@ class DataConfig(LoaderOptions):
         train_split, valid_split: names of splits.
         sampling: null: as the `query_…` keys under `training:` say; or points by sets of points.
         input_queries, lattice_queries: null: as the losses need them.
+        latents: a folder that `ups-data latents` made: batches bring them along, and the encoder, which must be theirs,
+            is neither computed nor trained.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -42,6 +44,7 @@ class DataConfig(LoaderOptions):
     store_options: Annotated[Mapping[str, Any] | None, PlainValidator(lambda value: value)] = None
     input_queries: bool | None = None  # type: ignore[assignment]
     lattice_queries: bool | None = None  # type: ignore[assignment]
+    latents: str | None = None
 
     def loader_options(self, split: str, **changed: Any) -> LoaderOptions:
         """The options of a loader of one split."""
@@ -58,6 +61,8 @@ class TrainingConfig(Section):
         loss_weights: term → weight (see `bundle`); a term left out has its default weight. Another model may have
             terms of its own.
         inverse_loss_warmup_epochs, inverse_loss_max_weight: ramp and cap of the inverse terms' weights.
+        start_from: a run's folder, whose weights this run begins with; null: new ones.
+        frozen: names of the model's parts that are not trained.
         validate_every: epochs between dense validations (the last epoch is always validated).
         resume: continue from the checkpoint in `out`, if there is one; false starts over.
         checkpoint_every: optimiser steps between checkpoints; 0: only after each epoch, and on SIGTERM.
@@ -84,6 +89,8 @@ class TrainingConfig(Section):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
     seed: int = 0
+    start_from: str | None = None
+    frozen: list[str] = Field(default_factory=list)
     validate_every: Count = 1
     resume: bool = True
     checkpoint_every: Natural = 500

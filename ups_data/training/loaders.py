@@ -1,5 +1,7 @@
 """The loaders that a configuration asks for."""
 
+from typing import Any
+
 from ups_data.loader.loader import QueryLoader
 from ups_data.loader.options import Sampling
 from ups_data.loader.options.opening import load_manifest
@@ -27,7 +29,9 @@ def train_loader(config: TrainConfig, query_sets: QuerySets | None = None) -> Qu
     dense = isinstance(sampling, QuerySampling) and (record_of(sampling.mode).draws_all or sampling.ratio == 1.0)
     wanted = UpsModel.query_sets(config.loss_weights()) if query_sets is None else query_sets
     needed = {"input_queries": wanted.input, "lattice_queries": wanted.lattice and not dense}
-    given = {name: value for name in needed if (value := getattr(data, name)) is not None}
+    given: dict[str, Any] = {name: value for name in needed if (value := getattr(data, name)) is not None}
+    if data.latents is not None and not {**needed, **given}["input_queries"]:
+        given |= {"input_fields": [], "inputs": None}  # nobody encodes them
     return QueryLoader(data.root, data.loader_options(data.train_split, sampling=sampling, **{**needed, **given}))
 
 

@@ -15,6 +15,7 @@ from ups_data.models.protocol import query_sets_of
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of, peak_memory_mb
 from ups_data.training.evaluation.validation import Evaluation, evaluate
+from ups_data.training.latents.start import beside_latents, started
 from ups_data.training.loaders import open_manifest, train_loader, valid_loader
 from ups_data.training.optimiser import Optimiser
 from ups_data.training.runs.checkpoint import (
@@ -95,8 +96,9 @@ class Trainer:
         self.feeds_back = config.to_sampling().metric == "error"
         self.given = None if model is None else name_of(model)
         seed_all(config.training.seed)
-        self.model = model_of(config, open_manifest(config), model).to(self.device)
-        self.loader = train_loader(config, query_sets_of(self.model, self.weights))
+        self.model = started(model_of(config, open_manifest(config), model), config).to(self.device)
+        loader = train_loader(config, query_sets_of(self.model, self.weights))
+        self.loader = beside_latents(loader, config, self.model)
         self.batches = self.loader.to(self.device)
         self.valid = valid_loader(config, self.loader)
         self.optimiser = Optimiser(self.model, config.training, len(self.loader), self.device)

@@ -52,6 +52,8 @@ class PointsModel(Model):
 
     def encode(self, batch: QueryBatch) -> Tensor:
         """See `Model.encode`: latent `(B, M, D)`, whatever the numbers of points."""
+        if batch.latents is not None:
+            return batch.latents.z0
         return self._encoded({name: part.inputs for name, part in sets_of(batch).items()})
 
     def _encoded(self, inputs: Mapping[str | None, EncoderInput]) -> Tensor:
@@ -186,6 +188,8 @@ class PointsModel(Model):
         Raises:
             UpsDataError: a field that the encoder sees is no target.
         """
+        if batch.latents is not None:
+            return batch.latents.z1
         lead = batch.target_queries.coords.shape[:-2]
         inputs = {}
         for name, part in sets_of(batch).items():

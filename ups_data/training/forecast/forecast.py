@@ -88,7 +88,8 @@ class Forecast:
             if following is not None:
                 for name, queries in following.queries.items():
                     following.give(name, self._decoded(latent, queries, name))
-            for name, part in parts.items():
+            for name in self.channels:
+                part = parts[name]
                 columns = part.target_queries.index.shape[-1]
                 for start in range(0, columns, self.chunk or columns):
                     queries = part.target_queries.columns(start, min(start + (self.chunk or columns), columns))
@@ -104,7 +105,7 @@ class Forecast:
             narrowed = {n: _window(q, start, start + (self.chunk or longest)) for n, q in sets.items()}
             predicted = self.model.predict(with_sets(batch, narrowed, {}))
             for name, queries in narrowed.items():
-                if start < sets[name].index.shape[-1]:
+                if name in self.channels and start < sets[name].index.shape[-1]:
                     yield name, start, self._checked(predicted, queries, name)
 
     def _latent(self, batch: QueryBatch) -> Any:

@@ -1,5 +1,6 @@
 """Loaders of what is evaluated or predicted: every point of a split, in order."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ups_data.errors import UpsDataError
@@ -80,6 +81,8 @@ def dense_loader(
         UpsDataError: no such split, or no trajectory is long enough.
     """
     used = list(dict.fromkeys(manifest.field(name).point_set for name in (*inputs, *targets)))
+    if manifest.sets is not None and len(used) > 1:  # the encoder may see sets without fields, as in training
+        used = list(config.data.sampling) if isinstance(config.data.sampling, Mapping) else manifest.set_names
     sizes = [manifest.points_of(split, name) for name in used] if manifest.split(split).shards else []
     if not sizes:
         raise UpsDataError(f"{root}: the split {split!r} has no samples: choose one of {', '.join(manifest.splits)}")

@@ -46,6 +46,18 @@ def trained_run(out: str | Path, *, model: nn.Module | None = None, trust_target
     return TrainedRun(made.eval(), config, manifest)
 
 
+def weights_of(out: str | Path, model: Model) -> None:
+    """Give a model the weights of a run.
+
+    Raises:
+        UpsDataError: no checkpoint there, or one of another model.
+    """
+    path = Path(out) / CHECKPOINT
+    state = load_checkpoint(path)
+    check_form(state, path)
+    put_weights(model, state, path)
+
+
 def load_trained(
     out: str | Path, *, model: nn.Module | None = None, trust_target: bool = False
 ) -> tuple[Model, QueryLoader]:
