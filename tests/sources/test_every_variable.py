@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from tests.sources import files
+from tests.sources.test_operator_files import write_domino
 from tests.sources.well_files import write_well
 from ups_data.sources import FORMATS, Trajectory, open_source
+from ups_data.sources.domino.source import NAMES, SETS
 
 # A format's example: writes a file in the folder → its path, the names in it, those that are coordinates or times.
 Example = tuple[Path, set[str], set[str]]
@@ -152,6 +154,21 @@ def _vtk(folder):
     return [(folder / "a.vti", names, set())]
 
 
+@example("mat")
+def _mat(folder):
+    io = pytest.importorskip("scipy.io")
+    arrays = {"a": files.values(4, 6, 5), "u": files.values(4, 6, 5, 7), "t": np.arange(7.0), "nu": np.ones((4, 1))}
+    arrays |= {"note": "text", "options": {"solver": 1.0}, "odd": np.zeros((3, 2))}
+    io.savemat(folder / "a.mat", arrays)
+    return [(folder / "a.mat", set(arrays), {"t"})]
+
+
+@example("domino")
+def _domino(folder):
+    names = write_domino(folder / "car.zarr")
+    return [(folder / "car.zarr", {NAMES.get(n, n) for n in names}, {c for c, _ in SETS.values()})]
+
+
 @example("xarray")
 def _xarray(folder):
     xarray = pytest.importorskip("xarray")
@@ -184,7 +201,7 @@ def test_each_format_has_an_example():
 def test_every_variable_is_stored_or_named(format, tmp_path):
     for path, names, carried in EXAMPLES[format](tmp_path):
         t = open_source(path, format)[0]
-        known = accounted(t)
+        known = accounted(t) | {name.rsplit("_", 1)[0] for name in t.params}
         missing = {n for n in names - carried - known if not any(k.endswith(f".{n}") for k in known)}
         assert not missing, (path.name, known)
         assert all(reason and len(reason.splitlines()) == 1 for reason in t.left_out.values())

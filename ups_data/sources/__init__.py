@@ -7,12 +7,14 @@ from ups_data.sources.base import Source
 from ups_data.sources.cases.case import CaseSource
 from ups_data.sources.chosen import ChosenSource
 from ups_data.sources.content import Content, look_inside
+from ups_data.sources.domino.source import DominoSource
 from ups_data.sources.folder import open_folder
 from ups_data.sources.joined.aligned import AlignedSource
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.limits import check_count
 from ups_data.sources.links import check_file, check_folder
 from ups_data.sources.listing import is_zarr
+from ups_data.sources.matlab.source import MatSource
 from ups_data.sources.meshes.obj import ObjSource
 from ups_data.sources.meshes.ply import PlySource
 from ups_data.sources.meshes.vtk import VtkSource
@@ -48,6 +50,7 @@ FORMATS = BUILT_IN
 FORMATS.update(
     (source.format, source)
     for source in (
+        MatSource,
         WellSource,
         LagrangebenchSource,
         PdebenchSource,
@@ -58,6 +61,7 @@ FORMATS.update(
         VtkSource,
         PlySource,
         ObjSource,
+        DominoSource,
         XarraySource,
     )
 )

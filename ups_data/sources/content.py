@@ -23,6 +23,7 @@ KINDS = {
     "npz": "a NumPy .npz archive",
     "torch": "a file of torch.save",
     "zip": "a zip archive",
+    "mat": "a MATLAB file",
     "netcdf": "a classic NetCDF file",
     "zarr": "a zarr group",
     "folder": "a folder",
@@ -69,7 +70,7 @@ def look_inside(path: Path, options: SourceOptions = DEFAULTS) -> Content:
         if not is_zarr(path):
             return Content("folder", _names(path), path=path)
         check_folder(path, allow_links=options.allow_links, hidden=True)
-        return Content("zarr", path=path)
+        return Content("zarr", _names(path), path=path)
     check_file(path)
     try:
         with open(path, "rb") as file:
@@ -99,6 +100,8 @@ def _of_file(path: Path, head: bytes, options: SourceOptions) -> Content:
             return Content("hdf5", keys, inside, netcdf="_NCProperties" in hdf5.attrs)
     if head.startswith((b"CDF\x01", b"CDF\x02", b"CDF\x05")):
         return Content("netcdf")
+    if head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.0 MAT-file")):
+        return Content("mat")
     if head.startswith(b"\x93NUMPY"):
         return Content("npy")
     if head.startswith(b"PK"):

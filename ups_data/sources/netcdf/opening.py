@@ -31,7 +31,7 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
     xarray = importlib.import_module("xarray")  # an optional extra
     options: dict[str, Any] = {"decode_times": False, "decode_coords": "all", "cache": False}
     if engine == "zarr":
-        _refuse_pickles(path)
+        refuse_pickles(path)
         options["consolidated"] = False  # the same for both kinds of group, and no warning
     try:
         with ExitStack() as looking:
@@ -89,7 +89,7 @@ def check_chunks(path: Path, engine: str, names: Sequence[str]) -> None:
             )
 
 
-def _refuse_pickles(path: Path) -> None:
+def refuse_pickles(path: Path) -> None:
     """Not every version of numcodecs refuses to run its codec `pickle` on what a chunk holds. A folder with chunks and
     without metadata would be passed over."""
     for folder in path.iterdir():

@@ -16,6 +16,7 @@ from ups_data.sources.numpy.cloud import Cloud
 from ups_data.sources.numpy.members import open_npy, open_npz
 from ups_data.sources.numpy.stack import Stack, stack_of
 from ups_data.sources.options import DEFAULTS, SourceOptions
+from ups_data.sources.pairs.pairs import Pairs
 from ups_data.trajectory import Trajectory
 
 
@@ -52,6 +53,7 @@ class NpzSource(NpySource):
     """A `.npz` archive with one array per field, read by slices; a compressed one is best read in order.
 
     - `numpy_stack.stack_of`: several trajectories, fields (n_traj, T, *grid, C) or (n_traj, T, N, C);
+    - `Pairs`: inputs and outputs `x` and `y` of at least two axes each, without the axes that this project adds;
     - `numpy_cloud.Cloud`: one trajectory of points, fields (T, N, C), (N, C) or (N,).
 
     Raises:
@@ -63,8 +65,10 @@ class NpzSource(NpySource):
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         Source.__init__(self, path, options)
         members = open_npz(self.path, options)
-        layout = Cloud if Cloud.fits(self.path, members) else stack_of
-        self._layout = layout(self.path, members)
+        if all(name in members and len(members[name].shape) > 1 for name in ("x", "y")):
+            self._layout = Pairs(self.path, self.format, members)
+        else:
+            self._layout = (Cloud if Cloud.fits(self.path, members) else stack_of)(self.path, members)
 
     @staticmethod
     def recognises(content: Content) -> bool:

@@ -1,0 +1,1 @@
+"""Zarr groups of one car or aircraft each, as PhysicsNeMo's curator writes them for DoMINO."""
