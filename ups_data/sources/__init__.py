@@ -52,6 +52,7 @@ FORMATS.update(
     for source in (
         MatSource,
         WellSource,
+        DominoSource,
         LagrangebenchSource,
         PdebenchSource,
         NpySource,
@@ -61,7 +62,6 @@ FORMATS.update(
         VtkSource,
         PlySource,
         ObjSource,
-        DominoSource,
         XarraySource,
     )
 )

@@ -36,10 +36,11 @@ def grid_of(where: Path | str, shapes: Mapping[str, Shape], frames: int | None) 
     shortest = min(behind.values(), key=len)
     alike = [shape for shape in behind.values() if len(shape) == len(shortest)]
     candidates = {shortest}
-    for cut, of_axis in ((shortest[1:], 0), (shortest[:-1], -1)):  # without an axis of channels or time
+    for cut, of_axis in ((slice(1, None), 0), (slice(-1), -1)):  # without an axis of channels or time
         lengths = {shape[of_axis] for shape in alike}
-        if len(lengths) > 1 or min(lengths) <= CHANNELS or lengths == {frames}:
-            candidates.add(cut)
+        same = len({shape[cut] for shape in alike}) == 1
+        if same and (len(lengths) > 1 or min(lengths) <= CHANNELS or lengths == {frames}):
+            candidates.add(shortest[cut])
     fitting = []
     for grid in sorted(candidates, key=lambda g: (-len(g), g)):
         if 1 <= len(grid) <= 3 and min(grid) > 0:
