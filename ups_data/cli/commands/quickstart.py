@@ -7,18 +7,26 @@ import typer
 
 from ups_data.errors import UpsDataError
 
+PROBLEMS = ("diffusion-reaction", "airfoils")
+
 
 def quickstart(
     data: Annotated[Path | None, typer.Option(help="A file of simulations, instead of simulating some.")] = None,
+    problem: Annotated[str, typer.Option(help="diffusion-reaction, or airfoils: meshes.")] = "diffusion-reaction",
     out: Annotated[Path, typer.Option(help="Folder for everything; must be new or empty.")] = Path("runs/quickstart"),
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="section.key=value for the configuration `quickstart`.")
+        list[str] | None, typer.Argument(help="section.key=value for the configuration that is trained.")
     ] = None,
 ) -> None:
     """Simulate, convert, train and plot in three minutes.
 
-    Trains twice, on all points and on a tenth of them, and compares the two.
+    diffusion-reaction: trains twice, on all points and on a tenth of them, and compares the two. airfoils: trains on a
+    tenth of the points of surface and volume meshes, and predicts whole ones.
     """
+    if problem not in PROBLEMS:
+        raise UpsDataError(f"--problem {problem!r}: choose one of {', '.join(PROBLEMS)}")
+    if problem == "airfoils" and data is not None:
+        raise UpsDataError("--data is for diffusion-reaction: leave it out, or convert and train step by step")
     if out.exists() and any(out.iterdir()):
         raise UpsDataError(f"{out} is not empty: remove it, or choose another --out")
     import time
@@ -26,6 +34,11 @@ def quickstart(
 
     if find_spec("matplotlib") is None:
         raise UpsDataError('the pictures need matplotlib: pip install "ups_data[demo]"')
+    if problem == "airfoils":
+        if find_spec("vtk") is None:
+            raise UpsDataError('meshes are read by vtk: pip install "ups_data[demo,mesh]"')
+        _airfoils(out, overrides or [])
+        return
     from rich.console import Console
 
     from ups_data.cli.tables.throughput import several
@@ -48,3 +61,26 @@ def quickstart(
     console.print(f"took {time.perf_counter() - begun:.0f} s; everything is in {shown(out)}:")
     for file, what in files.items():
         console.print(f"  {file:14s} {what}")
+
+
+def _airfoils(out: Path, overrides: list[str]) -> None:
+    import time
+
+    from rich.console import Console
+
+    from ups_data.cli.mesh_tour import draw_airfoils, evaluate_airfoils, make_airfoils, train_airfoils
+    from ups_data.errors import shown
+
+    out.mkdir(parents=True, exist_ok=True)
+    begun, console = time.perf_counter(), Console(emoji=False)
+    console.rule("1. meshes and shards")
+    root = make_airfoils(out)
+    console.rule("2. training on a tenth of the points")
+    history = train_airfoils(root, out, overrides)
+    console.rule("3. whole test meshes")
+    evaluate_airfoils(out)
+    files = {"simulation": "VTK files, for ParaView", "shards": "the dataset", "train": "checkpoint and history"}
+    files |= {"evaluation.json": "every measure"} | draw_airfoils(out, history)
+    console.print(f"took {time.perf_counter() - begun:.0f} s; everything is in {shown(out)}:")
+    for file, what in files.items():
+        console.print(f"  {file:16s} {what}")

@@ -205,6 +205,7 @@ class PointsModel(Model):
             inputs[name] = EncoderInput(fields, targets.coords.flatten(0, -3), None, mask)
         return self._encoded(inputs).unflatten(0, lead)
 
+    @torch.no_grad()
     def predict(self, batch: QueryBatch) -> dict[str, Tensor]:
         """See `Model.predict`: the fields of all sets, decoded in parts."""
         latent = self.advance(self.encode(batch), batch.dt, batch.params)
