@@ -1,13 +1,19 @@
 """Airfoils: the flow against the formulas, and the files against the readers."""
 
+import json
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.cli.programs import printed
 from ups_data import UpsDataError
 from ups_data.cli.problems import airfoil_files, airfoils, heat_3d, particles
+from ups_data.cli.shipped import find_config
+from ups_data.cli.tours.airfoils import draw_airfoils
 from ups_data.schema import Manifest
 from ups_data.sources import open_source
+from ups_data.training import load_config, train
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +136,26 @@ def test_heat_keeps_its_mean_and_obeys_its_equation(tmp_path):
     spectrum = np.fft.fftn(u[1])
     change = np.fft.ifftn((heat_3d.KAPPA * (waves**2).sum(0) - np.tensordot(wind, waves, 1)) * spectrum).real
     np.testing.assert_allclose((u[2] - u[0]) / 2e-3, change, atol=2e-3 * np.abs(change).max())
+
+
+def test_the_pictures_of_the_quickstart(cases, tmp_path):
+    config = load_config(
+        find_config("train_airfoils"),
+        [f"data.root={cases / 'ds'}", f"out={tmp_path / 'train'}", "training.epochs=1", "data.batch_size=1"],
+    )
+    train(config, console=Console(quiet=True))
+    history = json.loads((tmp_path / "train" / "history.json").read_text())
+    assert set(history["epochs"][0]["valid_fields"]) == {"cp", "velocity"}
+    drawn = draw_airfoils(tmp_path, history)
+    for name in drawn:
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+        assert (tmp_path / name).stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_quickstart(tmp_path):
+    options = ["training.epochs=2", "model.dim=16", "training.validate_every=2"]
+    said = printed("quickstart", "--problem", "airfoils", "--out", tmp_path / "q", *options)
+    assert "pressure.png" in said
+    figures = json.loads((tmp_path / "q" / "evaluation.json").read_text())
+    assert figures["vrmse"] < figures["baselines"]["mean"]["vrmse"]

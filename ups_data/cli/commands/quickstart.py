@@ -43,7 +43,13 @@ def quickstart(
 
     from ups_data.cli.tables.throughput import several
     from ups_data.cli.tables.training import comparison
-    from ups_data.cli.tour import RATIOS, convert_simulations, draw_tour, measure_loaders, train_runs
+    from ups_data.cli.tours.diffusion_reaction import (
+        RATIOS,
+        convert_simulations,
+        draw_tour,
+        measure_loaders,
+        train_runs,
+    )
     from ups_data.errors import shown
 
     out.mkdir(parents=True, exist_ok=True)
@@ -68,7 +74,7 @@ def _airfoils(out: Path, overrides: list[str]) -> None:
 
     from rich.console import Console
 
-    from ups_data.cli.mesh_tour import draw_airfoils, evaluate_airfoils, make_airfoils, train_airfoils
+    from ups_data.cli.tours.airfoils import draw_airfoils, evaluate_airfoils, make_airfoils, train_airfoils
     from ups_data.errors import shown
 
     out.mkdir(parents=True, exist_ok=True)

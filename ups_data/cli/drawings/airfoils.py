@@ -83,7 +83,8 @@ def _filled(ax: Axes, places: np.ndarray, values: np.ndarray, limits: tuple[floa
 
 def _places(points: QuerySet | EncoderInput, number: int) -> np.ndarray:
     """Where the points of a sample are, without those that only fill its row, in the source's units."""
-    coords = points.coords if getattr(points, "scale", None) is None else points.source_coords()
+    given: Any = points
+    coords: Tensor = given.coords if getattr(given, "scale", None) is None else given.source_coords()
     return _kept(coords.expand(max(len(coords), number + 1), -1, -1), points.mask, number)
 
 

@@ -1,4 +1,4 @@
-"""The steps of `ups-data quickstart`."""
+"""The steps of `ups-data quickstart`, for diffusion–reaction."""
 
 import json
 import subprocess

@@ -7,7 +7,7 @@ from typing import Any
 
 from ups_data.cli.drawings.airfoils import plot_drawn_points, plot_pressure, plot_speed
 from ups_data.cli.pictures import plot_losses
-from ups_data.cli.tour import run_command
+from ups_data.cli.tours.diffusion_reaction import run_command
 
 CASES, EPOCHS = 80, 24
 

@@ -1,0 +1,1 @@
+"""The steps of `ups-data quickstart`, problem by problem."""
