@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from threading import Event
 
 import numpy as np
 
 from ups_data.batch import QueryBatch, SampleBlock, Wanted, draw, gather, wanted
 from ups_data.batch.listing import Draws
+from ups_data.engine.ahead import Ahead, Prepared
 from ups_data.engine.stats import StatsInMaking
 from ups_data.errors import UpsDataError
 from ups_data.plan import EpochPlan, SomeBatches
@@ -50,6 +52,7 @@ class Pass:
         describe: a batch of the epoch, for errors.
         damaged: where damaged samples are noted and left out; None: they are errors.
         samples: of the split.
+        ahead: what fetches the bytes of coming blocks; None: they are read as they are needed.
     """
 
     readers: Sequence[SampleReader]
@@ -64,6 +67,7 @@ class Pass:
     describe: Callable[[int], str]
     damaged: DamagedSamples | None
     samples: int
+    ahead: Ahead | None = None
 
     @cached_property
     def _left_out(self) -> dict[int, int]:
@@ -114,6 +118,24 @@ class Pass:
             except UpsDataError:
                 return None
         return drawn
+
+    def fetch(self, first: int, batches: list[np.ndarray], cancelled: Event) -> Prepared[Drawn] | None:
+        """Have a block drawn and what it reads fetched, if `ahead` does that, unless nobody wants it any more."""
+        return None if self.ahead is None else self.ahead.prepare(lambda: self._drawn(first, batches), cancelled)
+
+    def make_fetched(self, first: int, batches: list[np.ndarray], prepared: Prepared[Drawn]) -> deque[QueryBatch]:
+        """The batches of a block that was prepared by `fetch`; see `make`."""
+        try:
+            try:
+                drawn = prepared.wait()
+            except UpsDataError:
+                drawn = None  # `make` meets it again
+            if prepared.cancelled.is_set():
+                return deque()
+            with prepared:
+                return self.make(first, batches, drawn)
+        finally:
+            prepared.release()
 
     def make(self, first: int, batches: list[np.ndarray], drawn: Drawn | None = None) -> deque[QueryBatch]:
         """The batches of a block, batch by batch where a sample of it is damaged and may be left out.

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 from ups_data.batch import QueryBatch, Recipe, Sample
+from ups_data.engine.ahead import Ahead
 from ups_data.engine.blocks import Pass
 from ups_data.engine.buffers import Buffers
 from ups_data.engine.engine import Engine
@@ -21,14 +22,16 @@ from ups_data.loader.feedback.averages import zero_table
 from ups_data.loader.options import LoaderOptions
 from ups_data.loader.options.opening import opened_root
 from ups_data.loader.passes import Passes
-from ups_data.loader.selection import select
+from ups_data.loader.selection import check_grid, select
 from ups_data.plan import EpochPlan, SomeBatches, Table, batch_bounds, plan_epoch, repeated, sample_table
 from ups_data.points.tiles import num_tiles
 from ups_data.reading.damage import DamagedSamples
 from ups_data.reading.pool import Pool
 from ups_data.reading.reader import SampleReader
+from ups_data.reading.window.window import Window
 from ups_data.schema import Manifest
 from ups_data.store.claims import check_claims
+from ups_data.store.remote.fetcher import limit_requests
 from ups_data.store.root import Root, open_store, open_to_stream
 from ups_data.store.shard import Shard
 
@@ -58,7 +61,7 @@ class SampleSource:
         self.root, self.options = opened_root(root, options, options.timeout), options
         self.manifest = Manifest.load(self.root)
         check_claims(open_store(self.root), self.manifest, self.manifest.split(options.split).shards)
-        self._check_grid()
+        check_grid(self.manifest, options)
         self.selections = select(self.manifest, options)
         self.drawing = Drawing(self.manifest, self.selections, options)
         self.ranks, self.passes = Ranks(options.rank, options.world_size), Passes()
@@ -76,23 +79,12 @@ class SampleSource:
     def _anew(self) -> None:
         """What every process has of its own, beside readers."""
         self._stats, self._process = StatsInMaking(), os.getpid()
+        self.ahead: Ahead | None = None  # known when readers are opened
         self._planned: dict[tuple[int, int, int], EpochPlan] = {}  # the last few
-
-    def _check_grid(self) -> None:
-        options, grid = self.options, self.manifest.grid
-        if options.lattice_queries and grid is None:
-            raise UpsDataError(
-                "lattice_queries needs a grid, and this dataset has points: leave the inverse-decoding loss out"
-            )
-        if options.input_stride > 1 and (grid is None or options.inputs is not None or options.input_queries):
-            raise UpsDataError(
-                f"input_stride={options.input_stride} thins the dense input of a grid: it goes with neither points, "
-                "nor inputs=, nor input_queries: leave it out, or give a grid, no inputs= and input_queries=False"
-            )
 
     def __getstate__(self) -> dict[str, Any]:
         # Maps, pools, tables and locks are made anew in a worker process.
-        made_anew = ("readers", "table", "damaged", "_stats", "_process", "_planned")
+        made_anew = ("readers", "ahead", "table", "damaged", "_stats", "_process", "_planned")
         return {k: v for k, v in self.__dict__.items() if k not in made_anew} | {"skips": self.damaged is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -138,13 +130,21 @@ class SampleSource:
         """One for each selection."""
         return self.open(Buffers(pinned=torch.cuda.is_available()))
 
-    def open(self, memory: Buffers) -> list[SampleReader]:
-        """Readers whose batches take their memory from `memory`."""
+    def open(self, memory: Buffers, processes: int = 1) -> list[SampleReader]:
+        """Readers whose batches take their memory from `memory`.
+
+        Args:
+            processes: that share what may be in flight, and be fetched ahead.
+        """
         options = self.options
+        limit_requests(max(1, options.in_flight // processes))
         specs = self.manifest.split(options.split).shards
-        store = open_to_stream(self.root, cache=options.cache, cache_bytes=options.cache_bytes)
-        shards = [Shard(store, self.manifest, spec, options.verify) for spec in specs]
         pool = Pool(options.pool_bytes, fits=self.decoded_bytes <= options.pool_bytes)
+        store = open_to_stream(self.root, cache=options.cache, cache_bytes=options.cache_bytes)
+        if store.reads_ahead and options.prefetch_bytes:
+            store = window = Window(store)
+            self.ahead = Ahead(window, pool, options.prefetch_bytes // processes)
+        shards = [Shard(store, self.manifest, spec, options.verify) for spec in specs]
         return [
             SampleReader(
                 self.manifest,
@@ -225,7 +225,7 @@ class SampleSource:
         worker = get_worker_info()
         if worker is not None and "readers" not in self.__dict__:
             # Batches go to the training process: made in shared memory, they are not copied once more.
-            self.readers = self.open(Buffers(shared=True))
+            self.readers = self.open(Buffers(shared=True), worker.num_workers)
         epoch = self.passes.begin()
         plan, first, stride = self.plan(epoch), *((0, 1) if worker is None else (worker.id, worker.num_workers))
         for number in range(first, len(plan), stride):
@@ -237,7 +237,7 @@ class SampleSource:
     def batches(self, epoch: int, first: int, stride: int) -> Iterator[QueryBatch]:
         """Batches first, first + stride, … of an epoch: what a worker process of a loader makes."""
         if "readers" not in self.__dict__:
-            self.readers = self.open(Buffers())
+            self.readers = self.open(Buffers(), stride)
         numbers = range(first, len(self.plan(epoch)), stride)
         return Engine(threads=0, ahead=0, timeout=None).batches(self.begun(epoch, 0, numbers))
 
@@ -249,12 +249,13 @@ class SampleSource:
         """
         plan = self.plan(epoch)
         hurry = "readers" not in self.__dict__  # nothing was opened yet
+        readers = self.readers
 
         def number(place: int) -> int:
             return place if numbers is None else numbers[place]
 
         return Pass(
-            readers=self.readers,
+            readers=readers,
             plan=plan if numbers is None else SomeBatches(plan, numbers),
             epoch=epoch,
             first=first,
@@ -266,6 +267,7 @@ class SampleSource:
             describe=lambda place: self.describe(epoch, number(place)),
             damaged=self.damaged,
             samples=len(self.table),
+            ahead=self.ahead,
         )
 
     def describe(self, epoch: int, batch: int) -> str:

@@ -138,3 +138,21 @@ def _check_counts(selection: Selection) -> None:
                 f"every point is asked for, and trajectories have {selection.fewest} to {selection.most}: "
                 "give ragged='pad' (rows padded, with a mask), or a ratio below 1"
             )
+
+
+def check_grid(manifest: Manifest, options: LoaderOptions) -> None:
+    """Refuse options that need a grid where there is none, or that do not go together on one.
+
+    Raises:
+        UpsDataError: it says which.
+    """
+    grid = manifest.grid
+    if options.lattice_queries and grid is None:
+        raise UpsDataError(
+            "lattice_queries needs a grid, and this dataset has points: leave the inverse-decoding loss out"
+        )
+    if options.input_stride > 1 and (grid is None or options.inputs is not None or options.input_queries):
+        raise UpsDataError(
+            f"input_stride={options.input_stride} thins the dense input of a grid: it goes with neither points, "
+            "nor inputs=, nor input_queries: leave it out, or give a grid, no inputs= and input_queries=False"
+        )

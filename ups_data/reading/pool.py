@@ -48,6 +48,10 @@ class Pool:
         self.decode_seconds = 0.0  # over all threads
         self._mine = threading.local()
 
+    def has(self, array: StoredArray, number: int) -> bool:
+        """Whether a chunk is decoded, or is being decoded."""
+        return (array, number) in self._chunks
+
     def fetch(self, wanted: Wanted) -> Fetched:
         """Make reads: what is kept is decoded, and of what is not the stored bytes are there, checked. Whoever gathers
         from it reads nothing.

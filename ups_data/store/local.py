@@ -32,6 +32,7 @@ class LocalStore(ObjectStore):
     """
 
     verify_once = True
+    reads_ahead = False
 
     def __init__(self, root: str | Path, *, advised: bool = False) -> None:
         self.root = Path(root)

@@ -1,16 +1,19 @@
 """What a store is to those who read a dataset: objects by key, and ranges of their bytes, many at once."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.errors import StoreError
+from ups_data.store.counts import StoreCounts
 
 AGAIN = "copy or make the shard again"  # what to do about a damaged object
 
@@ -50,6 +53,18 @@ class Object:
             StoreError: it is known to be another one than when it was opened. A store that would have to ask for that
                 over a network leaves this as it is: its bytes are compared with their checksums whenever they come.
         """
+
+
+class Pending(Protocol):
+    """Ranges that are being read."""
+
+    def result(self) -> "Ranges":
+        """Wait for them. Raises StoreError as `ObjectStore.get_ranges` does."""
+        ...
+
+    def cancel(self) -> object:
+        """Nobody wants them any more."""
+        ...
 
 
 @dataclass(slots=True)
@@ -100,6 +115,7 @@ class ObjectStore(ABC):
     Attributes:
         zero_copy: `get_ranges` returns views of memory that costs nothing to keep (`Object.data`), so nobody need copy
             raw chunks out of it.
+        reads_ahead: whether the ranges of coming blocks are worth fetching ahead: `begin` is called for them then.
         verify_once: a chunk that was compared with its checksum once stays what it is as long as
             `Object.check_unchanged` says nothing. If not, every chunk is compared whenever it is fetched.
         in_place: `get_ranges` returns views, inside `reading` at least, that are fast to copy from: nobody need decode
@@ -113,6 +129,7 @@ class ObjectStore(ABC):
     in_place: bool = False
     looks_ahead: bool = False
     cache_hits: int = 0
+    reads_ahead: bool = True
 
     @abstractmethod
     def name(self, key: str) -> str:
@@ -182,6 +199,30 @@ class ObjectStore(ABC):
 
     def delivered(self, size: int) -> None:  # noqa: B027, nor this
         """For a block of batches, the kernel has read so many bytes from disks: see `ups_data.store.kernel.counts`."""
+
+    def begin(self, wanted: Sequence[Wanted]) -> Pending:
+        """Begin `get_ranges`, and do not wait for it: for whoever reads ahead.
+
+        Here a thread waits in `get_ranges`; a store that can have reads under way by itself does better.
+        """
+        future: Future[Ranges] = Future()
+
+        def read() -> None:
+            try:
+                future.set_result(self.get_ranges(wanted))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=read, name="ups_data_read", daemon=True).start()
+        return future
+
+    def get_tails(self, opened: Sequence[Object], length: int) -> Ranges:
+        """The last bytes of objects, at least `length` long, in their order: where their indexes are."""
+        return self.get_ranges([(o, np.array([o.size - length]), np.array([o.size])) for o in opened])
+
+    def counts(self) -> StoreCounts:
+        """What was asked for and delivered so far, in this process; nothing if the store does not count."""
+        return StoreCounts()
 
     def put(self, key: str, data: bytes) -> None:
         """Make an object, whole, in the place of one that may be there. For writers and tools.

@@ -90,7 +90,7 @@ def open_objects(store: ObjectStore, listed: Sequence[Listed], chunks: int, wher
         for found in opened:
             if found.size < length:
                 raise UpsDataError(f"the index of {store.name(found.key)} is damaged; {AGAIN}")
-        tails = store.get_ranges([(o, np.array([o.size - length]), np.array([o.size])) for o in opened])
+        tails = store.get_tails(opened, length)
         return [
             _stored(store, found, tails.body(number), entry)
             for number, (entry, found) in enumerate(zip(listed, opened, strict=True))

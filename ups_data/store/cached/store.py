@@ -43,6 +43,7 @@ class CachedStore(ObjectStore):
     """
 
     verify_once = True
+    reads_ahead = False  # it has threads of its own that do
 
     def __init__(self, store: ObjectStore, folder: str | Path, bound: int | None = None) -> None:
         self.store, self.folder = store, Path(folder)

@@ -10,8 +10,8 @@ from typing import Any
 import obstore
 
 from ups_data.errors import MissingObjectError, StoreError
+from ups_data.store.counts import Counter
 from ups_data.store.object_store import AGAIN
-from ups_data.store.remote.counts import Counter
 from ups_data.store.remote.gate import Gate
 from ups_data.store.remote.pace import Pace
 from ups_data.store.remote.reasons import Reason, reason_of

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import StoreError
+from ups_data.store.counts import Counter, StoreCounts
 from ups_data.store.object_store import Object, ObjectStore, Ranges, Wanted, check_key
-from ups_data.store.remote.counts import Counter, StoreCounts
 from ups_data.store.remote.fetcher import fetcher
 from ups_data.store.remote.joining import Joined, join
 from ups_data.store.remote.reasons import reason_of
