@@ -78,6 +78,17 @@ def test_links_may_not_leave_the_dataset(root, tmp_path, what):
     refused(root, "is a link that leaves the dataset")
 
 
+def test_the_manifest_may_be_no_link_out_of_the_dataset(root, tmp_path):
+    (root / MANIFEST).rename(tmp_path / "elsewhere")
+    (root / MANIFEST).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UpsDataError, match="is a link that leaves the dataset"):
+        stream(root)
+    (tmp_path / "elsewhere").rename(root / "inside")
+    (root / MANIFEST).unlink()
+    (root / MANIFEST).symlink_to("inside")
+    assert len(stream(root)) > 0
+
+
 @pytest.mark.parametrize("what", ["fields/u/c/0/0/0/0", "fields/u/zarr.json", SEAL, "trajectories/time/c/0", MANIFEST])
 @pytest.mark.parametrize("kind", ["fifo", "device"])
 def test_only_regular_files_are_read(root, what, kind):

@@ -1,5 +1,6 @@
 """How every command starts, and how it ends on bad input: one line on stderr, exit status 2."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +24,10 @@ def run(app: typer.Typer, name: str | None = None) -> None:
     except UpsDataError as error:
         _end(str(error))
     except OSError as error:  # a file or folder that was given as an argument may not be read, made or written
-        if error.filename is None:
+        if error.errno == errno.EPIPE:  # whoever read what this printed has ended
             raise
-        _end(f"{error.filename}: {error.strerror or error}: check the path and its permissions")
+        reason = f"{error.filename}: {error.strerror}" if error.filename else " ".join(str(error).split())
+        _end(f"{reason}: check the path and its permissions")
     except MemoryError as error:
         _end(f"there is not enough memory ({str(error) or 'no more is to be had'}): free some, or ask for less")
 

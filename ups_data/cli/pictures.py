@@ -46,7 +46,7 @@ def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: Quer
         row[1].set_title(
             f"target, {queries:,} query points ({sampling.mode}), t = {float(batch.time[0] + batch.dt[0]):g}"
         )
-    figure.savefig(out, dpi=120)
+    figure.savefig(out, dpi=120, format="png")
 
 
 def draw_frame(
@@ -156,7 +156,7 @@ def plot_block(
         draw_points(row[1], coords[members], values[members], shape, limits)
         row[0].set_title(f"{name}: all {len(coords):,} points")
         row[1].set_title(f"block {number} of {len(blocks)}: {len(members):,} points")
-    figure.savefig(out, dpi=120)
+    figure.savefig(out, dpi=120, format="png")
 
 
 def plot_losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], out: str | Path) -> None:
@@ -175,7 +175,7 @@ def plot_losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], out: str | Path
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
     right.set(xlabel="training time [s]", ylabel="validation nRMSE (dense grid)", yscale="log")
     left.legend()
-    figure.savefig(out, dpi=120)
+    figure.savefig(out, dpi=120, format="png")
 
 
 def plot_prediction(
@@ -187,7 +187,7 @@ def plot_prediction(
     for ax, (title, values) in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames.items(), strict=True):
         draw_frame(ax, coords, values, shape, limits)
         ax.set_title(title)
-    figure.savefig(out, dpi=120)
+    figure.savefig(out, dpi=120, format="png")
 
 
 def _padded(limits: tuple[float, float]) -> tuple[float, float]:

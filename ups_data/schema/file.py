@@ -82,7 +82,10 @@ def manifest_name(root: str | Path | Readable) -> str:
 def _read(root: str | Path | Readable) -> bytes:
     if not isinstance(root, str | Path):
         return root.get(MANIFEST, limits.JSON_BYTES)
-    with open_regular(Path(root) / MANIFEST) as file:
+    folder, path = os.path.realpath(root), Path(root) / MANIFEST
+    if os.path.dirname(real := os.path.realpath(path)) != folder and not real.startswith(f"{folder.rstrip('/')}/"):
+        raise UpsDataError(f"{path}: is a link that leaves the dataset; copy the files into it again")
+    with open_regular(path) as file:
         return file.read(min(os.fstat(file.fileno()).st_size, limits.JSON_BYTES) + 1)
 
 

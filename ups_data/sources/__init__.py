@@ -92,12 +92,21 @@ def open_source(
     path = Path(path)
     named = source_named(format) if format is not None else None
     check_paths(path, options)
-    if path.is_dir() and not is_zarr(path):
-        source = _open_folder(path, named, keep_damaged, options)
-    else:
-        if whole and options.concat is not None:
-            raise UpsDataError(f"{path}: is one file; --concat joins the files of a folder: give their folder")
-        source = _open_file(path, named, options)
+    try:
+        if path.is_dir() and not is_zarr(path):
+            source = _open_folder(path, named, keep_damaged, options)
+        else:
+            if whole and options.concat is not None:
+                raise UpsDataError(f"{path}: is one file; --concat joins the files of a folder: give their folder")
+            source = _open_file(path, named, options)
+    except (UpsDataError, MemoryError):
+        raise
+    except Exception as error:  # what a reader or a library raises on contents that it does not know
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UpsDataError(
+            f"{path}: cannot be read as {named.format if named else 'any format'} ({reason}): repair it, or name "
+            "another format"
+        ) from error
     if len(source) == 0:
         raise UpsDataError(f"{path}: holds no trajectory: give a file with at least one")
     check_count(path, len(source))

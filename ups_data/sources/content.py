@@ -14,6 +14,7 @@ from ups_data.sources.hdf5.gate import check_links
 from ups_data.sources.links import check_file, check_folder
 from ups_data.sources.listing import is_zarr
 from ups_data.sources.options import DEFAULTS, SourceOptions
+from ups_data.sources.plain.archive import ERRORS
 
 _OBJ_KEYWORDS = set(b"v vn vt vp f l p g o s mtllib usemtl".split())
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -128,7 +129,7 @@ def _inside_zip(path: Path) -> Content:
     try:
         with zipfile.ZipFile(path) as archive:
             names = tuple(archive.namelist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except ERRORS as error:
         raise UpsDataError(
             f"{path}: cannot be read as a zip archive (.npz, .pt), it is truncated or damaged: "
             f"download or copy it again ({error})"

@@ -5,6 +5,7 @@ no imports; this process has no threads and opens nothing itself.
 """
 
 import hashlib
+import importlib
 import json
 import os
 import resource
@@ -105,6 +106,8 @@ def child(asked: dict[str, Any], folder: Path, pipe: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Far above what is allowed, and below what would hurt the machine.
     resource.setrlimit(resource.RLIMIT_DATA, (6 * GROWTH, 6 * GROWTH))
+    for name in asked.get("imports", ()):
+        importlib.import_module(name)  # from where one without rights may not read
     if asked.get("nobody"):
         os.setgroups([])
         os.setgid(NOBODY)

@@ -110,4 +110,6 @@ def _check_parts(path: Path, plist: h5py.h5p.PropDCID) -> None:
 
 
 def _fills_with_nan(dataset: h5py.Dataset) -> bool:
-    return dataset.dtype.kind == "f" and bool(np.isnan(dataset.fillvalue))
+    # HDF5 2.0 ends the process as it reads a fill value that a damaged file does not define.
+    declared = dataset.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
+    return dataset.dtype.kind == "f" and declared and bool(np.isnan(dataset.fillvalue))
