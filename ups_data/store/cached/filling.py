@@ -137,9 +137,11 @@ class Filler:
         absent = [n for n in mine.numbers if states[n] == ABSENT]
         if absent:
             numbers += self.ledger.reserve(mine.mirror, absent, self.bound)
-        for number in mine.numbers:
-            if number not in numbers or states[number] == LEAVING:
-                mine.changes.give_back(number)
+        for number in set(mine.numbers).difference(numbers):
+            mine.changes.give_back(number)
+        leaving = [n for n in mine.numbers if states[n] == LEAVING]
+        if leaving:  # there may be somebody who still reads them, so they are filled another time
+            self.ledger.take_out(mine.mirror, leaving)
         return sorted(numbers)
 
     def _fetch(self, reserved: list[tuple["_Taken", int]], failed: dict[tuple[int, int], StoreError]) -> int:

@@ -92,6 +92,11 @@ class Ledger:
             changes.mark(numbers, ABSENT)
             self._book(self.used - int(mirror.layout.room[numbers].sum()))
 
+    def take_out(self, mirror: Mirror, numbers: list[int]) -> None:
+        """Take chunks out that somebody had begun to take out, who was killed."""
+        with self.changing():
+            self._take_out(mirror, np.array(numbers, np.int64))
+
     def mirrors(self) -> Iterator[Mirror]:
         """All that are whole; those that are not are removed."""
         for path in sorted(self.objects.glob("*/*.data")):
@@ -105,7 +110,7 @@ class Ledger:
         """What is present now, and nothing else, stays where it is until this ends, for this thread."""
         file = getattr(self._mine, "file", None)
         if file is None:
-            file = self._mine.file = _File(self.folder / LEDGER)
+            file = self._mine.file = _File(self._file)
         while True:
             current = self._current()
             locks.lock(file.number, _READERS + current, shared=True)
@@ -195,8 +200,8 @@ class Ledger:
 class _File:
     """An opening of the ledger that is one thread's own: its locks end with it."""
 
-    def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    def __init__(self, file: int) -> None:
+        self.number = os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_CLOEXEC)  # even of one that was removed
 
     def __del__(self) -> None:
         with suppress(OSError, AttributeError):
