@@ -291,5 +291,5 @@ class SampleSource:
             decoded_chunks=pool.decoded_chunks,
             decoded_bytes=pool.decoded_bytes,
             read_bytes=readers[0].read_bytes(),
-            cache_hits=readers[0].store.cache_hits,
+            cache_hits=readers[0].store.counts().cache_hits,
         )

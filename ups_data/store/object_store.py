@@ -120,7 +120,6 @@ class ObjectStore(ABC):
             `Object.check_unchanged` says nothing. If not, every chunk is compared whenever it is fetched.
         in_place: `get_ranges` returns views, inside `reading` at least, that are fast to copy from: nobody need decode
             raw chunks out of it.
-        cache_hits: ranges that a cache had when they were needed.
         looks_ahead: whether it pays now to call `ahead` long before ranges are used.
     """
 
@@ -128,7 +127,6 @@ class ObjectStore(ABC):
     verify_once: bool = False
     in_place: bool = False
     looks_ahead: bool = False
-    cache_hits: int = 0
     reads_ahead: bool = True
 
     @abstractmethod

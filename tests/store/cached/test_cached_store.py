@@ -4,12 +4,15 @@ import os
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.store.cached.logged import LoggedStore, asked, disk_bytes, lines
 from tests.store.contract import StoreContract
 from tests.store.reading import digests, write_blocks
 from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data import _native as built
+from ups_data.cli.main import app
+from ups_data.store.cached.contents import contents
 from ups_data.store.cached.mirror import ABSENT, DOUBTFUL, PRESENT, Mirror
 from ups_data.store.cached.store import CachedStore
 from ups_data.store.memory import MemoryStore
@@ -61,7 +64,7 @@ def test_a_chunk_is_fetched_once_and_the_batches_are_the_same(dataset, expected,
         assert digests(store, **options) == expected
         assert lines(tmp_path / "log1") == []
     assert set(asked(tmp_path / "log0").values()) == {1}
-    assert store.cache_hits > 0
+    assert store.counts().cache_hits > 0
 
 
 def test_batches_are_the_same_where_the_cache_is_too_small(dataset, expected, tmp_path):
@@ -192,3 +195,34 @@ def test_what_another_boot_has_left_is_compared_before_it_is_used(dataset, expec
     assert digests(cached(dataset, tmp_path, log="again"), verify="never") == expected
     assert asked(tmp_path / "again")
     assert all(set(m.states().tolist()) <= {ABSENT, PRESENT} for m in chunks(tmp_path))
+
+
+def test_a_cache_is_shown_checked_and_emptied(dataset, expected, tmp_path):
+    digests(cached(dataset, tmp_path))
+    folder = tmp_path / "cache"
+    found = contents(folder, check=True)
+    assert found.objects > 1
+    assert found.chunks > found.objects
+    assert found.chunk_bytes <= found.used
+    assert (found.damaged, found.unfinished) == (0, 0)
+    for mirror in chunks(tmp_path):
+        mirror.write(0, memoryview(b"?"))
+    assert contents(folder, check=True).damaged == len(chunks(tmp_path))
+    assert contents(folder).unfinished == found.objects
+    assert digests(cached(dataset, tmp_path, log="again"), verify="never") == expected  # nobody uses what was found bad
+    done = CliRunner().invoke(app, ["cache", str(folder), "--empty"])
+    assert done.exit_code == 0, done.output
+    assert "emptied" in done.output
+    assert disk_bytes(folder) == contents(folder).used == contents(folder).chunks == 0
+    assert digests(cached(dataset, tmp_path)) == expected
+    with pytest.raises(UpsDataError, match="is no cache"):
+        contents(dataset)
+
+
+def test_the_command_shows_what_is_there(dataset, tmp_path):
+    digests(cached(dataset, tmp_path))
+    done = CliRunner().invoke(app, ["cache", str(tmp_path / "cache"), "--check"])
+    assert done.exit_code == 0, done.output
+    assert "damaged chunks" in done.output
+    chunks(tmp_path)[0].write(0, memoryview(b"?"))
+    assert CliRunner().invoke(app, ["cache", str(tmp_path / "cache"), "--check"]).exit_code == 1

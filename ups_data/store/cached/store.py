@@ -17,6 +17,7 @@ from ups_data.store.cached.filling import Filler, Part
 from ups_data.store.cached.ledger import Ledger
 from ups_data.store.cached.mirror import BrokenMirrorError
 from ups_data.store.cached.objects import CachedObject
+from ups_data.store.counts import StoreCounts
 from ups_data.store.kernel import advice
 from ups_data.store.kernel.warmth import Warmth
 from ups_data.store.object_store import Object, ObjectStore, Ranges, Wanted
@@ -61,7 +62,7 @@ class CachedStore(ObjectStore):
         self._failed: dict[tuple[int, int], StoreError] = {}
         self._ahead: SimpleQueue[list[Part] | None] | None = None
         self._lock = threading.Lock()
-        self.cache_hits = 0
+        self._hits = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CachedStore, (self.store, self.folder, self.bound)
@@ -153,6 +154,10 @@ class CachedStore(ObjectStore):
         if self._ahead.qsize() < WAITING:
             self._ahead.put(parts)
 
+    def counts(self) -> StoreCounts:
+        """See `ObjectStore.counts`."""
+        return self.store.counts() + StoreCounts(cache_hits=self._hits)
+
     def delivered(self, size: int) -> None:
         """See `ObjectStore.delivered`."""
         self._disk.delivered(size)
@@ -203,7 +208,7 @@ class CachedStore(ObjectStore):
                 fresh += len(opened.fresh & chosen)
                 opened.fresh -= chosen
         with self._lock:
-            self.cache_hits += max(0, present - fresh)
+            self._hits += max(0, present - fresh)
 
     def _used(self, parts: Sequence[Part]) -> None:
         """When what was used is needed again matters if there is not room for all."""
