@@ -73,7 +73,7 @@ def group_case(name: str, pattern: str) -> Case:
             FOLDERS[name](kept)
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(kept, path)
-        file = draw.choice(sorted(path.glob(pattern)))
+        file = draw.choice([found for found in sorted(path.glob(pattern)) if found.is_file()])
         text = file.read_bytes()
         as_json = draw.random() < 0.7 and text[:1] == b"{"
         file.write_bytes(changed_json(text, draw) if as_json else changed(text, draw))

@@ -11,7 +11,7 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.base import AXIS_NAMES, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
-from ups_data.sources.limits import HEADER_BYTES
+from ups_data.sources.limits import HEADER_BYTES, check_claim, check_holes
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.plain.array import FileArray
 from ups_data.sources.positions import finite, own_field
@@ -142,6 +142,11 @@ def _read_header(path: Path) -> _Header:
         header = _Header(encoding == "ascii", int(first[2]), np.dtype(columns), offset, others)
     except ValueError as error:
         raise _damaged(path, error) from error
+    if header.ascii:  # of a number, at least a digit and what parts it from the next one
+        check_holes(path)
+        check_claim(
+            path, f"a list of {header.count:,} vertices", 8 * header.count * len(columns), path.stat().st_size, 4
+        )
     if not header.ascii and path.stat().st_size < offset + header.count * header.dtype.itemsize:
         raise _damaged(path, EOFError(f"it ends before its {header.count} vertices do"))
     return header
