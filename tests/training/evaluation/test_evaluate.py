@@ -16,7 +16,9 @@ from ups_data import QueryLoader, ShardWriter
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
 from ups_data.training import evaluate, evaluate_run, load_trained, train
+from ups_data.training.evaluation.kept import Kept
 from ups_data.training.runs.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from ups_data.training.runs.trained import trained_run
 
 
 def numbers(values: Any, name: str = "") -> dict[str, float]:
@@ -177,3 +179,23 @@ def write_two(root: Path) -> None:
     with ShardWriter(root) as writer:
         for split in ("train", "train", "train", "train", "test"):
             writer.add({n: rng.random((4, 6, 6, 1), np.float32) for n in "ab"}, split=split)
+
+
+def test_pictures_are_of_what_was_predicted(clouds_run: Path, clouds: Path) -> None:
+    """The kept frames, of some of the points, are the targets and the predictions of the first sample."""
+    kept = Kept(most=40)
+    evaluate_run(clouds_run, model=clouds_model(), chunk=13, kept=kept)
+    frame = kept.frames["p"][0]
+    model = clouds_model()
+    trained_run(clouds_run, model=model)
+    (batch,) = next(
+        iter(
+            QueryLoader(
+                clouds, split="test", batch_size=1, sampling=1.0, target_fields=["p"], input_fields=["p"], ragged="pad"
+            )
+        )
+    ).split([1])
+    assert frame.truth.tolist() == batch.target_queries.values["p"][0, ::3, 0].tolist()
+    assert frame.coords.tolist() == batch.target_queries.coords[0, ::3].tolist()
+    predicted = model.predict(batch)["p"][0, ::3, 0].detach().numpy()
+    np.testing.assert_allclose(frame.predicted, predicted, rtol=1e-5)

@@ -47,20 +47,21 @@ class Kept:
 
     def take(self, name: str, part: QueryBatch, queries: QuerySet, piece: Piece, predicted: Tensor) -> None:
         """A piece of the predictions of a field, `(B, k, Q, C)`; `queries` have a step axis."""
-        sample = int(part.trajectory[0]), int(part.step[0])
+        row = 0 if part.valid is None else int(part.valid.long().argmax())  # the others only fill the batch
+        sample = int(part.trajectory[row]), int(part.step[row])
         if self._sample is None:
             self._sample = sample
-        if sample != self._sample or (part.valid is not None and not bool(part.valid[0])):
+        if sample != self._sample or (part.valid is not None and not bool(part.valid[row])):
             return
         steps = queries.index.shape[1]
         for step in self._wanted(steps):
             if not piece.step <= step < piece.step + predicted.shape[1]:
                 continue
-            frame = self._frame(name, part, queries, step)
-            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[0, step].sum())
+            frame = self._frame(name, part, queries, row, step)
+            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[row, step].sum())
             every = 1 if frame.grid is not None else max(1, -(-count // self.most))
             first = -(-piece.start // every)
-            values = predicted[0, step - piece.step, first * every - piece.start :: every, 0].float().cpu().numpy()
+            values = predicted[row, step - piece.step, first * every - piece.start :: every, 0].float().cpu().numpy()
             values = values[: max(len(frame.predicted) - first, 0)]
             frame.predicted[first : first + len(values)] = values
 
@@ -69,14 +70,14 @@ class Kept:
             return sorted({0, steps // 2, steps - 1})
         return sorted({s % steps for s in self.steps if -steps <= s < steps})
 
-    def _frame(self, name: str, part: QueryBatch, queries: QuerySet, step: int) -> KeptFrame:
+    def _frame(self, name: str, part: QueryBatch, queries: QuerySet, row: int, step: int) -> KeptFrame:
         frames = self.frames.setdefault(name, {})
         if step not in frames:
-            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[0, step].sum())
+            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[row, step].sum())
             every = 1 if queries.grid_shape is not None else max(1, -(-count // self.most))
-            truth = queries.values[name][0, step, :count:every, 0].float().cpu().numpy().copy()
-            coords = queries.coords[0, step, :count:every].float().cpu().numpy().copy()
-            dt = part.dt[0, step] if part.dt.dim() == 2 else part.dt[0]
-            grid, time = queries.grid_shape, float(part.time[0] + dt)
+            truth = queries.values[name][row, step, :count:every, 0].float().cpu().numpy().copy()
+            coords = queries.coords[row, step, :count:every].float().cpu().numpy().copy()
+            dt = part.dt[row, step] if part.dt.dim() == 2 else part.dt[row]
+            grid, time = queries.grid_shape, float(part.time[row] + dt)
             frames[step] = KeptFrame(coords, truth, np.full_like(truth, np.nan), grid, time)
         return frames[step]

@@ -1,0 +1,89 @@
+"""The memory that evaluating a large cloud takes beyond the cloud itself: each size in a process of its own."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, `benchmarks` is not on the path
+
+import json
+import subprocess
+import tempfile
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from benchmarks.peak import forget_peak, peak_bytes, resident_bytes
+from ups_data import ShardWriter
+from ups_data.cli.errors import run
+from ups_data.cli.tables.sheet import Sheet
+from ups_data.training import TrainConfig, evaluate_run, train
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+def write_cloud(root: Path, points: int, splits: tuple[str, ...]) -> None:
+    """Two frames of a smooth field on random points of the unit square."""
+    rng = np.random.default_rng(points)
+    with ShardWriter(root) as writer:
+        for split in splits:
+            coords = rng.random((points, 2), np.float32)
+            p = np.stack([np.sin(5 * coords[:, :1] + shift) for shift in (0.0, 0.3)])
+            writer.add({"p": p}, coords=coords, split=split)
+
+
+def train_small(folder: Path) -> Path:
+    """A run of the built-in model for points, on a small cloud."""
+    write_cloud(folder / "small", 20_000, ("train",) * 4)
+    config = {
+        "data": {"root": str(folder / "small"), "inputs": {"num_queries": 1024}, "threads": 1, "batch_size": 2},
+        "model": {"dim": 32, "depth": 1},
+        "training": {"epochs": 1, "device": "cpu", "query_sample_ratio": 0.05},
+        "out": str(folder / "run"),
+    }
+    train(TrainConfig.model_validate(config), console=Console(quiet=True))
+    return folder / "run"
+
+
+def measure(run_folder: Path, root: Path, chunk: int) -> dict[str, float]:
+    """Peak memory of an evaluation, the bytes that the cloud is stored in, and how many points were predicted."""
+    own = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    evaluate_run(run_folder, data=run_folder.with_name("small"), split="train", chunk=chunk)  # what a first call takes
+    before = resident_bytes()
+    forget_peak()
+    report = evaluate_run(run_folder, data=root, chunk=chunk)
+    return {"peak": peak_bytes(), "before": before, "own": own, "points": report.values["points"]}
+
+
+@app.command()
+def main(
+    sizes: Annotated[str, typer.Option(help="Points of the clouds, as 1000000,5000000.")] = "1000000,5000000",
+    chunk: Annotated[int, typer.Option(help="Points that are decoded at once.")] = 16384,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures into this file.")] = None,
+    child: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Evaluate clouds of several sizes, and compare the peaks beyond the clouds' own bytes."""
+    if child:
+        run_folder, root = map(Path, child.split(","))
+        print(json.dumps(measure(run_folder, root, chunk)))
+        return
+    table, rows = Sheet("points", "cloud, MB", "peak, MB", "beyond the cloud, MB"), []
+    with tempfile.TemporaryDirectory() as folder:
+        run_folder = train_small(Path(folder))
+        for points in map(int, sizes.split(",")):
+            root = Path(folder) / str(points)
+            write_cloud(root, points, ("test",))
+            command = [sys.executable, __file__, "--child", f"{run_folder},{root}", "--chunk", str(chunk)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            row = json.loads(done.stdout.splitlines()[-1]) | {"size": points}
+            row["beyond"] = row["peak"] - row["own"]
+            rows.append(row)
+            table.add_row(f"{points:,}", *(f"{row[name] / 1e6:,.0f}" for name in ("own", "peak", "beyond")))
+    Console(emoji=False).print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,25 @@
+"""Evaluating a cloud takes the same memory beyond the cloud, however large it is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def peaks(tmp_path: Path, small: int, large: int) -> list[dict[str, float]]:
+    command = [sys.executable, ROOT / "benchmarks/evaluation/bench_memory.py", "--sizes", f"{small},{large}"]
+    subprocess.run([*command, "--json", tmp_path / "r.json"], check=True, stdout=subprocess.DEVNULL)
+    rows = json.loads((tmp_path / "r.json").read_text())
+    assert [row["points"] for row in rows] == [small, large]
+    return rows
+
+
+@pytest.mark.slow
+def test_five_million_points_take_what_one_million_take(tmp_path: Path) -> None:
+    small, large = peaks(tmp_path, 1_000_000, 5_000_000)
+    print({name: [f"{row[name] / 1e6:.0f} MB" for row in (small, large)] for name in ("own", "peak", "beyond")})
+    assert large["beyond"] < 1.1 * small["beyond"]
