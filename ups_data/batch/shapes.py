@@ -27,3 +27,33 @@ def on_grid(values: Mapping[str, Tensor], name: str, grid_shape: tuple[int, ...]
             "point (ratio=1) or a lattice (mode='lattice')"
         )
     return values[name].movedim(-1, -2).unflatten(-1, grid_shape)
+
+
+def picked(dense: Tensor, index: Tensor, channels_last: bool) -> Tensor:
+    """The values of a dense prediction at points by their row-major numbers: a model that answers everywhere can be
+    compared with few targets.
+
+    Args:
+        dense: `(B, C, *grid)` in array order, as `to_grid` gives fields and convolutions answer; with `channels_last`
+            `(B, N, C)`, or `(B, *grid, C)`. With numbers of several steps, `(B, K, …)`.
+        index: `(B, Q)` or `(B, K, Q)`.
+
+    Returns:
+        `(B, Q, C)`, or `(B, K, Q, C)`. Gradients flow back to the points picked.
+
+    Raises:
+        UpsDataError: other samples or steps, or fewer points than the numbers need.
+    """
+    lead = index.dim() - 1
+    if dense.dim() < lead + 2 or dense.shape[:lead] != index.shape[:-1]:
+        raise UpsDataError(
+            f"of: a prediction of shape {tuple(dense.shape)} for queries {tuple(index.shape)}: give (B, C, *grid), or "
+            "channels_last=True and (B, N, C), with the same samples and steps"
+        )
+    flat = dense.flatten(lead, -2) if channels_last else dense.flatten(lead + 1).movedim(-1, -2)
+    if flat.shape[-2] <= int(index.max()):
+        raise UpsDataError(
+            f"of: a prediction at {flat.shape[-2]:,} points has no point {int(index.max()):,}: predict the whole grid, "
+            "or say where the channels are (channels_last)"
+        )
+    return flat.gather(-2, index[..., None].expand(*index.shape, flat.shape[-1]))

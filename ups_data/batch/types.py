@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ups_data.batch.latents import Latents
 from ups_data.batch.records import Record, map_tensors, split_tensors
-from ups_data.batch.shapes import counted, on_grid
+from ups_data.batch.shapes import counted, on_grid, picked
 from ups_data.errors import UpsDataError
 
 
@@ -88,6 +88,11 @@ class QuerySet(Record):
             UpsDataError: the points form no grid: they are neither all points of one, nor a lattice.
         """
         return on_grid(self.values, name, self.grid_shape, "this query set")
+
+    def of(self, dense: Tensor, *, channels_last: bool = False) -> Tensor:
+        """What a dense prediction says at these points: `(B, C, *grid)`, or `(B, N, C)` if `channels_last`, →
+        `(B, Q, C)`; see `shapes.picked`."""
+        return picked(dense, self.index, channels_last)
 
     def summary(self) -> str:
         """How many points it has of each sample."""

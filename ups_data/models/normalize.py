@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ups_data.schema import Manifest
+
 
 class Normalizer(nn.Module):
     """Per channel `(x − mean) / std`, with the statistics of the training split.
@@ -25,6 +27,24 @@ class Normalizer(nn.Module):
         spread = torch.tensor([s for name in mean for s in std[name]], dtype=torch.float32)
         self.register_buffer("mean", torch.tensor([m for values in mean.values() for m in values], dtype=torch.float32))
         self.register_buffer("std", torch.where((spread > 0) & spread.isfinite(), spread, torch.ones_like(spread)))
+
+    @classmethod
+    def of_dataset(
+        cls, manifest: Manifest, fields: Sequence[str] | None = None, *, split: str = "train"
+    ) -> "Normalizer":
+        """The statistics of a split, the training split's by default.
+
+            normalizer = Normalizer.of_dataset(loader.manifest)
+
+        Args:
+            fields: their names; None: all.
+
+        Raises:
+            UpsDataError: no such split or field.
+        """
+        statistics = manifest.split(split).statistics
+        names = [manifest.field(name).name for name in fields or [f.name for f in manifest.fields]]
+        return cls({n: statistics[n].mean for n in names}, {n: statistics[n].std for n in names})
 
     def forward(self, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Field → `(..., C)` in physical units → the same with zero mean and unit variance in each channel."""

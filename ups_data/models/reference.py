@@ -205,12 +205,11 @@ def build_model(root: str | Path, manifest: Manifest, data: TrainedOn, model: Mo
     inputs, targets = data.input_fields or everything, data.target_fields or everything
     decoded = list(dict.fromkeys([*inputs, *targets]))
     specs = {name: manifest.field(name) for name in decoded}
-    statistics = manifest.split(data.train_split).statistics
     tokens, patch = token_lattice(manifest.grid.shape, model.tokens)
 
     channels = {n: specs[n].channels * (1 if specs[n].static else data.input_steps) for n in inputs}
     return UpsModel(
-        Normalizer({n: statistics[n].mean for n in decoded}, {n: statistics[n].std for n in decoded}),
+        Normalizer.of_dataset(manifest, decoded, split=data.train_split),
         Conditioning.of_dataset(manifest, split=data.train_split, dt_stride=data.dt_stride),
         GridEncoder(channels, tokens, patch, model.dim),
         LatentOperator(model.dim, tokens, model.depth, model.heads, params=len(manifest.params)),

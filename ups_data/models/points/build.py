@@ -32,7 +32,6 @@ def build_points(manifest: Manifest, data: TrainedOn, model: ModelConfig) -> Poi
     targets = everything if data.target_fields is None else list(data.target_fields)
     decoded = list(dict.fromkeys([*inputs, *targets]))
     specs = {name: manifest.field(name) for name in decoded}
-    statistics = manifest.split(data.train_split).statistics
     sets = manifest.set_names
     encoded = _encoded_sets(model, sets, {specs[name].point_set for name in inputs})
 
@@ -65,7 +64,7 @@ def build_points(manifest: Manifest, data: TrainedOn, model: ModelConfig) -> Poi
     if isinstance(model.tokens, list):
         raise UpsDataError(f"model.tokens={model.tokens}: the tokens of points have no axes: give one number")
     return PointsModel(
-        Normalizer({n: statistics[n].mean for n in decoded}, {n: statistics[n].std for n in decoded}),
+        Normalizer.of_dataset(manifest, decoded, split=data.train_split),
         Conditioning.of_dataset(manifest, split=data.train_split, dt_stride=data.dt_stride),
         PointsEncoder(poolings, brought, model.dim, model.heads, model.tokens or DEFAULT_TOKENS),
         TokenOperator(model.dim, model.heads, model.depth, len(manifest.params)),
