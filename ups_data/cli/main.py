@@ -18,11 +18,15 @@ from ups_data.cli.commands.predict import predict
 from ups_data.cli.commands.quickstart import quickstart
 from ups_data.cli.commands.simulate import simulate
 from ups_data.cli.commands.storage.cache import cache
+from ups_data.cli.commands.storage.copy import copy
 from ups_data.cli.commands.train import train
 from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
-COMMANDS = (convert, inspect, verify, train, evaluate, predict, latents, importance, cache, bench, simulate, quickstart)
+COMMANDS = (
+    *(convert, inspect, verify, copy, train, evaluate, predict, latents, importance, cache, bench, simulate),
+    quickstart,
+)
 
 app = new_app()
 for command in COMMANDS:

@@ -14,9 +14,13 @@ from ups_data.conversion.run import Conversion
 from ups_data.conversion.shard_plan import OnError
 from ups_data.conversion.shard_task import Job
 from ups_data.conversion.splits import check_shares
+from ups_data.conversion.work_folder import WorkFolder
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
 from ups_data.sources import DEFAULTS, SourceOptions, check_paths, open_source
+from ups_data.store.local import LocalStore
+from ups_data.store.remote.urls import is_url
+from ups_data.store.root import open_store
 from ups_data.writing.options import WriteOptions, collected, takes_options
 
 
@@ -32,6 +36,7 @@ def convert(
     on_error: OnError = "raise",
     timeout: float = 300,
     reading: SourceOptions = DEFAULTS,
+    store_options: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     **given: Any,
 ) -> Manifest:
@@ -44,7 +49,9 @@ def convert(
 
     Args:
         path: the source; its format is recognised from its content unless `format` names it.
-        out: folder of the dataset.
+        out: folder of the dataset, or a URL such as `s3://bucket/run`. For a URL every shard is written aside in a
+            local folder (below the environment's `UPS_DATA_WORK`, or the temporary folder), uploaded when it is
+            finished, and removed there; the manifest is put last.
         options: of what is written; keyword arguments win.
         split: split → share of the trajectories; None: the source's own splits, or 80/10/10. Which trajectory goes
             where depends only on `seed` and on the number of trajectories.
@@ -54,6 +61,7 @@ def convert(
             conversion ends.
         timeout: seconds after which a worker that does nothing (it was stopped, or a read never returns) is an error.
         reading: how the source is read: links, limits.
+        store_options: credentials, endpoint and the like for a URL, see `RemoteStore`.
         progress: called with (trajectories done, number of trajectories), unless the dataset is complete already.
 
     Raises:
@@ -61,7 +69,7 @@ def convert(
             under way, or the folder holds a dataset of another source or with other options. Shards that are finished
             stay; if none is, `out` is left as it was.
     """
-    path, out = Path(path), Path(out)
+    path = Path(path)
     options = collected(options, given, caller="convert")
     _check_work(workers, on_error, timeout)
     if split is not None:
@@ -71,9 +79,10 @@ def convert(
     shares = None if split is None else dict(split)
     identity = Identity.of(path, {**options.identity(), "format": format, "split": shares, **reading.changed()})
     source = open_source(path, format, keep_damaged=on_error == "skip", options=reading)
-    if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+    work = _work_folder(out, store_options)
+    if path.is_dir() and not is_url(out) and Path(out).resolve().is_relative_to(path.resolve()):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
-    conversion = Conversion(out, source, Job(path, format, options, 0, on_error, reading), identity, split, progress)
+    conversion = Conversion(work, source, Job(path, format, options, 0, on_error, reading), identity, split, progress)
     try:
         return conversion.run(workers, timeout)
     except UpsDataError as e:
@@ -84,6 +93,17 @@ def convert(
             f"{out}: {e.strerror or e} ({e.filename or 'while writing'}): make room or repair it, and run the same "
             "command again; it goes on from what is finished"
         ) from e
+
+
+def _work_folder(out: str | Path, store_options: Mapping[str, Any] | None) -> WorkFolder:
+    if not is_url(out):
+        return WorkFolder(Path(out))
+    store = open_store(out, store_options)
+    if isinstance(store, LocalStore):  # file://
+        return WorkFolder(store.root)
+    from ups_data.conversion.remote.upload import UploadFolder  # late: needs obstore
+
+    return UploadFolder(store)
 
 
 def _check_work(workers: int, on_error: str, timeout: float) -> None:

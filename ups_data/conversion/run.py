@@ -3,18 +3,17 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.shard_plan import Plan, PlannedShard, make_plan
 from ups_data.conversion.shard_task import Job, Made, ShardMaker
 from ups_data.conversion.splits import assign_splits
-from ups_data.conversion.work_folder import FOLDER, WorkFolder
+from ups_data.conversion.work_folder import WorkFolder
 from ups_data.conversion.workers import make_in_workers
 from ups_data.errors import UpsDataError
-from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema import Manifest
 from ups_data.sources import Source
-from ups_data.writing.shard.written import WrittenShard, dataset_manifest, is_whole
+from ups_data.writing.shard.written import WrittenShard, dataset_manifest
 
 
 class Conversion:
@@ -22,22 +21,21 @@ class Conversion:
 
     def __init__(
         self,
-        out: Path,
+        work: WorkFolder,
         source: Source,
         job: Job,
         identity: Identity,
         split: Mapping[str, float] | None,
         progress: Callable[[int, int], None],
     ) -> None:
-        self._out, self._source, self._job, self._identity = out, source, job, identity
+        self._work, self._source, self._job, self._identity = work, source, job, identity
         self._split, self._progress = split, progress
-        self._work = WorkFolder(out)
+        self._name = work.name
         self._any_finished = False
 
     def run(self, workers: int, timeout: float) -> Manifest:
         """With the folder to itself."""
-        out = self._out
-        if (out / MANIFEST).exists() and not (out / FOLDER).exists():
+        if self._work.has_manifest() and not self._work.is_unfinished():
             return self._complete()
         try:
             with self._work.held():
@@ -54,11 +52,12 @@ class Conversion:
                     raise
         except BlockingIOError:
             raise UpsDataError(
-                f"{out}: another conversion into this folder is under way: wait for its end, or choose another one"
+                f"{self._name}: another conversion into this folder is under way: wait for its end, or choose another "
+                "one"
             ) from None
 
     def _run_alone(self, workers: int, timeout: float) -> Manifest:
-        if (self._out / MANIFEST).exists():  # all but the last step was done
+        if self._work.has_manifest():  # all but the last step was done
             self._any_finished = True
             manifest = self._complete()
             self._work.remove()
@@ -77,7 +76,7 @@ class Conversion:
         self._progress(sum(counts.values()), plan.trajectories)
         missing = [shard for shard in plan.shards if shard.path not in done]
         if self._job.options.codec == "none":  # of others it is not known how small they become
-            self._work.check_room(sum(shard.bytes for shard in missing))
+            self._work.check_room([shard.bytes for shard in missing])
         with closing(self._make(maker, missing, workers, timeout, tell)) as making:
             for shard, made in making:
                 self._check_source(self._identity.changed(self._job.path))
@@ -88,7 +87,7 @@ class Conversion:
         manifest = self._manifest(plan, maker, done)
         self._check_source(self._identity.difference(self._identity.again(self._job.path)))
         self._work.check_published([made.written.spec for made in done.values() if made.written is not None])
-        manifest.save(self._out)
+        self._work.save_manifest(manifest)
         self._work.remove()
         return manifest
 
@@ -96,7 +95,7 @@ class Conversion:
         if change is not None:
             raise UpsDataError(
                 f"{self._job.path}: {change} while it was converted: wait until nothing writes to it, remove "
-                f"{self._out}, and convert it anew"
+                f"{self._name}, and convert it anew"
             )
 
     def _make(
@@ -121,17 +120,17 @@ class Conversion:
             difference = plan.identity.difference(self._identity)
             if difference is not None:
                 raise UpsDataError(
-                    f"{self._out}: holds an unfinished conversion, and {difference}: give the same command again, "
+                    f"{self._name}: holds an unfinished conversion, and {difference}: give the same command again, "
                     "remove the folder, or choose another one"
                 )
         splits = assign_splits(self._source.splits(), self._split, job.options.seed)
         if plan is None:
-            if any(p.name != FOLDER for p in self._out.iterdir()):
-                raise UpsDataError(f"{self._out} is not an empty folder: choose another one")
+            if not self._work.is_empty():
+                raise UpsDataError(f"{self._name} is not an empty folder: choose another one")
             plan = make_plan(self._source, job.path, self._identity, splits, job.options, job.on_error)
             self._work.save_plan(plan)
         elif not plan.is_of(splits):
-            raise UpsDataError(f"{self._out}: its plan is not of this source: remove the folder and convert anew")
+            raise UpsDataError(f"{self._name}: its plan is not of this source: remove the folder and convert anew")
         elif plan.left_out and job.on_error == "raise":
             raise UpsDataError(next(iter(plan.left_out.values())).reason)
         self._job = job.taking(plan.like)
@@ -169,14 +168,14 @@ class Conversion:
 
     def _complete(self) -> Manifest:
         """The dataset that is there, if this very conversion made it."""
-        manifest = Manifest.load(self._out)
+        manifest = self._work.load_manifest()
         if manifest.source.get("fingerprint") != self._identity.fingerprint:
-            raise UpsDataError(f"{self._out} already holds a dataset: choose another folder, or remove it first")
+            raise UpsDataError(f"{self._name} already holds a dataset: choose another folder, or remove it first")
         for split in manifest.splits.values():
             for shard in split.shards:
-                if not is_whole(self._out, shard):
+                if not self._work.is_whole(shard):
                     raise UpsDataError(
-                        f"{self._out} already holds this dataset, but its {shard.path} is damaged: remove the folder "
+                        f"{self._name} already holds this dataset, but its {shard.path} is damaged: remove the folder "
                         "and convert anew"
                     )
         return manifest

@@ -10,7 +10,7 @@ followed; and what a run removes is what it made, and what lies in the places of
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
-from ups_data.schema import MANIFEST, LeftOut, ShardSpec, limits
+from ups_data.schema import MANIFEST, LeftOut, Manifest, ShardSpec, limits
 from ups_data.schema.json_text import parse_json
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
 from ups_data.writing.shard.written import WrittenShard, files_of, is_whole
@@ -79,6 +79,35 @@ class WorkFolder:
         for folder in (self._writing, self._path, self._out):
             remove_empty(folder)
 
+    @property
+    def name(self) -> str:
+        """What messages call the dataset's place."""
+        return str(self._out)
+
+    def has_manifest(self) -> bool:
+        """Whether the dataset is complete, but perhaps for this folder's removal."""
+        return (self._out / MANIFEST).exists()
+
+    def is_unfinished(self) -> bool:
+        """Whether a conversion has left its plan or its records."""
+        return self._path.exists()
+
+    def load_manifest(self) -> Manifest:
+        """Of the complete dataset."""
+        return Manifest.load(self._out)
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        """The last step but one: the dataset is complete."""
+        manifest.save(self._out)
+
+    def is_whole(self, spec: ShardSpec) -> bool:
+        """Whether a shard is in its place as it was written; see `written.is_whole`."""
+        return is_whole(self._out, spec)
+
+    def is_empty(self) -> bool:
+        """Whether nothing but this folder is there."""
+        return all(path.name == FOLDER for path in self._out.iterdir())
+
     def load_plan(self) -> Plan | None:
         """The plan of the conversion that was begun here.
 
@@ -104,16 +133,16 @@ class WorkFolder:
         with replacing(self._path / "plan.json") as file:
             file.write(plan.model_dump_json().encode())
 
-    def check_room(self, needed: int) -> None:
+    def check_room(self, sizes: Sequence[int]) -> None:
         """Look at the free space before anything is written.
 
         Args:
-            needed: bytes that are to be written at least.
+            sizes: of the shards that are to be written, in bytes, at least.
 
         Raises:
             UpsDataError: there is less.
         """
-        free = shutil.disk_usage(self._out).free
+        needed, free = sum(sizes), shutil.disk_usage(self._out).free
         if needed > free:
             raise UpsDataError(
                 f"{self._out}: {needed / 1e9:,.1f} GB are to be written, {free / 1e9:,.1f} GB are free: make room, "
@@ -159,9 +188,9 @@ class WorkFolder:
         """
         self.check_held()
         for spec in shards:
-            if not is_whole(self._out, spec):
+            if not self.is_whole(spec):
                 raise UpsDataError(
-                    f"{self._out}: {spec.path} was removed or changed while others were written: run the same command "
+                    f"{self.name}: {spec.path} was removed or changed while others were written: run the same command "
                     "again; it makes that one again"
                 )
 
@@ -196,7 +225,7 @@ class WorkFolder:
             place = self._out / shard.path
             if (spec.path, len(spec.steps)) != (shard.path, len(stored)) or not is_inside(self._out, place):
                 return None
-            if not is_whole(self._out, spec):
+            if not self._is_recorded_whole(spec):
                 return None
         return Made(written, left_out)
 
@@ -222,6 +251,9 @@ class WorkFolder:
                 if folder == self._path:
                     self.remove()
                 remove_empty(folder)
+
+    def _is_recorded_whole(self, spec: ShardSpec) -> bool:
+        return self.is_whole(spec)
 
     def _record(self, shard: PlannedShard) -> Path:
         return self._path / f"{shard.path.replace('/', '-').removesuffix('.zarr')}.json"

@@ -134,6 +134,14 @@ class LocalStore(ObjectStore):
                     size = path.stat().st_size
                 yield path.relative_to(self.root).as_posix(), size
 
+    def place(self, key: str) -> Path:
+        """Where an object lies or is to be written.
+
+        Raises:
+            StoreError: links lead out of the folder.
+        """
+        return self._inside(key)
+
     def _inside(self, key: str) -> Path:
         """The path of an object.
 

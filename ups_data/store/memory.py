@@ -86,6 +86,11 @@ class MemoryStore(ObjectStore):
             for found in some:
                 yield found["path"], found["size"]
 
+    @property
+    def client_to_write(self) -> Any:
+        """obstore's store, for writers."""
+        return self._store
+
     def _unreadable(self, key: str, error: Exception) -> StoreError:
         if isinstance(error, StoreError):
             return error

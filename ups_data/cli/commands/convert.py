@@ -13,7 +13,7 @@ from ups_data.errors import UpsDataError
 @takes_write_options
 def convert(
     source: Annotated[Path, typer.Argument(help="File or folder of simulations: HDF5, NumPy, .pt, VTK, NetCDF, zarr.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the dataset: new, empty, or unfinished.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder or URL of the dataset: new, empty, or unfinished.")] = None,
     format: Annotated[str | None, typer.Option(help="Source format, instead of recognising it.")] = None,
     split: Annotated[
         str | None,

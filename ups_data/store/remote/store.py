@@ -18,6 +18,7 @@ from ups_data.store.remote.urls import checked_url, client_of
 
 DEFAULT_TIMEOUT = 60.0
 LONGEST_ATTEMPT = 30.0
+WRITE_SECONDS = 300.0
 
 
 class RemoteStore(ObjectStore):
@@ -108,6 +109,17 @@ class RemoteStore(ObjectStore):
         except Exception as error:
             reason = reason_of(error).text
             raise StoreError(f"{self.name(prefix)} cannot be listed, {reason}; copy the dataset first") from None
+
+    @cached_property
+    def client_to_write(self) -> Any:
+        """obstore's store, for writers: an attempt may take as long as a large part does.
+
+        Raises:
+            StoreError: a plain web server can only be read.
+        """
+        if self._is_web_server:
+            raise StoreError(f"{self.url} cannot be written: a web server can only be read; choose another place")
+        return client_of(self.url, self.store_options, attempt_seconds=WRITE_SECONDS)
 
     @property
     def _is_web_server(self) -> bool:

@@ -1,5 +1,6 @@
 """URLs of datasets, and the clients that read them."""
 
+import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -58,6 +59,17 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _http_in_environment() -> bool:
+    """Whether the environment names an endpoint without TLS, or allows one: obstore does not look for that itself where
+    other options of its client are given."""
+    named = {n: v.lower() for n, v in os.environ.items() if n.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
+    return any(
+        ("ENDPOINT" in name and value.startswith("http://"))
+        or (name.endswith("_ALLOW_HTTP") and value in ("1", "true"))
+        for name, value in named.items()
+    )
+
+
 def client_of(url: str, options: Mapping[str, Any], *, attempt_seconds: float) -> Any:
     """obstore's store for a URL. Attempts are repeated by whoever calls it, not by obstore.
 
@@ -76,7 +88,7 @@ def client_of(url: str, options: Mapping[str, Any], *, attempt_seconds: float) -
     client = {name: given.pop(name) for name in list(given) if name in CLIENT_OPTIONS}
     client |= dict(given.pop("client_options", None) or {})
     endpoints = (url, *(str(value) for name, value in given.items() if "endpoint" in name.lower()))
-    if any(endpoint.lower().startswith("http://") for endpoint in endpoints):
+    if any(endpoint.lower().startswith("http://") for endpoint in endpoints) or _http_in_environment():
         client.setdefault("allow_http", True)
     client.setdefault("timeout", timedelta(seconds=attempt_seconds))
     client.setdefault("connect_timeout", timedelta(seconds=min(10.0, attempt_seconds)))

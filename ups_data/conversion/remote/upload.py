@@ -1,0 +1,162 @@
+"""The work folder of a conversion to a store.
+
+A shard is written and recorded in a local folder as for a local dataset. Then its objects are uploaded, the seal last,
+its record after them, and the local copy goes. Plan and records lie in the store too, under `.conversion/`, so that a
+later run on another machine goes on as well. The manifest is put last, and only where there is none.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ups_data.conversion.shard_plan import Plan, PlannedShard
+from ups_data.conversion.shard_task import Made
+from ups_data.conversion.work_folder import FOLDER, WorkFolder
+from ups_data.errors import MissingObjectError, StoreError, UpsDataError
+from ups_data.schema import MANIFEST, Manifest, ShardSpec, limits
+from ups_data.schema.file import with_digest
+from ups_data.store.moving.lock import StoreLock
+from ups_data.store.moving.staging import staging_folder
+from ups_data.store.moving.writers import ExistsError, ObstoreWriter, writer_of
+from ups_data.store.object_store import ObjectStore
+from ups_data.store.seal import SEAL
+from ups_data.writing.folders import remove_empty, remove_folder
+from ups_data.writing.shard.written import files_of
+
+LOCK = f"{FOLDER}/lock"
+PLAN = "plan.json"
+
+
+class UploadFolder(WorkFolder):
+    """`WorkFolder` of a dataset in a store. `out` is a local folder, of this user and this place.
+
+    Raises:
+        UpsDataError: the store can only be read.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(staging_folder(str(store)) / "dataset")
+        self._store = store
+        writer = writer_of(store)
+        if not isinstance(writer, ObstoreWriter):
+            raise UpsDataError(f"{store}: give a URL such as s3://bucket/folder, or a folder")
+        self._writer = writer
+        self._remote_lock = StoreLock(writer, LOCK, self._out)
+        self._uploaded_plan = False
+
+    @property
+    def name(self) -> str:
+        """The URL."""
+        return str(self._store)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """See `WorkFolder.held`: here and in the store."""
+        with super().held(), self._remote_lock.held():
+            self._bring_records()
+            yield
+
+    def has_manifest(self) -> bool:
+        """See `WorkFolder.has_manifest`."""
+        try:
+            self._store.get(MANIFEST, limits.JSON_BYTES)
+        except MissingObjectError:
+            return False
+        return True
+
+    def is_unfinished(self) -> bool:
+        """See `WorkFolder.is_unfinished`."""
+        return any(key != LOCK for key, _ in self._store.list(FOLDER))
+
+    def load_manifest(self) -> Manifest:
+        """See `WorkFolder.load_manifest`."""
+        return Manifest.load(self._store)
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        """See `WorkFolder.save_manifest`: by a conditional put."""
+        try:
+            self._writer.put_new(MANIFEST, with_digest(manifest.model_dump_json(indent=1, exclude_none=True)))
+        except ExistsError:
+            raise UpsDataError(f"{self.name} holds another dataset by now: choose another place") from None
+
+    def is_whole(self, spec: ShardSpec) -> bool:
+        """See `WorkFolder.is_whole`."""
+        try:
+            seal = self._store.get(f"{spec.path}/{SEAL}", limits.JSON_BYTES)
+            size = sum(size for _, size in self._store.list(spec.path))
+        except StoreError:
+            return False
+        return f"sha256:{hashlib.sha256(seal).hexdigest()}" == spec.digest and size == spec.bytes
+
+    def is_empty(self) -> bool:
+        """See `WorkFolder.is_empty`."""
+        return all(key.startswith(f"{FOLDER}/") for key, _ in self._store.list(""))
+
+    def save_plan(self, plan: Plan) -> None:
+        """See `WorkFolder.save_plan`."""
+        super().save_plan(plan)
+        self._uploaded_plan = True
+        self._store.put(f"{FOLDER}/{PLAN}", (self._path / PLAN).read_bytes())
+
+    def check_room(self, sizes: Sequence[int]) -> None:
+        """See `WorkFolder.check_room`: shards go one by one."""
+        super().check_room([max(sizes, default=0)])
+
+    def publish(self, shard: PlannedShard, made: Made) -> None:
+        """See `WorkFolder.publish`, and upload it."""
+        super().publish(shard, made)
+        self._upload(shard)
+
+    def check_held(self) -> None:
+        """See `WorkFolder.check_held`: here and in the store."""
+        super().check_held()
+        self._remote_lock.check()
+
+    def finished(self, shard: PlannedShard) -> Made | None:
+        """See `WorkFolder.finished`. One that was finished here but not uploaded is uploaded."""
+        made = super().finished(shard)
+        if made is not None and made.written is not None and not self._lies_in_store(made):
+            if not super().is_whole(made.written.spec):
+                return None
+            self._upload(shard)
+        return made
+
+    def remove(self) -> None:
+        """See `WorkFolder.remove`: here and in the store; the lock goes when it is released."""
+        super().remove()
+        remove_folder(self._out.parent, self._out)
+        remove_empty(self._out.parent)
+        for key, _ in list(self._store.list(FOLDER)):
+            if key != LOCK:
+                self._writer.remove(key)
+
+    def undo(self) -> None:
+        """See `WorkFolder.undo`."""
+        super().undo()
+        if self._uploaded_plan and not (self._path / PLAN).exists():
+            self._writer.remove(f"{FOLDER}/{PLAN}")
+
+    def _lies_in_store(self, made: Made) -> bool:
+        return made.written is None or self.is_whole(made.written.spec)
+
+    def _is_recorded_whole(self, spec: ShardSpec) -> bool:
+        return super().is_whole(spec) or self.is_whole(spec)
+
+    def _upload(self, shard: PlannedShard) -> None:
+        """The objects of a shard, its seal last; then its record. Its local files go."""
+        self.check_held()
+        place = self._out / shard.path
+        seal = place / SEAL
+        for file in sorted(files_of(place), key=lambda file: file == seal):
+            self._writer.put_file(file.relative_to(self._out).as_posix(), file)
+        record = self._record(shard)
+        self._store.put(f"{FOLDER}/{record.name}", record.read_bytes())
+        remove_folder(self._out, place)
+
+    def _bring_records(self) -> None:
+        """Plan and records that another machine's run has left in the store."""
+        for key, size in self._store.list(FOLDER):
+            place = self._path / Path(key).name
+            if place.suffix == ".json" and key == f"{FOLDER}/{place.name}" and not place.exists():
+                place.write_bytes(self._store.get(key, max(size, limits.METADATA_BYTES)))
