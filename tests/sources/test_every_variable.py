@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.sources import files
+from tests.sources.solver_files import write_cgns, write_ensight, write_openfoam
 from tests.sources.test_operator_files import write_domino
 from tests.sources.well_files import write_well
 from ups_data.sources import FORMATS, Trajectory, open_source
@@ -129,6 +130,35 @@ def _ply(folder):
 def _obj(folder):
     (folder / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nvn 0 0 1\nvt 0 0\nf 1/1/1 2/1/1 3/1/1\n")
     return [(folder / "a.obj", {"normals", "textures", "faces"}, set())]
+
+
+@example("stl")
+def _stl(folder):
+    corners = "".join(f"vertex {x} {y} 0\n" for x, y in ((0, 0), (1, 0), (0, 1)))
+    text = f"facet normal 0 0 1\nouter loop\n{corners}endloop\nendfacet\n"
+    (folder / "a.stl").write_text(f"solid made\n{text}endsolid made\n")
+    return [(folder / "a.stl", {"vertices"}, set())]
+
+
+@example("openfoam")
+def _openfoam(folder):
+    pytest.importorskip("vtkmodules.all")
+    write_openfoam(folder / "c", {"0": {"p": np.ones(3)}, "1": {"p": np.ones(3), "T": np.ones(3)}})
+    return [(folder / "c", {"p", "T", "walls"}, set())]
+
+
+@example("ensight")
+def _ensight(folder):
+    pytest.importorskip("vtkmodules.all")
+    write_ensight(folder, files.values(2, 4), [0.0, 1.0])
+    return [(folder / "a.case", {"temperature"}, set())]
+
+
+@example("cgns")
+def _cgns(folder):
+    pytest.importorskip("vtkmodules.all")
+    write_cgns(folder / "a.cgns", np.arange(12.0))
+    return [(folder / "a.cgns", {"Pressure"}, set())]
 
 
 @example("vtk")

@@ -17,6 +17,8 @@ from ups_data.sources.listing import is_zarr
 from ups_data.sources.matlab.source import MatSource
 from ups_data.sources.meshes.obj import ObjSource
 from ups_data.sources.meshes.ply import PlySource
+from ups_data.sources.meshes.solver import CgnsSource, EnSightSource, OpenFoamSource
+from ups_data.sources.meshes.stl import StlSource
 from ups_data.sources.meshes.vtk import VtkSource
 from ups_data.sources.netcdf.files import XarraySource
 from ups_data.sources.numpy.files import NpySource, NpzSource
@@ -50,6 +52,10 @@ FORMATS = BUILT_IN
 FORMATS.update(
     (source.format, source)
     for source in (
+        OpenFoamSource,
+        EnSightSource,
+        CgnsSource,
+        StlSource,
         MatSource,
         WellSource,
         DominoSource,

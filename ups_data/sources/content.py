@@ -32,6 +32,9 @@ KINDS = {
     "vtu": "a VTK file in XML",
     "ply": "a PLY file",
     "obj": "an OBJ file",
+    "stl": "an STL file",
+    "series": "a series of files of VTK",
+    "ensight": "an EnSight case",
     "unknown": "bytes of no known kind",
 }
 
@@ -109,7 +112,13 @@ def _of_file(path: Path, head: bytes, options: SourceOptions) -> Content:
         return _inside_zip(path)
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":  # a bare pickle, as torch.save wrote before 1.6
         return Content("torch")
-    return Content(_mesh_kind(head))
+    return Content("stl" if _is_binary_stl(path, head) else _mesh_kind(head))
+
+
+def _is_binary_stl(path: Path, head: bytes) -> bool:
+    """A header of any 80 bytes, the number of triangles, and 50 bytes for each."""
+    count = int.from_bytes(head[80:84], "little")
+    return len(head) >= 84 and count > 0 and path.stat().st_size == 84 + 50 * count
 
 
 def _mesh_kind(head: bytes) -> str:
@@ -119,6 +128,12 @@ def _mesh_kind(head: bytes) -> str:
         return "vtu"
     if re.match(rb"ply\r?\nformat |ply\r?\ncomment ", head):
         return "ply"
+    if b'"file-series-version"' in head:
+        return "series"
+    if re.match(rb"(?:\s*#[^\n]*\n)*\s*FORMAT\s+type:\s*ensight", head, re.IGNORECASE):
+        return "ensight"
+    if re.match(rb"\s*solid\b", head) and re.search(rb"\bfacet\s+normal\b", head):
+        return "stl"
     # OBJ has no signature: lines of its keywords, among the first of them a vertex
     lines = [line.split() for line in head.splitlines()[:-1] if not line.lstrip().startswith(b"#")]
     keywords = {words[0] for words in lines if words}

@@ -152,6 +152,9 @@ def _place(ends: list[int], number: int) -> tuple[int, int]:
 def _open_leaves(
     path: Path, open_file: Callable[[Path], Source], format: str | None, keep_damaged: bool, concat: bool
 ) -> Source:
+    _, folders = list_folder(path)
+    if folders and all((folder / "system/controlDict").is_file() for folder in folders):  # cases of OpenFOAM
+        return FilesSource(path, folders, open_file, keep_damaged=keep_damaged)
     leaves = list(_leaves(path))
     if concat:
         runs = dict(leaves)

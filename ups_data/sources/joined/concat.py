@@ -138,6 +138,8 @@ def _check_alike(first_file: Path, first: Trajectory, file: Path, run: Trajector
     ):
         raise UpsDataError(f"{file}: has another grid than {first_file.name}: files of one run have the same")
     for name, array in _static(first).items():
+        if name.startswith("coordinates") and _may_move(first, run):
+            continue
         if not np.array_equal(array[:], _static(run)[name][:], equal_nan=True):
             raise UpsDataError(f"{file}: {name} has no time and differs from {first_file.name}: leave it out")
 
@@ -160,11 +162,20 @@ def _joined(parts: Sequence[Mapping[str, ArrayLike]]) -> dict[str, ArrayLike]:
     return {name: joined([part[name] for part in parts]) for name in parts[0]}
 
 
+def _may_move(first: Trajectory, run: Trajectory) -> bool:
+    """Whether both are one frame of as many points, so that points of a series may move."""
+    shapes = [{n: a.shape for n, a in _static(r).items() if n.startswith("coordinates")} for r in (first, run)]
+    return shapes[0] == shapes[1] and all(a.shape[0] == 1 for r in (first, run) for a in _all_fields(r).values())
+
+
 def _joined_coords(parts: Sequence[ArrayLike | None]) -> ArrayLike | None:
-    first = parts[0]
-    if first is None or len(first.shape) == 2:
-        return first
-    return joined([part for part in parts if part is not None])
+    given = [part for part in parts if part is not None]
+    if not given:
+        return None
+    if len(given[0].shape) == 3:
+        return joined(given)
+    still = all(np.array_equal(part[:], given[0][:]) for part in given[1:])
+    return given[0] if still else joined([np.asarray(part[:])[None] for part in given])
 
 
 def _joined_sets(parts: Sequence[Mapping[str, PointSet]]) -> dict[str, PointSet]:

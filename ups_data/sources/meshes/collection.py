@@ -1,5 +1,6 @@
 """Files of VTK that name other files: collections in time (.pvd), and parallel ones in pieces."""
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from ups_data.trajectory import ArrayLike, Trajectory
 
 _NAMED = re.compile(rb"""\b(?:Source|file)\s*=\s*["']([^"']+)["']""")
 Frame = tuple[float, Path]
+SERIES = b'"file-series-version"'  # ParaView's JSON
 
 
 def frames_of(path: Path, head: bytes, options: SourceOptions) -> list[Frame] | None:
@@ -29,6 +31,8 @@ def frames_of(path: Path, head: bytes, options: SourceOptions) -> list[Frame] | 
     Raises:
         UpsDataError: it is no XML, a file is missing or lies outside of the folder, or a time has several parts.
     """
+    if SERIES in head:
+        return _frames_of_series(path, options)
     if b"<VTKFile" not in head or not re.search(rb"""type\s*=\s*["']Collection["']""", head):
         return None
     if path.stat().st_size > TEXT_BYTES:
@@ -52,16 +56,31 @@ def frames_of(path: Path, head: bytes, options: SourceOptions) -> list[Frame] | 
     return [(time, _inside(path, name, options)) for time, name in found]
 
 
-def referenced(path: Path, head: bytes, options: SourceOptions) -> None:
-    """Look at the pieces that a parallel file names.
+def _frames_of_series(path: Path, options: SourceOptions) -> list[Frame]:
+    if path.stat().st_size > TEXT_BYTES:
+        raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the series")
+    try:
+        found = sorted((float(entry["time"]), str(entry["name"])) for entry in json.loads(path.read_bytes())["files"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UpsDataError(
+            f"{path}: is no series of files with a name and a time each, it is damaged: write it again ({error})"
+        ) from error
+    if not found or len({time for time, _ in found}) < len(found):
+        raise UpsDataError(f"{path}: names no file, or two files of one time: write the series again")
+    return [(time, _inside(path, name, options)) for time, name in found]
+
+
+def referenced(path: Path, head: bytes, options: SourceOptions) -> list[Path]:
+    """The pieces that a parallel file, or the blocks that a composite names.
 
     Raises:
         UpsDataError: one is missing, or lies outside of the folder.
     """
-    if re.search(rb"""type\s*=\s*["'](?:P[A-Z]|vtk)""", head):
-        check_holes(path, options.expansion)
-        for name in _NAMED.findall(path.read_bytes()):
-            _inside(path, name.decode(errors="replace"), options)
+    if not re.search(rb"""type\s*=\s*["'](?:P[A-Z]|vtk)""", head):
+        return []
+    check_holes(path, options.expansion)
+    names = dict.fromkeys(_NAMED.findall(path.read_bytes()))
+    return [_inside(path, name.decode(errors="replace"), options) for name in names]
 
 
 def _inside(path: Path, name: str, options: SourceOptions) -> Path:
@@ -106,6 +125,7 @@ class Collection:
             key=self._path.stem,
             source=str(self._path),
             fields=fields or own_field("position", coords),
+            static=dict(first.measures) if cells and not moves else {},
             time=np.array([time for time, _ in self._frames]),
             coords=coords,
             units=first.units,

@@ -58,7 +58,7 @@ class RunsSource(Source):
             fields={},
             time=times[0] if times else None,
             params=_params(folder, opened),
-            sets=_apart(sets),
+            sets=apart(sets),
             left_out={f"{name}: {n}": why for name, part in opened.items() for n, why in part.left_out.items()},
         )
 
@@ -82,7 +82,7 @@ def _params(folder: Path, opened: dict[str, Trajectory]) -> dict[str, float]:
     return found
 
 
-def _apart(sets: dict[str, PointSet]) -> dict[str, PointSet]:
+def apart(sets: dict[str, PointSet]) -> dict[str, PointSet]:
     """The same with the set's name before fields that several have."""
     names = [name for points in sets.values() for name in (*points.fields, *points.static)]
 

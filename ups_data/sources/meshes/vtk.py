@@ -1,5 +1,6 @@
 """VTK's files: one mesh, or a collection in time."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,15 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
+from ups_data.sources.meshes.blocks import Blocks, leaves_of
 from ups_data.sources.meshes.collection import Collection, frames_of, referenced
-from ups_data.sources.meshes.vtk_file import Mesh, read_mesh, require_vtk
+from ups_data.sources.meshes.vtk_file import Mesh, check_claims, damaged, mesh_of, read_mesh, require_vtk, update
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import PointSet, Trajectory
 
-KINDS = ("vtk", "vtu")
+KINDS = ("vtk", "vtu", "series")
+_COMPOSITE = re.compile(rb"""type\s*=\s*["']vtk(?:MultiBlock|Partitioned)""")
 
 
 class VtkSource(Source):
@@ -23,7 +26,10 @@ class VtkSource(Source):
       their corners, for all kinds of cells. All pieces of a file are read; ghosts are left out.
     - Where a file has both, the trajectory has the sets `points` and `cells`; cell data that are called like point
       data (OpenFOAM's `p`) get `cells_` before their name. Where it has neither, the points carry their positions.
-    - A collection (.pvd) is one trajectory with a frame for each time; its points may move.
+    - A collection (.pvd, .series) is one trajectory with a frame for each time; its points may move.
+    - The blocks of a composite (.vtm) are sets of points, each by its name.
+    - Beside cell data, the cells' sizes are the static field `cell_volume`, `cell_area` or `cell_length`, and a
+      surface's unit normals are `normal`; a field of the file under that name comes before.
 
     The key is the file's name. Of the field data, `TimeValue` is the time, and other single numbers are parameters.
     Coordinates have three components, flat meshes too.
@@ -44,7 +50,9 @@ class VtkSource(Source):
         self._kind = content.kind
         self._frames = frames_of(self.path, content.head, options)
         if self._frames is None:
-            referenced(self.path, content.head, options)
+            self._blocks = bool(_COMPOSITE.search(content.head))
+            for file in referenced(self.path, content.head, options):
+                check_claims(file, "vtu", options)
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -57,6 +65,8 @@ class VtkSource(Source):
     def __getitem__(self, number: int, /) -> Trajectory:
         if self._frames is not None:
             return Collection(self.path, self._frames, self.options).trajectory()
+        if self._blocks:
+            return _Composite(self.path).trajectory(self.path.stem)
         mesh = read_mesh(self.path, self._kind, self.options)
         sets = sets_of(self.path, mesh)
         whole = next(iter(sets.values())) if len(sets) == 1 else PointSet(np.empty((0, 0)), {})
@@ -64,6 +74,7 @@ class VtkSource(Source):
             key=self.path.stem,
             source=str(self.path),
             fields=whole.fields,
+            static=whole.static,
             time=None if mesh.time is None else np.array([mesh.time]),
             params=mesh.params,
             coords=whole.coords if len(sets) == 1 else None,
@@ -71,6 +82,23 @@ class VtkSource(Source):
             units=whole.units,
             left_out=mesh.left_out,
         )
+
+
+class _Composite(Blocks):
+    """A file whose blocks lie in other files (.vtm)."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, None)
+
+    def read(self, frame: int) -> dict[str, Mesh]:
+        vtk = require_vtk(self._path)
+        reader = vtk.vtkXMLGenericDataObjectReader()
+        reader.SetFileName(str(self._path))
+        said = update(vtk, reader)
+        data = reader.GetOutputDataObject(0)
+        if "ERR" in said.upper() or data is None or not data.IsA("vtkCompositeDataSet"):
+            raise damaged(self._path, said or "nothing could be read")
+        return {name: mesh_of(self._path, vtk, leaf) for name, leaf in leaves_of(vtk, data)}
 
 
 def sets_of(path: Path, mesh: Mesh) -> dict[str, PointSet]:
@@ -82,7 +110,8 @@ def sets_of(path: Path, mesh: Mesh) -> dict[str, PointSet]:
         sets["points"] = PointSet(points, fields or own_field("position", points), units=_units(mesh, fields))
     if mesh.cell_data:
         cells = {cell_name(mesh, name): values[None] for name, values in mesh.cell_data.items()}
-        sets["cells"] = PointSet(finite(str(path), mesh.centres), cells, units=_units(mesh, mesh.cell_data))
+        units = {cell_name(mesh, name): unit for name, unit in _units(mesh, mesh.cell_data).items()}
+        sets["cells"] = PointSet(finite(str(path), mesh.centres), cells, dict(mesh.measures), units)
     return sets
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import units_of
 from ups_data.sources.limits import check_claim, check_holes
+from ups_data.sources.meshes.measures import measures_of
 from ups_data.sources.options import SourceOptions
 
 # what VTK keeps for itself
@@ -33,7 +34,8 @@ POINT_BYTES = 24  # that vtk allocates for a point, at least
 
 @dataclass
 class Mesh:
-    """`points`: (N, 3). `centres`: (M, 3). `point_data`, `cell_data`: name → (N or M, C)."""
+    """`points`: (N, 3). `centres`: (M, 3). `point_data`, `cell_data`: name → (N or M, C). `measures`: of cells that
+    carry data, see `measures_of`."""
 
     points: np.ndarray
     centres: np.ndarray
@@ -42,6 +44,7 @@ class Mesh:
     time: float | None = None
     units: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    measures: dict[str, np.ndarray] = field(default_factory=dict)
     params: dict[str, float] = field(default_factory=dict)
 
 
@@ -67,7 +70,7 @@ def read_mesh(path: Path, kind: str, options: SourceOptions) -> Mesh:
             are no points.
     """
     vtk = require_vtk(path)
-    claimed = _check_claims(path, kind, options)
+    claimed = check_claims(path, kind, options)
     reader = vtk.vtkGenericDataObjectReader() if kind == "vtk" else vtk.vtkXMLGenericDataObjectReader()
     if kind == "vtk":
         for every in ("Scalars", "Vectors", "Normals", "Tensors", "TCoords", "Fields", "ColorScalars"):
@@ -79,26 +82,32 @@ def read_mesh(path: Path, kind: str, options: SourceOptions) -> Mesh:
         if text != (known := _MESHIO.sub(_known_type, text)):
             reader.ReadFromInputStringOn()
             reader.SetBinaryInputString(known, len(known))
-    said = _update(vtk, reader)
+    said = update(vtk, reader)
     data = reader.GetOutputDataObject(0)
     if "ERR" in said.upper() or reader.GetErrorCode() or data is None:
-        raise _damaged(path, said or "nothing could be read")
+        raise damaged(path, said or "nothing could be read")
     if not data.IsA("vtkDataSet"):
         raise UpsDataError(f"{path}: holds a {data.GetClassName()}, one mesh is expected: save its blocks as files")
     if data.GetNumberOfPoints() == 0 and claimed:
-        raise _damaged(path, said or "an array has not the length that it should have")
+        raise damaged(path, said or "an array has not the length that it should have")
     if data.GetNumberOfPoints() == 0:
         raise UpsDataError(f"{path}: a mesh that has no points: save it again")
-    return _mesh(path, vtk, data)
+    return mesh_of(path, vtk, data)
 
 
-def _update(vtk: Any, reader: Any) -> str:
-    """Read, and return what vtk says is wrong: it raises nothing, and would write to the terminal."""
+def update(vtk: Any, reader: Any, time: float | None = None, *, information: bool = False) -> str:
+    """Read (the frame at `time`; or only what there is to read, the `information`), and return what vtk says is wrong:
+    it raises nothing, and would write to the terminal."""
     vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
     before, window = vtk.vtkOutputWindow.GetInstance(), vtk.vtkStringOutputWindow()
     vtk.vtkOutputWindow.SetInstance(window)
     try:
-        reader.Update()
+        if information:
+            reader.UpdateInformation()
+        elif time is None:
+            reader.Update()
+        else:
+            reader.UpdateTimeStep(time)
     finally:
         vtk.vtkOutputWindow.SetInstance(before)
     return _PREFIX.sub("error: ", " ".join(window.GetOutput().split()))[:200]
@@ -118,22 +127,23 @@ def _check_end(path: Path, vtk: Any, text: bytes) -> None:
     marked = text + b"\nend_of_file\n"
     reader.ReadFromInputStringOn()
     reader.SetBinaryInputString(marked, len(marked))
-    said = _update(vtk, reader)
+    said = update(vtk, reader)
     if "reading ascii" in said.lower():
-        raise _damaged(path, "it ends in the middle of an array")
+        raise damaged(path, "it ends in the middle of an array")
 
 
 def _known_type(match: re.Match[bytes]) -> bytes:
     return (b"unsigned_" if match[1] == b"uint" else b"") + _TYPES[match[2]]
 
 
-def _damaged(path: Path, reason: str) -> UpsDataError:
+def damaged(path: Path, reason: str) -> UpsDataError:
+    """The one line for what vtk could not read."""
     return UpsDataError(
         f"{path}: cannot be read by vtk, it is truncated or damaged: save it as VTU or copy it again ({reason})"
     )
 
 
-def _check_claims(path: Path, kind: str, options: SourceOptions) -> int:
+def check_claims(path: Path, kind: str, options: SourceOptions) -> int:
     """The most points or cells that the file claims, after a comparison of what vtk would allocate for them."""
     there = path.stat().st_size
     check_holes(path, options.expansion)
@@ -148,7 +158,12 @@ def _check_claims(path: Path, kind: str, options: SourceOptions) -> int:
     return max(claims, default=0)
 
 
-def _mesh(path: Path, vtk: Any, data: Any) -> Mesh:
+def mesh_of(path: Path, vtk: Any, data: Any) -> Mesh:
+    """A mesh of vtk's, ghosts left out.
+
+    Raises:
+        UpsDataError: an array has another length than the mesh, or a cell has corners that are no points.
+    """
     to_numpy = importlib.import_module("vtkmodules.util.numpy_support").vtk_to_numpy
     if data.IsA("vtkPointSet"):
         held = data.GetPoints()
@@ -176,10 +191,13 @@ def _mesh(path: Path, vtk: Any, data: Any) -> Mesh:
                     mesh.units[name] = units
     if mesh.cell_data:
         mesh.centres = _centres(path, points, connectivity, offsets)
+        mesh.measures = measures_of(vtk, data, points, connectivity, offsets)
+        mesh.measures = {n: v for n, v in mesh.measures.items() if n not in (*mesh.cell_data, *mesh.point_data)}
     if "cell" in ghosts:
         real = ~ghosts["cell"]
         mesh.centres = mesh.centres[real] if len(mesh.centres) else mesh.centres
         mesh.cell_data = {name: values[real] for name, values in mesh.cell_data.items()}
+        mesh.measures = {name: values[real] for name, values in mesh.measures.items()}
         corners = np.repeat(real, np.diff(offsets))  # points that only ghost cells have go with them
         ghosts.setdefault("point", ~np.isin(np.arange(len(points)), connectivity[corners]))
     if "point" in ghosts:
@@ -205,7 +223,7 @@ def _topology(path: Path, vtk: Any, data: Any, to_numpy: Any, points: int) -> tu
         cells = [data.GetVerts(), data.GetLines(), data.GetPolys(), data.GetStrips()]
     else:  # a lattice: vtk knows its cells
         if data.GetNumberOfCells() and points != math.prod(_dimensions(data)):
-            raise _damaged(path, f"{points} points for a lattice of {_dimensions(data)}")
+            raise damaged(path, f"{points} points for a lattice of {_dimensions(data)}")
         corners = vtk.vtkIdList()
         found = []
         for number in range(data.GetNumberOfCells()):
@@ -220,7 +238,7 @@ def _topology(path: Path, vtk: Any, data: Any, to_numpy: Any, points: int) -> tu
         ids = to_numpy(array.GetConnectivityArray()).astype(np.int64)
         begins = to_numpy(array.GetOffsetsArray()).astype(np.int64)
         if (np.diff(begins) < 1).any() or begins[0] != 0 or begins[-1] > len(ids):
-            raise _damaged(path, "cells without corners")
+            raise damaged(path, "cells without corners")
         connectivity.append(ids[: begins[-1]])
         offsets.append(begins[1:] + offsets[-1][-1])
     corners_of_all = np.concatenate(connectivity) if connectivity else np.empty(0, np.int64)

@@ -1,0 +1,196 @@
+"""Cases as solvers write them, read by vtk's readers: OpenFOAM's folders, EnSight's `.case`, CGNS."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.sources.base import Source
+from ups_data.sources.content import Content, look_inside
+from ups_data.sources.limits import TEXT_BYTES
+from ups_data.sources.links import is_inside
+from ups_data.sources.meshes.blocks import Blocks, leaves_of
+from ups_data.sources.meshes.vtk_file import Mesh, damaged, mesh_of, require_vtk, update
+from ups_data.sources.options import DEFAULTS, SourceOptions
+from ups_data.trajectory import Trajectory
+
+_INCLUDE = re.compile(rb"""^[ \t]*#(include\w*|codeStream|calc)\b[ \t]*["<{]?([^">\n]*)""", re.MULTILINE)
+_ENSIGHT_FILE = re.compile(
+    r"^\s*(?:model|(?:scalar|vector|tensor)[^:]*|measured)\s*:\s*(.*)$", re.IGNORECASE | re.MULTILINE
+)
+
+
+class OpenFoamSource(Source):
+    """An OpenFOAM case, a folder with `system/controlDict`: one trajectory with a frame for each time.
+
+        convert("motorBike", "data/motorBike", cast="float32")
+
+    Cell data of the mesh of the whole domain, at the cells' centres; cells of any shape. Fields that only some times
+    have, and boundary patches, are left out. The key is the folder's name.
+
+    Raises:
+        UpsDataError: vtk is not installed, the case holds no mesh or no time, or a file of it includes one elsewhere.
+    """
+
+    format = "openfoam"
+
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        require_vtk(self.path)
+        if not (self.path / "system/controlDict").is_file():
+            raise UpsDataError(f"{path}: has no system/controlDict, an OpenFOAM case is expected: name another format")
+        if not options.allow_links:
+            _check_includes(self.path)
+
+    @staticmethod
+    def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
+        return content.kind == "folder" and (content.path / "system/controlDict").is_file()
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        vtk = require_vtk(self.path)
+        reader = vtk.vtkOpenFOAMReader()
+        reader.SetFileName(str(self.path / "system/controlDict"))
+        if hasattr(reader, "SetDecomposePolyhedra"):  # later versions never do
+            reader.SetDecomposePolyhedra(False)
+        reader.SetCreateCellToPoint(False)
+        said = update(vtk, reader, information=True)
+        times = reader.GetTimeValues()
+        if times is None or times.GetNumberOfTuples() == 0:
+            raise UpsDataError(f"{self.path}: has no folder of a time, or no mesh: complete the case ({said[:80]})")
+        values = np.array([times.GetTuple1(n) for n in range(times.GetNumberOfTuples())])
+        reader.EnableAllCellArrays()
+        patches = [reader.GetPatchArrayName(n) for n in range(reader.GetNumberOfPatchArrays())]
+        for name in patches:
+            reader.SetPatchArrayStatus(name, name == "internalMesh")
+        t = _Reader(self.path, vtk, reader, values).trajectory(self.path.resolve().name)
+        others = {name.rsplit("/", 1)[-1]: "a boundary" for name in patches if name != "internalMesh"}
+        return replace(t, left_out={**others, **t.left_out})
+
+
+class EnSightSource(Source):
+    """An EnSight case: one trajectory, each part a set of points.
+
+        convert("results/flow.case", "data/flow")
+
+    Raises:
+        UpsDataError: vtk is not installed, the case is damaged, or names files outside of its folder.
+    """
+
+    format = "ensight"
+
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path, options)
+        if content.kind != "ensight":
+            raise UpsDataError(f"{path}: {content}, an EnSight case is expected: name another format")
+        require_vtk(self.path)
+        if self.path.stat().st_size > TEXT_BYTES:
+            raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the case")
+        for words in _ENSIGHT_FILE.findall(self.path.read_text("latin-1")):
+            name = words.split()[-1] if words.split() else ""
+            target = (self.path.parent / name).resolve()
+            if not options.allow_links and not is_inside(str(target), str(self.path.parent.resolve())):
+                raise UpsDataError(f"{path}: names {name}, outside of its folder: copy it there, or give --allow-links")
+
+    @staticmethod
+    def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
+        return content.kind == "ensight"
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        vtk = require_vtk(self.path)
+        reader = vtk.vtkGenericEnSightReader()
+        reader.SetCaseFileName(str(self.path))
+        said = update(vtk, reader, information=True)
+        if "ERR" in said.upper():
+            raise damaged(self.path, said)
+        reader.ReadAllVariablesOn()
+        sets = reader.GetTimeSets()
+        times = None
+        if sets is not None and sets.GetNumberOfItems():
+            held = sets.GetItem(0)
+            times = np.array([held.GetTuple1(n) for n in range(held.GetNumberOfTuples())])
+        return _Reader(self.path, vtk, reader, times, ensight=True).trajectory(self.path.stem)
+
+
+class CgnsSource(Source):
+    """A CGNS file in HDF5: one trajectory, each zone a set of points; solutions at several times are its frames.
+
+    Raises:
+        UpsDataError: vtk is not installed, or the file is damaged.
+    """
+
+    format = "cgns"
+
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path, options)
+        if not self.recognises(content):
+            raise UpsDataError(f"{path}: {content}, a CGNS file is expected: name another format")
+        require_vtk(self.path)
+
+    @staticmethod
+    def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
+        return content.kind == "hdf5" and "CGNSLibraryVersion" in content.keys
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        vtk = require_vtk(self.path)
+        reader = vtk.vtkCGNSReader()
+        reader.SetFileName(str(self.path))
+        said = update(vtk, reader, information=True)
+        if "ERR" in said.upper():
+            raise damaged(self.path, said)
+        reader.EnableAllBases()
+        reader.EnableAllPointArrays()
+        reader.EnableAllCellArrays()
+        information = reader.GetOutputInformation(0)
+        key = vtk.vtkStreamingDemandDrivenPipeline.TIME_STEPS()
+        times = np.array(information.Get(key)) if information.Has(key) and information.Length(key) > 1 else None
+        return _Reader(self.path, vtk, reader, times).trajectory(self.path.stem)
+
+
+class _Reader(Blocks):
+    """A reader of vtk that gives a composite for each time."""
+
+    def __init__(self, path: Path, vtk: Any, reader: Any, times: np.ndarray | None, ensight: bool = False) -> None:
+        super().__init__(path, times)
+        self._vtk, self._reader, self._ensight = vtk, reader, ensight
+
+    def read(self, frame: int) -> dict[str, Mesh]:
+        if self._times is not None and self._ensight:
+            self._reader.SetTimeValue(float(self._times[frame]))
+        said = update(self._vtk, self._reader, None if self._times is None else float(self._times[frame]))
+        if "ERR" in said.upper():
+            raise damaged(self._path, said)
+        data = self._reader.GetOutputDataObject(0)
+        return {name: mesh_of(self._path, self._vtk, leaf) for name, leaf in leaves_of(self._vtk, data)}
+
+
+def _check_includes(folder: Path) -> None:
+    """OpenFOAM's dictionaries may read other files, and run code: neither is followed out of the case."""
+    for file in folder.rglob("*"):
+        if not file.is_file() or "polyMesh" in file.parts or file.stat().st_size > TEXT_BYTES:
+            continue
+        for kind, name in _INCLUDE.findall(file.read_bytes()[: 1 << 20]):
+            target = name.decode(errors="replace").strip().strip('"')
+            inside = kind == b"include" and not target.startswith("$")
+            inside = inside and is_inside(str((file.parent / target).resolve()), str(folder.resolve()))
+            if not inside:
+                raise UpsDataError(
+                    f"{file}: has #{kind.decode()} {target[:50]}, which leads out of the case or runs code: write its "
+                    "value instead, or give --allow-links"
+                )
