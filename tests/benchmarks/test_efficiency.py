@@ -106,7 +106,7 @@ def test_strata_and_blocks_need_fewer_points(name: str, mode: str, at_most: floa
     found = relative_variance(
         frame.domain, QuerySampling(ratio=1 / 16, mode=mode), standing_in_for(frame), draws=2000, seed=0
     )
-    record_property("variance relative to uniform", found)
+    record_property("variance relative to uniform", float(found))
     print(f"{name}, {mode}: {found:.3f} of uniform's variance")
     assert found <= at_most
 
@@ -119,7 +119,7 @@ def test_so_do_they_over_all_trajectories(mode: str, at_most: float, step: int, 
     frames = [diffusion_reaction(trajectory, step) for trajectory in range(12)]
     sampling = QuerySampling(ratio=1 / 16, mode=mode)
     found = np.mean([relative_variance(f.domain, sampling, f.gradient, draws=500, seed=0) for f in frames])
-    record_property("variance relative to uniform", found)
+    record_property("variance relative to uniform", float(found))
     print(f"diffusion–reaction, step {step}, {mode}: {found:.3f} of uniform's variance")
     assert found <= at_most
 
@@ -135,7 +135,7 @@ def test_importance_needs_half_the_points(name: str, metric: str, ratio: float, 
     sampling = QuerySampling(num_queries=queries // 2, mode="importance", importance_metric=metric)
     found = relative_variance(domain, sampling, values, draws=2000, seed=0, importance=importance_of(frame, metric))
     uniform_of_twice = (queries // 2 / (1 - queries // 2 / domain.num_points)) * (1 / queries - 1 / domain.num_points)
-    record_property("variance relative to uniform", found)
+    record_property("variance relative to uniform", float(found))
     print(f"{name}, {metric}, {ratio:.3f}: {found:.4f} of uniform's variance with as many points")
     assert found <= uniform_of_twice
 

@@ -67,7 +67,7 @@ def test_strata_halve_the_variance(ratio: float, at_most: float, record_property
     """At 1/16 the strata are 4 × 4 tiles; at 0.1 they are shifted runs of 10 or 11 points along the curve."""
     values, domain = squared_gradient(), grid(128, 128)
     variance = {m: estimates(values, domain, QuerySampling(ratio=ratio, mode=m), 3000).var() for m in MODES}
-    relative = {mode: v / variance["uniform"] for mode, v in variance.items()}
+    relative = {mode: float(v / variance["uniform"]) for mode, v in variance.items()}
     record_property("variance relative to uniform", relative)
     print(f"ratio {ratio:.4f}: variance relative to uniform {relative}")
     assert relative["stratified"] < at_most

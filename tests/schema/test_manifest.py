@@ -1,7 +1,10 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from tests.datasets import edit_manifest, write_grid
-from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data.schema import MANIFEST, Manifest
 
 
@@ -118,3 +121,26 @@ def test_an_edit_is_noticed_and_may_be_accepted(root):
     (root / MANIFEST).write_text(text.replace('"nu"', '"mu"'))
     Manifest.load(root, edited=True).save(root)
     assert Manifest.load(root).params == ["mu"]
+
+
+def test_a_trajectory_is_known_by_its_source(tmp_path: Path) -> None:
+    """Numbers count through the shards of a split; a changed table is not believed."""
+    with ShardWriter(tmp_path / "d", shard_bytes=1) as writer:
+        for number in range(3):
+            u = np.zeros((2 + number, 4, 4, 1), np.float32)
+            writer.add({"u": u}, split="valid", key=f"run {number}", source=f"{number}.h5")
+    manifest = Manifest.load(tmp_path / "d")
+    assert len(manifest.split("valid").shards) == 3
+    found = [manifest.trajectory("valid", number) for number in range(3)]
+    assert [(f.source, f.key, f.row, f.steps) for f in found] == [
+        (f"{number}.h5", f"run {number}", 0, 2 + number) for number in range(3)
+    ]
+    for number in (-1, 3):
+        with pytest.raises(UpsDataError, match="it has 0 to 2"):
+            manifest.trajectory("valid", number)
+    table = tmp_path / "d" / found[1].shard / "trajectories" / "zarr.json"
+    table.write_text(table.read_text().replace("1.h5", "9.h5"))
+    with pytest.raises(UpsDataError, match="damaged"):
+        manifest.trajectory("valid", 1)
+    with pytest.raises(UpsDataError, match="not loaded"):
+        Manifest.model_validate(manifest.model_dump()).trajectory("valid", 0)

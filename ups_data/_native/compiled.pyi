@@ -16,6 +16,16 @@ def stack(
 def stack_widened(
     buffers: _Buffers, buffer: NDArray[np.int64], offset: NDArray[np.int64], count: int, out: NDArray[np.int64]
 ) -> None: ...
+def stack_scaled(
+    buffers: _Buffers,
+    buffer: NDArray[np.int64],
+    offset: NDArray[np.int64],
+    points: int,
+    low: NDArray[np.float32],
+    scale: float,
+    out: NDArray[np.float32],
+) -> None: ...
+def scale(low: NDArray[np.float32], scale: float, out: NDArray[np.float32]) -> None: ...
 def take(
     buffers: _Buffers,
     buffer: NDArray[np.int64],

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ups_data.batch.frames import RepeatedFrame
+from ups_data.batch.frames import RepeatedFrame, scaled
 from ups_data.batch.listing import Draws, every, is_full, is_padded, reads_no_index
 from ups_data.batch.off_grid import off_grid_set
 from ups_data.batch.samples import TORCH_DTYPES, SampleBlock
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 from ups_data.batch.wanted import Copy, Fetched, SetCopies
+from ups_data.points.unit import UnitScale
 from ups_data.sampling import Draw, Stream
 
 
@@ -27,7 +28,10 @@ def gather(block: SampleBlock, draws: Draws, fetched: Fetched) -> QueryBatch:
         UpsDataError: files were changed while they were copied from, or what is decoded now is damaged.
     """
     made, recipe = _Made(block, fetched), block.recipe
-    inputs = made.dense() if recipe.inputs is None else made.encoder_points(draws[Stream.INPUTS])
+    if not recipe.encodes:
+        inputs = made.nothing()
+    else:
+        inputs = made.dense() if recipe.dense else made.encoder_points(draws[Stream.INPUTS])
     queries = {s: made.queries(s, draws[s]) for s in Stream if s in draws and s is not Stream.INPUTS}
     dt = torch.from_numpy(block.dt.astype(np.float32))
     params = torch.from_numpy(block.params.astype(np.float32))
@@ -58,7 +62,14 @@ class _Made:
 
     def __init__(self, block: SampleBlock, fetched: Fetched) -> None:
         self._block, self._fetched, self._memory = block, fetched, block.recipe.memory
+        self._scale = block.recipe.scale
         self._tensors: dict[Copy, Tensor] = {}
+
+    def nothing(self) -> EncoderInput:
+        """No points, of no field."""
+        positions, domain = self._block.target_positions, self._block.domains[0]
+        dim = np.asarray(domain.coords).shape[1] if positions is None else positions.coords.channels
+        return EncoderInput({}, torch.empty(1, 0, dim), scale=self._scale)
 
     def dense(self) -> EncoderInput:
         """All points of the input frames, or every s-th point of a grid along each axis, as a grid."""
@@ -71,7 +82,7 @@ class _Made:
             return EncoderInput(values, torch.from_numpy(coords), coarse)
         counts = np.array([d.num_points for d in block.domains])
         mask = torch.from_numpy(np.arange(counts.max()) < counts[:, None]) if len(set(counts.tolist())) > 1 else None
-        return EncoderInput(values, self._all_coords(copies), grid_shape, mask)
+        return EncoderInput(values, self._all_coords(copies), grid_shape, mask, self._scale)
 
     def encoder_points(self, draw: Draw) -> EncoderInput:
         """The points drawn for the encoder."""
@@ -80,10 +91,11 @@ class _Made:
             assert copies.coords is not None
             return EncoderInput(
                 fields={name: self._tensor(copy) for name, copy in copies.values.items()},
-                coords=self._tensor(copies.coords),
+                coords=self._positions(copies.coords),
+                scale=self._scale,
             )
         drawn = self.queries(Stream.INPUTS, draw)
-        return EncoderInput(drawn.values, drawn.coords, drawn.grid_shape, drawn.mask)
+        return EncoderInput(drawn.values, drawn.coords, drawn.grid_shape, drawn.mask, drawn.scale)
 
     def queries(self, stream: Stream, draw: Draw) -> QuerySet:
         """The frames' values and coordinates at the points drawn."""
@@ -96,7 +108,7 @@ class _Made:
             return self._every_point(copies, lead)
         index = draw.index if copies.index is None else self._numbers(copies.index, draw)
         assert index is not None
-        coords = self._grid_coords(draw, lead, index) if copies.coords is None else self._tensor(copies.coords)
+        coords = self._grid_coords(draw, lead, index) if copies.coords is None else self._positions(copies.coords)
         weight = _weight(lead, queries, draw.weight)
         return QuerySet(
             coords=coords,
@@ -105,6 +117,7 @@ class _Made:
             weight=weight,
             grid_shape=draw.grid_shape,
             mask=weight > 0 if is_padded(block) else None,
+            scale=self._scale,
         )
 
     def _every_point(self, copies: SetCopies, lead: tuple[int, ...]) -> QuerySet:
@@ -121,6 +134,7 @@ class _Made:
             index=index.expand(*lead, domain.num_points),
             weight=_weight(lead, domain.num_points),
             grid_shape=domain.grid_shape,
+            scale=self._scale,
         )
 
     def _lead(self, rows: int) -> tuple[int, ...]:
@@ -128,7 +142,11 @@ class _Made:
         samples = len(self._block)
         return (samples,) if rows == samples else (samples, rows // samples)
 
-    def _tensor(self, copy: Copy) -> Tensor:
+    def _positions(self, copy: Copy) -> Tensor:
+        """`_tensor` of a point set's stored coordinates, scaled if that is asked for."""
+        return self._tensor(copy, self._scale)
+
+    def _tensor(self, copy: Copy, scale: UnitScale | None = None) -> Tensor:
         """`(*lead, Q, C)` of the points drawn, or `(*lead, N, C)` of whole frames, N of the largest."""
         made = self._tensors.get(copy)
         if made is not None:
@@ -138,6 +156,8 @@ class _Made:
         shape = (points, frames.channels)
         tensor = self._memory.tensor((*self._lead(len(frames)), *shape), TORCH_DTYPES[frames.dtype])
         out, source = tensor.numpy().reshape(-1, *shape), self._fetched.source(copy.read)
+        if scale is not None:
+            source = scaled(source, scale)
         if draw is None:
             frames.copy_to(out, source)
         else:
@@ -165,4 +185,4 @@ class _Made:
         """Coordinates of all points, (1, N, d) for a grid and (B, N, d) for point sets."""
         if copies.coords is None:
             return torch.from_numpy(np.asarray(self._block.domains[0].coords)[None])
-        return self._tensor(copies.coords)
+        return self._positions(copies.coords)

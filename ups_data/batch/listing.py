@@ -23,7 +23,9 @@ def wanted(block: SampleBlock, draws: Draws) -> Wanted:
     recipe, samples = block.recipe, len(block)
     last = {name: _last(frames, samples) for name, frames in block.inputs.items()}
     sets: dict[Stream, SetCopies] = {}
-    if recipe.inputs is None:
+    if not recipe.encodes:
+        sets[Stream.INPUTS] = SetCopies({})
+    elif recipe.dense:
         sets[Stream.INPUTS] = _dense(block)
     elif reads_no_index(block, draws[Stream.INPUTS]):
         sets[Stream.INPUTS] = _points(draws[Stream.INPUTS], last, block.input_positions)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ups_data.batch.frames import Frames, Positions, joined, joined_positions
 from ups_data.batch.wanted import Fetches
 from ups_data.points.domain import Domain
+from ups_data.points.unit import UnitScale
 from ups_data.sampling import QuerySampling, Stream
 
 # Fields are stored as these.
@@ -32,6 +33,7 @@ class Recipe:
     Attributes:
         sampling: of the query sets.
         inputs: of the encoder's own points, None: dense.
+        encodes: whether the encoder sees anything of these points.
         input_queries, lattice_queries: whether these sets are drawn.
         params: names of the columns of `Sample.params`.
         fewest: where trajectories have different numbers of points, as many queries are drawn of each as of one with
@@ -40,6 +42,7 @@ class Recipe:
         input_stride: the encoder sees every s-th point of a grid along each axis.
         memory: where the batch's arrays come from.
         pool: what makes the samples' reads; None: they have none, their frames are in memory.
+        scale: of a point set's coordinates in batches; None: they stay as they are stored, and a grid's always do.
     """
 
     sampling: QuerySampling
@@ -53,6 +56,13 @@ class Recipe:
     input_stride: int = 1
     repeats: int = 1
     pool: Fetches | None = None
+    scale: UnitScale | None = None
+    encodes: bool = True
+
+    @property
+    def dense(self) -> bool:
+        """Whether the encoder sees whole frames."""
+        return self.encodes and self.inputs is None
 
     def fixed(self, sampling: QuerySampling, epoch: float) -> QuerySampling:
         """The sampling with as many queries for every number of points."""

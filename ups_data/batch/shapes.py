@@ -1,16 +1,32 @@
-"""How many points a set has, and its values on their grid."""
+"""How many points a set has, where they are in the source's units, and its values on their grid."""
 
 from collections.abc import Mapping
 
 from torch import Tensor
 
 from ups_data.errors import UpsDataError
+from ups_data.points.unit import UnitScale
 
 
 def counted(coords: Tensor, grid_shape: tuple[int, ...] | None) -> str:
     """How many points a sample has, and the grid that they form."""
     grid = "" if grid_shape is None else f" on a grid of {' × '.join(map(str, grid_shape))}"
     return f"{coords.shape[-2]:,} points{grid}"
+
+
+def source_coords(coords: Tensor, scale: UnitScale | None) -> Tensor:
+    """Coordinates of a batch in the source's units, float64.
+
+    Raises:
+        UpsDataError: they were not scaled.
+    """
+    if scale is None:
+        raise UpsDataError(
+            "source_coords: these coordinates were not scaled: a grid's physical axes are in `manifest.grid.axes`, and "
+            "with coords='source' a point set's are the source's already (less `manifest.point_set(…).origin`)"
+        )
+    found: Tensor = scale.to_source(coords)
+    return found
 
 
 def on_grid(values: Mapping[str, Tensor], name: str, grid_shape: tuple[int, ...] | None, what: str) -> Tensor:

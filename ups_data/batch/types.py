@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ups_data.batch.latents import Latents
 from ups_data.batch.records import Record, map_tensors, split_tensors
-from ups_data.batch.shapes import counted, on_grid, picked
+from ups_data.batch.shapes import counted, on_grid, picked, source_coords
 from ups_data.errors import UpsDataError
+from ups_data.points.unit import UnitScale
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,6 +29,7 @@ class QuerySet(Record):
             over the queries is an unbiased estimate of the mean over all N points.
         grid_shape: the shape of the lattice that the Q points form, in array order; None if they form none.
         mask: `(B, Q)` bool, False where a row is padded (the weight is 0 there); None if no row is padded.
+        scale: how `coords` of a point set were scaled (`LoaderOptions.coords`); None: as they are stored, or of a grid.
     """
 
     coords: Tensor
@@ -36,6 +38,15 @@ class QuerySet(Record):
     weight: Tensor
     grid_shape: tuple[int, ...] | None = None
     mask: Tensor | None = None
+    scale: UnitScale | None = None
+
+    def source_coords(self) -> Tensor:
+        """`coords` of a point set in the source's units, float64: the inverse of `LoaderOptions.coords`.
+
+        Raises:
+            UpsDataError: they are a grid's, whose axes are in the manifest, or they were not scaled.
+        """
+        return source_coords(self.coords, self.scale)
 
     def split(self, points: int) -> "tuple[QuerySet, QuerySet]":
         """The first points of every sample, and the others: two sets, as views, say anchors and queries.
@@ -79,7 +90,7 @@ class QuerySet(Record):
         values = {name: v.narrow(axis, start, length) for name, v in self.values.items()}
         index, weight = self.index.narrow(axis, start, length), self.weight.narrow(axis, start, length)
         mask = None if self.mask is None else self.mask.narrow(axis, start, length)
-        return QuerySet(self.coords.narrow(axis, start, length), values, index, weight, None, mask)
+        return QuerySet(self.coords.narrow(axis, start, length), values, index, weight, None, mask, self.scale)
 
     def to_grid(self, name: str) -> Tensor:
         """A field as `(B, C, *grid)`, or `(B, K, C, *grid)` for a horizon K > 1: a view, for convolutions.
@@ -110,12 +121,18 @@ class EncoderInput(Record):
         grid_shape: the grid's shape in array order, None for points.
         mask: `(B, N)` bool, False where a sample has fewer points than others and is padded with zeros; None if no
             sample is padded.
+        scale: how `coords` of a point set were scaled (`LoaderOptions.coords`); None: as they are stored, or of a grid.
     """
 
     fields: dict[str, Tensor]
     coords: Tensor
     grid_shape: tuple[int, ...] | None = None
     mask: Tensor | None = None
+    scale: UnitScale | None = None
+
+    def source_coords(self) -> Tensor:
+        """`coords` of a point set in the source's units, float64; see `QuerySet.source_coords`."""
+        return source_coords(self.coords, self.scale)
 
     def to_grid(self, name: str) -> Tensor:
         """A field as `(B, C, *grid)`, or `(B, S, C, *grid)` for S > 1 input steps: a view, for convolutions.

@@ -144,7 +144,10 @@ def _check_manifest(runs: Mapping[int, Run], layout: Layout, shards: Sequence[Pl
             digest="sha256:" + 64 * "0",
         )
         moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
-        draft = WrittenShard(spec, moments, Moments(len(layout.params)), Moments(1))
+        coords = {name or "": Moments(points.dim) for name, points in layout.points.items()}
+        for of_set in coords.values():
+            of_set.update(np.zeros((1, of_set.channels)))  # a box there must be
+        draft = WrittenShard(spec, moments, Moments(len(layout.params)), Moments(1), coords)
         drafts.setdefault(shard.split, []).append(draft)
     text = dataset_manifest(layout, layout.importance(), {}, drafts).model_dump_json(indent=1, exclude_none=True)
     remedy = "convert the source in parts, or into larger shards (--shard-mb)"

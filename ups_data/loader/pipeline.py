@@ -22,7 +22,7 @@ from ups_data.loader.feedback.averages import zero_table
 from ups_data.loader.options import LoaderOptions
 from ups_data.loader.options.opening import opened_root
 from ups_data.loader.passes import Passes
-from ups_data.loader.selection import check_grid, select
+from ups_data.loader.selection import check_grid, scale_of, select
 from ups_data.plan import EpochPlan, SomeBatches, Table, batch_bounds, plan_epoch, repeated, sample_table
 from ups_data.points.tiles import num_tiles
 from ups_data.reading.damage import DamagedSamples
@@ -161,6 +161,8 @@ class SampleSource:
                     fewest=None if selection.padded or not selection.is_ragged else selection.fewest,
                     input_stride=options.input_stride,
                     repeats=options.repeats,
+                    encodes=selection.encodes,
+                    scale=scale_of(self.manifest, selection.set_name, options.coords),
                 ),
                 pool,
                 input_fields=selection.input_fields,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from ups_data.errors import UpsDataError
-from ups_data.loader.options import LoaderOptions, Sampling
+from ups_data.loader.options import Coords, LoaderOptions
+from ups_data.points.unit import UnitScale
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 
@@ -19,6 +21,7 @@ class Selection:
         set_name: None for a grid and for a dataset's only set.
         input_fields, target_fields: names.
         sampling, inputs: of the query sets, and of the encoder's own points (None: dense).
+        encodes: whether the encoder sees anything of these points.
         fewest, most: points of a frame, of the smallest and the largest trajectory.
         padded: whether rows of fewer queries are padded; else every sample draws as many as of `fewest` points.
     """
@@ -31,6 +34,7 @@ class Selection:
     fewest: int
     most: int
     padded: bool
+    encodes: bool = True
 
     @property
     def feeds_back(self) -> QuerySampling | None:
@@ -41,6 +45,11 @@ class Selection:
     def is_ragged(self) -> bool:
         """Whether trajectories have different numbers of points."""
         return self.fewest < self.most
+
+    @property
+    def dense(self) -> bool:
+        """Whether the encoder sees whole frames."""
+        return self.encodes and self.inputs is None
 
     def points_drawn(self, epoch: float, sets: int) -> int:
         """Points that a sample draws at most, over so many query sets and the encoder's own."""
@@ -55,7 +64,7 @@ class Selection:
     def sample_bytes(self, manifest: Manifest, epoch: float, sets: int, input_steps: int) -> int:
         """Bytes of a sample in a batch, and of the decoded frames that it is taken from, about."""
         targets = [manifest.field(name) for name in self.target_fields]
-        inputs = [manifest.field(name) for name in self.input_fields] if self.inputs is None else []
+        inputs = [manifest.field(name) for name in self.input_fields] if self.dense else []
         dense = input_steps * self.most * sum(f.point_bytes for f in inputs)
         drawn = self.points_drawn(epoch, sets) * (sum(f.point_bytes for f in targets) + POSITION_BYTES)
         decoded = 0
@@ -77,10 +86,16 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
     manifest.split(options.split)
     names = [f.name for f in manifest.fields]
     wanted = {"in": list(names if options.input_fields is None else options.input_fields)}
-    wanted["out"] = list(names if options.target_fields is None else options.target_fields)
+    wanted["out"] = list(manifest.default_targets() if options.target_fields is None else options.target_fields)
     set_of = {name: manifest.field(name).point_set for name in (*wanted["in"], *wanted["out"])}
     samplings = _by_set(options.sampling, set_of, manifest)
-    encoders = _by_set(options.inputs, set_of, manifest) if options.inputs is not None else {}
+    encoders: dict[str | None, QuerySampling | Literal[False]] = (
+        {}
+        if options.inputs is None
+        else dict.fromkeys(samplings, False)
+        if options.inputs is False
+        else _by_set(options.inputs, set_of, manifest)
+    )
     if unknown := set(encoders) - set(samplings):
         raise UpsDataError(f"inputs names the sets {sorted(map(str, unknown))}, sampling does not: give both the same")
     found = []
@@ -91,7 +106,8 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
             input_fields=tuple(n for n in wanted["in"] if set_of[n] == set_name),
             target_fields=tuple(n for n in wanted["out"] if set_of[n] == set_name),
             sampling=of_set,
-            inputs=encoders.get(set_name),
+            inputs=encoders.get(set_name) or None,
+            encodes=encoders.get(set_name) is not False,
             fewest=int(points.min()),
             most=int(points.max()),
             padded=options.ragged == "pad",
@@ -106,9 +122,12 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
     return found
 
 
+_S = TypeVar("_S")
+
+
 def _by_set(
-    sampling: Sampling, set_of: Mapping[str, str | None], manifest: Manifest
-) -> dict[str | None, QuerySampling]:
+    sampling: QuerySampling | Mapping[str, QuerySampling | _S], set_of: Mapping[str, str | None], manifest: Manifest
+) -> dict[str | None, QuerySampling | _S]:
     """A sampling for each set: the mapping given, or one for the only set that the fields live on."""
     if isinstance(sampling, QuerySampling):
         sets = set(set_of.values())
@@ -156,3 +175,20 @@ def check_grid(manifest: Manifest, options: LoaderOptions) -> None:
             f"input_stride={options.input_stride} thins the dense input of a grid: it goes with neither points, "
             "nor inputs=, nor input_queries: leave it out, or give a grid, no inputs= and input_queries=False"
         )
+
+
+def scale_of(manifest: Manifest, set_name: str | None, coords: Coords | None) -> UnitScale | None:
+    """How a set's coordinates are scaled in batches; None: not at all.
+
+    Raises:
+        UpsDataError: a scale is asked for that the dataset does not hold.
+    """
+    if coords == "source" or manifest.grid is not None:
+        return None
+    scale = manifest.unit_scale(set_name, common=coords == "common")
+    if scale is None and coords is not None:
+        raise UpsDataError(
+            f"coords={coords!r}: the dataset was written without the boxes of its points: convert it again, or give "
+            "coords='source'"
+        )
+    return scale

@@ -34,7 +34,8 @@ def identity(source: SampleSource) -> dict[str, Any]:
     for selection in source.selections:
         of_set = "" if selection.set_name is None else f"[{selection.set_name}]"
         found |= _options(f"sampling{of_set}", selection.sampling)
-        found |= {f"inputs{of_set}": "dense"} if selection.inputs is None else {}
+        if selection.inputs is None:
+            found[f"inputs{of_set}"] = "dense" if selection.encodes else "none"
         found |= _options(f"inputs{of_set}", selection.inputs)
     return found
 

@@ -201,8 +201,8 @@ def build_model(root: str | Path, manifest: Manifest, data: TrainedOn, model: Mo
         raise UpsDataError(
             f"{root}: `build_model` makes the model for grids, and this dataset has points: call `build_points`"
         )
-    everything = [f.name for f in manifest.fields]
-    inputs, targets = data.input_fields or everything, data.target_fields or everything
+    inputs = data.input_fields or [f.name for f in manifest.fields]
+    targets = data.target_fields or manifest.default_targets()
     decoded = list(dict.fromkeys([*inputs, *targets]))
     specs = {name: manifest.field(name) for name in decoded}
     tokens, patch = token_lattice(manifest.grid.shape, model.tokens)

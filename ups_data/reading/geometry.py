@@ -184,7 +184,7 @@ class Geometries:
     def _sizes_suffice(self, points: int, epoch: float | None) -> bool:
         """Whether blocks are drawn without asking which points they hold."""
         recipe = self._recipe
-        if epoch is None or recipe.inputs is None:
+        if epoch is None or recipe.dense:
             return False
         return all(recipe.draws_blocks(s, points, epoch) for s in self._samplings)
 

@@ -134,7 +134,7 @@ class SampleReader:
         time, target_time = origin.time(input_rows[:, -1:]), origin.time(target_rows)
         geometries = self._geometries.know(request.places, fetched)
         # A sample's input frame is another one's target, of which few blocks are read: no other sample reads it whole.
-        recipe, dense = self._recipe, self._recipe.inputs is None
+        recipe, dense = self._recipe, self._recipe.dense
         alone = (
             dense
             and len(self._before) == 1

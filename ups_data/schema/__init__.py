@@ -14,12 +14,14 @@ from ups_data.schema.specs import (
     GridSpec,
     LeftOut,
     PointsSpec,
+    PointStatistics,
     ShardSpec,
     SplitSpec,
     Summary,
     check_split_name,
     is_name,
 )
+from ups_data.schema.trajectories import TrajectoryOrigin
 
 __all__ = [
     "MANIFEST",
@@ -30,10 +32,12 @@ __all__ = [
     "GridSpec",
     "LeftOut",
     "Manifest",
+    "PointStatistics",
     "PointsSpec",
     "ShardSpec",
     "SplitSpec",
     "Summary",
+    "TrajectoryOrigin",
     "check_split_name",
     "is_name",
 ]

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
+from ups_data.points.unit import UnitScale
 from ups_data.schema import limits
+from ups_data.schema.boxes import check_boxes, scale_around
 from ups_data.schema.file import MANIFEST, Readable, manifest_name, read_manifest, with_digest
 from ups_data.schema.packs import PackSpec, channel_names, check_packs, first_channels
 from ups_data.schema.specs import (
+    GEOMETRY_FIELDS,
     FieldSpec,
     GridSpec,
     LeftOut,
@@ -25,6 +28,7 @@ from ups_data.schema.specs import (
     Text,
     TileCount,
 )
+from ups_data.schema.trajectories import Place, TrajectoryOrigin, origin_of
 
 
 class Manifest(Model):
@@ -70,6 +74,7 @@ class Manifest(Model):
     source: Annotated[dict[Text, Text], Field(max_length=limits.FIELDS)] = Field(default_factory=dict)
     left_out: list[LeftOut] | None = None
     splits: dict[Name, SplitSpec]
+    _place: Place = PrivateAttr(default_factory=Place)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -97,6 +102,9 @@ class Manifest(Model):
             for field in self.fields:
                 if not spec.statistics[field.name].have(field.channels):
                     raise ValueError(f"split {split!r}: statistics of {field.name!r} are not of its channels")
+            if spec.coords is not None:
+                sets = {} if self.grid is not None else {name or "": self.point_set(name) for name in self.set_names}
+                check_boxes(split, spec.coords, sets)
             for shard in spec.shards:
                 self._check_points(shard)
         self._check_limits()
@@ -216,6 +224,27 @@ class Manifest(Model):
             )
         return stored[metric][set_name or ""]
 
+    def unit_scale(self, set_name: str | None = None, *, common: bool = False) -> UnitScale | None:
+        """How a point set's coordinates are scaled to the box of the training split (or, if there is none, of the first
+        split); None: a grid, or a dataset that was written without boxes.
+
+        Args:
+            common: to the box around all sets of points, so that distances between points of different sets keep
+                their meaning.
+        """
+        spec = self.splits.get("train", next(iter(self.splits.values())))
+        if self.grid is not None or spec.coords is None:
+            return None
+        names = self.set_names if common else [set_name]
+        boxes, specs = [spec.coords[name or ""] for name in names], [self.point_set(name) for name in names]
+        return scale_around(boxes, specs, self.point_set(set_name))
+
+    def default_targets(self) -> list[str]:
+        """The names of the fields that a model is to predict unless somebody says which: those that change in time, or
+        all if none does; without normals and the sizes of cells, which describe the mesh."""
+        fields = [f for f in self.fields if f.name.lower() not in GEOMETRY_FIELDS] or self.fields
+        return [f.name for f in fields if not f.static] or [f.name for f in fields]
+
     def field(self, name: str) -> FieldSpec:
         """The field of that name. Raises UpsDataError that lists the names there are."""
         for f in self.fields:
@@ -255,6 +284,21 @@ class Manifest(Model):
             raise UpsDataError(f"no split {name!r}: the dataset has {sorted(self.splits)}")
         return self.splits[name]
 
+    def trajectory(self, split: str, number: int) -> TrajectoryOrigin:
+        """Which run of the source a trajectory is: `batch.trajectory` has the numbers.
+
+            manifest.trajectory("valid", 3)  # TrajectoryOrigin(source='runs.h5', key='0042', …)
+
+        The shard's table is read and compared with its digest.
+
+        Raises:
+            UpsDataError: there is no such trajectory, the manifest was not loaded from a dataset, or the table is
+                damaged.
+        """
+        if self._place.root is None:
+            raise UpsDataError("trajectory: this manifest was not loaded from a dataset: use Manifest.load(root)")
+        return origin_of(self._place.root, self.split(split), split, number)
+
     def frame_bytes(self, field: FieldSpec) -> int:
         """Bytes of one decoded frame of a field; of the largest, if trajectories have different numbers of points."""
         return self._most_points(field.point_set) * field.point_bytes
@@ -271,7 +315,9 @@ class Manifest(Model):
             UpsDataError: no dataset there, or a manifest that is damaged, foreign or of another version.
         """
         try:
-            return cls.model_validate(read_manifest(root, edited=edited))
+            manifest = cls.model_validate(read_manifest(root, edited=edited))
+            manifest._place = Place(root)
+            return manifest
         except ValidationError as e:
             first = e.errors()[0]
             where = ".".join(map(str, first["loc"]))[:200]

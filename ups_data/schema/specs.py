@@ -41,6 +41,8 @@ def check_split_name(name: str) -> str:
     return name
 
 
+# Fields of these names describe a mesh, in any case of letters.
+GEOMETRY_FIELDS = {"normal", "normals", "cell_area", "cell_volume", "area", "areas", "volumes"}
 # What only people read.
 Text = Annotated[str, Field(max_length=limits.TEXT)]
 
@@ -158,6 +160,17 @@ class FieldStatistics(Model):
         return all(numbers is None or len(numbers) == channels for numbers in given)
 
 
+class PointStatistics(Model):
+    """Where the points of a set are, per component, over all points and frames of a split, as they are stored: in the
+    source's units, less `PointsSpec.origin`. `min` and `max` are the corners of their box, `std` is the population
+    standard deviation."""
+
+    min: Annotated[list[float], Field(max_length=3)]
+    max: Annotated[list[float], Field(max_length=3)]
+    mean: Annotated[list[float], Field(max_length=3)]
+    std: Annotated[list[float], Field(max_length=3)]
+
+
 class Summary(Model):
     """Statistics of one number per trajectory or step; `std` is the population standard deviation."""
 
@@ -199,12 +212,18 @@ class ShardSpec(Model):
 
 class SplitSpec(Model):
     """A split: its shards, the statistics of its fields, its parameters over trajectories, and the time between steps
-    (None where no trajectory has two)."""
+    (None where no trajectory has two).
+
+    Attributes:
+        coords: set of points (`""`: the only one) → where its points are; None: a grid, or a dataset of a version that
+            did not say.
+    """
 
     shards: list[ShardSpec]
     statistics: dict[str, FieldStatistics]
     params: dict[str, Summary] = {}
     time_step: Summary | None = None
+    coords: dict[Name | Literal[""], PointStatistics] | None = None
 
     @property
     def num_trajectories(self) -> int:

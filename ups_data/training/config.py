@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_serializer, model_validator
 
 from ups_data.errors import UpsDataError
-from ups_data.loader.options import LoaderOptions, Sampling, StoreOptions, read_samplings
+from ups_data.loader.options import Inputs, LoaderOptions, Sampling, StoreOptions, read_samplings
 from ups_data.models.config import Count, ModelConfig, Natural, Section
 from ups_data.sampling import QuerySampling
 from ups_data.training.bundle import check_term, check_weight
@@ -40,7 +40,7 @@ class DataConfig(LoaderOptions):
     split: str = field(default="train", init=False)
     batch_size: Count = 4
     sampling: Annotated[Sampling | None, PlainValidator(read_samplings)] = None  # type: ignore[assignment]
-    inputs: Annotated[Sampling | None, PlainValidator(read_samplings)] = None
+    inputs: Annotated[Inputs | None, PlainValidator(read_samplings)] = None
     store_options: Annotated[Mapping[str, Any] | None, PlainValidator(lambda value: value)] = None
     input_queries: bool | None = None  # type: ignore[assignment]
     lattice_queries: bool | None = None  # type: ignore[assignment]

@@ -6,6 +6,7 @@ from ups_data.batch.frames.joined import JoinedFrames, joined, joined_positions
 from ups_data.batch.frames.packed import PackedPieces
 from ups_data.batch.frames.pieces import Copyable, Pieces
 from ups_data.batch.frames.reads import Chunks, Read, joined_chunks
+from ups_data.batch.frames.scaled import scaled
 
 __all__ = [
     "ArrayFrames",
@@ -22,4 +23,5 @@ __all__ = [
     "joined",
     "joined_chunks",
     "joined_positions",
+    "scaled",
 ]

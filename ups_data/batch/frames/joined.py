@@ -1,7 +1,7 @@
 """The frames of several sequences as one: of the samples that a pipeline of one's own hands to `query_collate`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ups_data.batch.frames.base import Frames, Positions
 from ups_data.batch.frames.in_memory import ArrayFrames
-from ups_data.batch.frames.pieces import Copyable, Pieces, pieces_joined
+from ups_data.batch.frames.pieces import Apart, Copyable, Pieces, pieces_joined
 from ups_data.batch.frames.reads import Read
 from ups_data.errors import UpsDataError
 from ups_data.sampling import Draw
@@ -68,12 +68,12 @@ class JoinedFrames(Frames):
             for s, rows in self._rows()
         ]
         return Read(
-            [chunks for read in reads for chunks in read.chunks], lambda found: _Apart(list(_assembled(reads, found)))
+            [chunks for read in reads for chunks in read.chunks], lambda found: Apart(list(_assembled(reads, found)))
         )
 
     def copy_to(self, out: np.ndarray, source: Copyable) -> None:
         """See `Frames.copy_to`."""
-        if not isinstance(source, _Apart):
+        if not isinstance(source, Apart):
             super().copy_to(out, source)
             return
         for (sequence, rows), part in zip(self._rows(), source.parts, strict=True):
@@ -81,7 +81,7 @@ class JoinedFrames(Frames):
 
     def take_to(self, out: np.ndarray, draw: Draw, source: Copyable) -> None:
         """See `Frames.take_to`."""
-        if not isinstance(source, _Apart):
+        if not isinstance(source, Apart):
             super().take_to(out, draw, source)
             return
         for (sequence, rows), part in zip(self._rows(), source.parts, strict=True):
@@ -93,13 +93,6 @@ class JoinedFrames(Frames):
         for sequence in self._sequences:
             yield sequence, slice(start, start + len(sequence))
             start += len(sequence)
-
-
-@dataclass(frozen=True, slots=True)
-class _Apart:
-    """What each sequence copies from."""
-
-    parts: list[Any]
 
 
 def _assembled(reads: Sequence[Read], found: Sequence[Any]) -> Iterator[Any]:

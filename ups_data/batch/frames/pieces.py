@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ups_data import _native as built
 from ups_data.points.blocks import Blocks
+from ups_data.points.unit import UnitScale
 
 
 class Copyable(Protocol):
@@ -90,6 +91,15 @@ class Pieces:
         for i, row in enumerate(out):
             np.copyto(row, self.array(i))
 
+    def stack_scaled(self, scale: UnitScale, out: NDArray[np.float32]) -> None:
+        """`stack` of coordinates, each scaled as it is copied."""
+        if built.native is not None:
+            runs = self.buffers, self.buffer.ravel(), self.offset.ravel(), self.piece_points
+            built.native.stack_scaled(*runs, *scale.factors, out.reshape(-1))
+            return
+        self.stack(out)
+        scale.apply(out)
+
     def stack_widened(self, out: NDArray[np.int64]) -> None:
         """Copy whole frames of one int32 number for each point into `out`, `(n, m P)` int64, contiguous."""
         if built.native is not None:
@@ -125,6 +135,13 @@ class Pieces:
         filled = np.flatnonzero(blocks.index >= 0)
         for i, row in enumerate(out):
             row[blocks.index[filled]] = self.array(i)[filled]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What each of several sequences of frames, which are not stored alike, is copied from."""
+
+    parts: list[Any]
 
 
 def pieces_of(arrays: Sequence[np.ndarray]) -> Pieces:

@@ -1,7 +1,17 @@
 """Every option of a loader, written once."""
 
 from ups_data.loader.options.fields import collected, takes_options
-from ups_data.loader.options.record import LoaderOptions, Ragged, Sampling, read_samplings
+from ups_data.loader.options.record import Coords, Inputs, LoaderOptions, Ragged, Sampling, read_samplings
 from ups_data.store.remote.secrets import StoreOptions
 
-__all__ = ["LoaderOptions", "Ragged", "Sampling", "StoreOptions", "collected", "read_samplings", "takes_options"]
+__all__ = [
+    "Coords",
+    "Inputs",
+    "LoaderOptions",
+    "Ragged",
+    "Sampling",
+    "StoreOptions",
+    "collected",
+    "read_samplings",
+    "takes_options",
+]

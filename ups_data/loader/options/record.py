@@ -23,9 +23,11 @@ DEFAULT_POOL_BYTES = 512 * 1024**2  # two shuffle groups: see plan.samples.GROUP
 DEFAULT_TIMEOUT = 300.0
 
 Ragged = Literal["sample", "pad"]
+Coords = Literal["unit", "common", "source"]
 OnDamage = Literal["raise", "skip"]
 StartMethod = Literal["forkserver", "spawn"]
 Sampling = QuerySampling | Mapping[str, QuerySampling]
+Inputs = QuerySampling | Literal[False] | Mapping[str, QuerySampling | Literal[False]]
 
 SAMPLES, POINTS, READING, WORK = "Which samples", "Which points", "How they are read", "Who does the work"
 
@@ -78,7 +80,11 @@ class LoaderOptions(StorageOptions):
         SAMPLES, "Names of the fields that the encoder sees. None: all.", None, identity="apart"
     )
     target_fields: Sequence[str] | None = option(
-        SAMPLES, "Names of the fields that are queried. None: all.", None, identity="apart"
+        SAMPLES,
+        "Names of the fields that are queried. None: all that change in time, or all if none does; without normals "
+        "and the sizes of cells, which describe the mesh.",
+        None,
+        identity="apart",
     )
     input_steps: int = option(SAMPLES, "Frames that the encoder sees.", 1, least=1, identity="always")
     horizon: int = option(
@@ -112,8 +118,12 @@ class LoaderOptions(StorageOptions):
         "number is a ratio.",
         identity="apart",
     )
-    inputs: Sampling | None = option(
-        POINTS, "Which points the encoder sees, likewise. None: all of them, dense.", None, identity="apart"
+    inputs: Inputs | None = option(
+        POINTS,
+        "Which points the encoder sees, likewise. None: all of them, dense. False, for all sets or in the mapping for "
+        "one: none, and nothing is read for it.",
+        None,
+        identity="apart",
     )
     input_queries: bool = option(POINTS, "Whether to draw points of the input frame too.", True, identity="always")
     lattice_queries: bool = option(
@@ -128,6 +138,18 @@ class LoaderOptions(StorageOptions):
         1,
         least=1,
         identity="always",
+    )
+    coords: Coords | None = option(
+        POINTS,
+        "How a point set's coordinates are handed out. 'unit': from 0 to 1 along the longest side of the set's box in "
+        "the training split, the other axes by the same factor, so that shapes keep their form and units do not "
+        "matter; 'common': likewise with one box around all sets of the dataset, so that points of different sets keep "
+        "their distances; 'source': as they are stored. None: 'unit', or 'source' for a dataset that was written "
+        "without boxes. `QuerySet.source_coords` is the inverse. A grid's coordinates always run from 0 to "
+        "1 along each axis.",
+        None,
+        choices=Coords,
+        identity="changed",
     )
     ragged: Ragged = option(
         POINTS,
@@ -222,7 +244,7 @@ class LoaderOptions(StorageOptions):
             value, (least, choices) = getattr(self, spec.name), map(spec.metadata.get, ("least", "choices"))
             if least is not None and value is not None and value < least:
                 raise UpsDataError(f"{spec.name} is {value}: give at least {least}")
-            if choices is not None and value not in get_args(choices):
+            if choices is not None and value not in (*get_args(choices), spec.default):
                 raise UpsDataError(f"{spec.name}={value!r}: choose one of {', '.join(get_args(choices))}")
         if self.multiprocessing_context not in get_args(StartMethod):
             raise UpsDataError(
@@ -231,7 +253,7 @@ class LoaderOptions(StorageOptions):
             )
         if self.timeout is not None and not self.timeout > 0:
             raise UpsDataError(f"timeout is {self.timeout:g}: give seconds, or None for no limit")
-        if self.inputs is not None and self.input_steps > 1:
+        if self.inputs is not None and self.inputs is not False and self.input_steps > 1:
             raise UpsDataError(
                 f"inputs= draws the encoder's points from one frame: input_steps is {self.input_steps}, give 1"
             )

@@ -29,7 +29,7 @@ def build_points(manifest: Manifest, data: TrainedOn, model: ModelConfig) -> Poi
     """
     everything = [f.name for f in manifest.fields]
     inputs = everything if data.input_fields is None else list(data.input_fields)
-    targets = everything if data.target_fields is None else list(data.target_fields)
+    targets = manifest.default_targets() if data.target_fields is None else list(data.target_fields)
     decoded = list(dict.fromkeys([*inputs, *targets]))
     specs = {name: manifest.field(name) for name in decoded}
     sets = manifest.set_names

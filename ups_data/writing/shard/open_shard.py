@@ -44,6 +44,7 @@ class OpenShard:
         self.aside, self._split, self._layout, self._allow_nonfinite = aside, split, layout, allow_nonfinite
         self._importance = importance
         self._moments = {s.name: FieldMoments(s.channels) for s in layout.specs}
+        self._coords = {name or "": Moments(spec.dim) for name, spec in layout.points.items()}
         self._params, self._time_step = Moments(len(layout.params)), Moments(1)
         self._arrays: dict[str, ArrayWriter] = {}
         self._packs: dict[str, PackWriter] = {}  # by the names of their arrays
@@ -131,10 +132,12 @@ class OpenShard:
         pack = self._layout.pack_of_points(name)
         frame_bytes = blocks.num_points * self._layout.points[name].dim * 4
         for start, stop in _pieces(run.steps if run.moving(name) else 1, frame_bytes):
+            coords = run.coords_at(name, start, stop)
+            self._coords[name or ""].update(coords)
             if pack is None:
-                self._arrays[f"{folder}/coords"].append(_in_slots(run.coords_at(name, start, stop), blocks))
+                self._arrays[f"{folder}/coords"].append(_in_slots(coords, blocks))
             elif run.moving(name):
-                self._packs[pack].append(COORDS, _in_slots(run.coords_at(name, start, stop), blocks))
+                self._packs[pack].append(COORDS, _in_slots(coords, blocks))
         if pack is None or not self._layout.packs[pack].index:
             self._arrays[f"{folder}/index"].append(blocks.index[None])
         self._counts[name].append(blocks.num_points)
@@ -227,7 +230,7 @@ class OpenShard:
         steps = [r.steps for r in self._runs]
         points = point_counts(self._counts) if self._layout.points else None
         spec = ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest)
-        return WrittenShard(spec, self._moments, self._params, self._time_step)
+        return WrittenShard(spec, self._moments, self._params, self._time_step, self._coords)
 
     def abort(self) -> None:
         """Remove what was written."""

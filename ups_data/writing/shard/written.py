@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ups_data.errors import UpsDataError
-from ups_data.schema import Manifest, ShardSpec, SplitSpec, limits
+from ups_data.schema import Manifest, PointStatistics, ShardSpec, SplitSpec, limits
 from ups_data.store.sealing import seal_path
 from ups_data.writing.folders import read_own
 from ups_data.writing.importance import Importance
@@ -28,12 +28,14 @@ class WrittenShard:
         fields: name → moments.
         params: of the parameters, one channel each.
         time_step: of the time between steps.
+        coords: set of points (`""`: the only one) → moments of its coordinates as they are stored; {}: a grid.
     """
 
     spec: ShardSpec
     fields: Mapping[str, FieldMoments]
     params: Moments
     time_step: Moments
+    coords: Mapping[str, Moments]
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, every bit kept."""
@@ -42,6 +44,7 @@ class WrittenShard:
             "fields": {name: moments.to_json() for name, moments in self.fields.items()},
             "params": self.params.to_json(),
             "time_step": self.time_step.to_json(),
+            "coords": {name: moments.to_json() for name, moments in self.coords.items()},
         }
 
     @classmethod
@@ -52,6 +55,7 @@ class WrittenShard:
             {name: FieldMoments.from_json(moments) for name, moments in given["fields"].items()},
             Moments.from_json(given["params"]),
             Moments.from_json(given["time_step"]),
+            {name: Moments.from_json(moments) for name, moments in given["coords"].items()},
         )
 
     def fits(self, layout: Layout) -> bool:
@@ -63,6 +67,8 @@ class WrittenShard:
             == {spec.name: (spec.channels, spec.channels) for spec in layout.specs}
             and (self.params.channels, self.time_step.channels) == (len(layout.params), 1)
             and set(counts) == points
+            and {name: m.channels for name, m in self.coords.items()}
+            == {name or "": spec.dim for name, spec in layout.points.items()}
             and all(len(numbers) == len(self.spec.steps) for numbers in counts.values())
         )
 
@@ -130,10 +136,13 @@ def usual_order(split: str) -> tuple[int, str]:
 def _split_spec(written: Sequence[WrittenShard], layout: Layout, ragged: Sequence[str | None]) -> SplitSpec:
     fields = {s.name: FieldMoments(s.channels) for s in layout.specs}
     params, time_step = Moments(len(layout.params)), Moments(1)
+    coords = {name or "": Moments(spec.dim) for name, spec in layout.points.items()}
     shards = []
     for shard in written:
         for name, moments in shard.fields.items():
             fields[name].merge(moments)
+        for name, moments_of_set in shard.coords.items():
+            coords[name].merge(moments_of_set)
         params.merge(shard.params)
         time_step.merge(shard.time_step)
         points = {name or "": (shard.spec.points or {})[name or ""] for name in ragged}
@@ -143,4 +152,12 @@ def _split_spec(written: Sequence[WrittenShard], layout: Layout, ragged: Sequenc
         statistics={name: moments.statistics() for name, moments in fields.items()},
         params=dict(zip(layout.params, params.summaries(), strict=True)),
         time_step=time_step.summaries()[0] if time_step.count[0] else None,
+        coords={name: _where(moments) for name, moments in coords.items()} or None,
+    )
+
+
+def _where(coords: Moments) -> PointStatistics:
+    """Of moments of coordinates."""
+    return PointStatistics(
+        min=coords.min.tolist(), max=coords.max.tolist(), mean=coords.mean.tolist(), std=coords.std.tolist()
     )

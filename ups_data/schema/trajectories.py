@@ -1,0 +1,85 @@
+"""Which run of the source a trajectory of a split is."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ups_data.atomic import open_regular
+from ups_data.errors import MissingObjectError, UpsDataError
+from ups_data.schema import limits
+from ups_data.schema.file import Readable
+from ups_data.schema.specs import ShardSpec, SplitSpec
+
+SEAL = "trajectories/offset/checksums.json"  # of a shard; the manifest has its digest
+TABLE = "trajectories/zarr.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a manifest was loaded from, which does not count when manifests are compared."""
+
+    root: str | Path | Readable | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TrajectoryOrigin:
+    """Where a trajectory comes from and where it lies.
+
+    Attributes:
+        source: the file that it was converted from; "" if it was written from arrays.
+        key: what names it there: a group, a number, a folder.
+        shard: the path of its shard in the dataset.
+        row: its number in that shard.
+        steps: its frames.
+    """
+
+    source: str
+    key: str
+    shard: str
+    row: int
+    steps: int
+
+
+def origin_of(root: str | Path | Readable, split: SplitSpec, name: str, number: int) -> TrajectoryOrigin:
+    """See `Manifest.trajectory`."""
+    if not 0 <= number < split.num_trajectories:
+        raise UpsDataError(f"no trajectory {number} in split {name!r}: it has 0 to {split.num_trajectories - 1}")
+    row = number
+    for shard in split.shards:
+        if row < len(shard.steps):
+            break
+        row -= len(shard.steps)
+    told = _attributes(root, shard)
+    sources, keys = told.get("source"), told.get("key")
+    if not (isinstance(sources, list) and isinstance(keys, list) and len(sources) == len(keys) == len(shard.steps)):
+        raise UpsDataError(f"shard {shard.path}: does not say where its trajectories come from; make it again")
+    return TrajectoryOrigin(str(sources[row]), str(keys[row]), shard.path, row, shard.steps[row])
+
+
+def _attributes(root: str | Path | Readable, shard: ShardSpec) -> dict[str, Any]:
+    """The attributes of a shard's table of trajectories, compared with the digests that the manifest vouches for."""
+    seal = _read(root, f"{shard.path}/{SEAL}", limits.JSON_BYTES)
+    if f"sha256:{hashlib.sha256(seal).hexdigest()}" != shard.digest:
+        raise UpsDataError(f"shard {shard.path}: its seal is damaged; copy or make the shard again")
+    table = _read(root, f"{shard.path}/{TABLE}", limits.METADATA_BYTES)
+    try:
+        digest = json.loads(seal)["files"][TABLE][1]
+        attributes = json.loads(table)["attributes"]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        raise UpsDataError(f"shard {shard.path}: {TABLE} cannot be read; copy or make the shard again") from None
+    if hashlib.sha256(table).hexdigest() != digest:
+        raise UpsDataError(f"shard {shard.path}: {TABLE} is damaged; copy or make the shard again")
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _read(root: str | Path | Readable, key: str, limit: int) -> bytes:
+    try:
+        if not isinstance(root, str | Path):
+            return root.get(key, limit)
+        with open_regular(Path(root) / key) as file:
+            return file.read(limit)
+    except (OSError, MissingObjectError) as error:
+        reason = getattr(error, "strerror", None) or "it is missing"
+        raise UpsDataError(f"{root}: {key} cannot be read ({reason}); copy or make the dataset again") from None
