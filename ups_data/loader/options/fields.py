@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field
 from typing import Any, Literal, TypeVar
 
+# In the order in which the documentation lists them; any other group comes last.
+GROUPS = ("Which samples", "Which points", "How they are read", "Where the data lie", "Who does the work")
+
 C = TypeVar("C", bound=type)
 R = TypeVar("R")
 
@@ -71,6 +74,7 @@ def takes_options(record: type, *, loader_only: bool) -> Callable[[C], C]:
 
     def documented(cls: C) -> C:
         specs = [s for s in dataclasses.fields(record) if loader_only or not s.metadata["loader_only"]]
+        specs.sort(key=lambda spec: GROUPS.index(g) if (g := spec.metadata["group"]) in GROUPS else len(GROUPS))
         lines = ["", "Keyword arguments, by what they are about:"]
         for group in dict.fromkeys(spec.metadata["group"] for spec in specs):
             lines += ["", f"{group}:"]

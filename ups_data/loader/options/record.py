@@ -7,33 +7,29 @@ identity.
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.options.fields import option
+from ups_data.loader.options.points import PointOptions, read_samplings
 from ups_data.loader.options.storage import StorageOptions
 from ups_data.plan import CANONICAL_RANKS
-from ups_data.sampling import QuerySampling, as_sampling
 from ups_data.store.arrays.stored import Verify
 
 DEFAULT_POOL_BYTES = 512 * 1024**2  # two shuffle groups: see plan.samples.GROUP_BYTES
 # Half of the time after which NCCL gives up on a rank that waits for its data: the error that says why comes first.
 DEFAULT_TIMEOUT = 300.0
 
-Ragged = Literal["sample", "pad"]
-Coords = Literal["unit", "common", "source"]
 OnDamage = Literal["raise", "skip"]
 StartMethod = Literal["forkserver", "spawn"]
-Sampling = QuerySampling | Mapping[str, QuerySampling]
-Inputs = QuerySampling | Literal[False] | Mapping[str, QuerySampling | Literal[False]]
 
-SAMPLES, POINTS, READING, WORK = "Which samples", "Which points", "How they are read", "Who does the work"
+SAMPLES, READING, WORK = "Which samples", "How they are read", "Who does the work"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoaderOptions(StorageOptions):
+class LoaderOptions(StorageOptions, PointOptions):
     """Every option of a loader but the dataset's place.
 
         options = LoaderOptions(split="train", batch_size=16, sampling=QuerySampling(ratio=0.1))
@@ -110,53 +106,6 @@ class LoaderOptions(StorageOptions):
         "of the data, a rank of another number also some of its neighbours'.",
         CANONICAL_RANKS,
         least=1,
-        identity="always",
-    )
-    sampling: Sampling = option(
-        POINTS,
-        "Which points of a frame are queried; if a dataset has several sets of points, a mapping set → sampling. A "
-        "number is a ratio.",
-        identity="apart",
-    )
-    inputs: Inputs | None = option(
-        POINTS,
-        "Which points the encoder sees, likewise. None: all of them, dense. False, for all sets or in the mapping for "
-        "one: none, and nothing is read for it.",
-        None,
-        identity="apart",
-    )
-    input_queries: bool = option(POINTS, "Whether to draw points of the input frame too.", True, identity="always")
-    lattice_queries: bool = option(
-        POINTS,
-        "Whether to draw a coarse grid for the inverse-decoding loss; needs a grid.",
-        False,
-        identity="always",
-    )
-    input_stride: int = option(
-        POINTS,
-        "The encoder sees every s-th point of a grid along each axis; queries come from all points.",
-        1,
-        least=1,
-        identity="always",
-    )
-    coords: Coords | None = option(
-        POINTS,
-        "How a point set's coordinates are handed out. 'unit': from 0 to 1 along the longest side of the set's box in "
-        "the training split, the other axes by the same factor, so that shapes keep their form and units do not "
-        "matter; 'common': likewise with one box around all sets of the dataset, so that points of different sets keep "
-        "their distances; 'source': as they are stored. None: 'unit', or 'source' for a dataset that was written "
-        "without boxes. `QuerySet.source_coords` is the inverse. A grid's coordinates always run from 0 to "
-        "1 along each axis.",
-        None,
-        choices=Coords,
-        identity="changed",
-    )
-    ragged: Ragged = option(
-        POINTS,
-        "If trajectories have different numbers of points: 'sample' draws as many queries of each as of the smallest; "
-        "'pad' draws each one's own share, in rows padded to the longest, with a mask.",
-        "sample",
-        choices=Ragged,
         identity="always",
     )
     pool_bytes: int = option(
@@ -282,14 +231,3 @@ class LoaderOptions(StorageOptions):
     def num_threads(self) -> int:
         """Threads that make batches."""
         return min(4, os.cpu_count() or 1) if self.threads is None else self.threads
-
-
-def read_samplings(value: Any) -> Any:
-    """A number as a ratio, a mapping of `QuerySampling`'s options as one; those of a mapping of sets likewise."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return as_sampling(value)
-    if isinstance(value, Mapping) and value and set(value) <= set(QuerySampling.model_fields):
-        return QuerySampling(**value)
-    if isinstance(value, Mapping):
-        return {name: read_samplings(of_set) for name, of_set in value.items()}
-    return value
