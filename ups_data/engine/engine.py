@@ -65,6 +65,9 @@ class Engine:
         self._under_way.add(run)
         try:
             with quick_switching():
+                if current.hurry and not run.made and run.begin():
+                    # Alone: if threads meet at the interpreter lock over their first blocks, all of them come later.
+                    self._result(run.what, *run.made[0])
                 while run.begin():
                     self._read_ahead(run, following)
                     if len(run.made) > self._count + self._ahead:
