@@ -19,7 +19,7 @@ def dataset(tmp_path_factory, request):
 
 def loader(root, **options):
     defaults = {"split": "train", "batch_size": 4, "sampling": QuerySampling(ratio=0.1), "drop_last": False}
-    return QueryLoader(root, **{**defaults, **options})
+    return QueryLoader(root, **{**defaults, "coords": "source", **options})
 
 
 def gathered(runs, batch, index, steps):

@@ -30,7 +30,8 @@ ORDER = 1024 * 4 + 16 * 4  # which points the 16 blocks of a 32 × 32 grid hold,
 
 def loader(root, mode="blocks", ratio=0.25, **options):
     sampling = options.pop("sampling", None) or QuerySampling(ratio=ratio, mode=mode)
-    return QueryLoader(root, **{"split": "train", "batch_size": 3, "sampling": sampling, "threads": 0, **options})
+    defaults = {"split": "train", "batch_size": 3, "sampling": sampling, "threads": 0, "coords": "source"}
+    return QueryLoader(root, **{**defaults, **options})
 
 
 def check(batch, truth, horizon=1):

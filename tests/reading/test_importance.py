@@ -43,7 +43,8 @@ def peaked_runs(runs=5, steps=6):
 
 
 def loader(root, sampling=SAMPLING, **options):
-    return QueryLoader(root, **{"split": "train", "batch_size": 4, "sampling": sampling, "seed": 3, **options})
+    defaults = {"split": "train", "batch_size": 4, "sampling": sampling, "seed": 3, "coords": "source"}
+    return QueryLoader(root, **{**defaults, **options})
 
 
 def expected_draw(sampling, truth, run, step, epoch, stream):

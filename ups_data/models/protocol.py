@@ -65,7 +65,7 @@ class TrainedOn(Protocol):
 
     @property
     def target_fields(self) -> Sequence[str] | None:
-        """Names of the fields that are predicted; None: all."""
+        """Names of the fields that are predicted; None: `Manifest.default_targets`."""
 
     @property
     def input_steps(self) -> int:

@@ -240,8 +240,8 @@ class Manifest(Model):
         return scale_around(boxes, specs, self.point_set(set_name))
 
     def default_targets(self) -> list[str]:
-        """The names of the fields that a model is to predict unless somebody says which: those that change in time, or
-        all if none does; without normals and the sizes of cells, which describe the mesh."""
+        """Names of the fields that are predicted unless somebody says which: those that change in time, or all if none
+        does; without normals and the sizes of cells, which describe the mesh."""
         fields = [f for f in self.fields if f.name.lower() not in GEOMETRY_FIELDS] or self.fields
         return [f.name for f in fields if not f.static] or [f.name for f in fields]
 

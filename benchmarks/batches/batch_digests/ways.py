@@ -1,5 +1,7 @@
 """Ways to go through two epochs of a dataset: what one configuration hands out."""
 
+import inspect
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -134,7 +136,8 @@ def pipeline(dataset: str, *, batch_size: int = 4, after: float | None = None, *
     """
 
     def epochs(roots: Sequence[Path]) -> Iterator[Batches]:
-        samples = QueryDataset(roots[0], split="train", batch_size=batch_size, seed=11, **options)
+        given = _as_at_first(roots[0], options)
+        samples = QueryDataset(roots[0], split="train", batch_size=batch_size, seed=11, **given)
         chosen = samples if after is None else samples.select(lambda sample: sample.time > after)
         batches = chosen.batched(batch_size, collation_fn=query_collate)
         for epoch in EPOCHS:
@@ -146,7 +149,8 @@ def pipeline(dataset: str, *, batch_size: int = 4, after: float | None = None, *
 
 def _loaders(root: Path, world: int, *, batch_size: int = 4, **options: Any) -> list[QueryLoader]:
     """One for each rank, of the same global batches."""
-    given = {"split": "train", "seed": 11, "threads": 0, "batch_size": batch_size // world, **options}
+    given = {"split": "train", "seed": 11, "threads": 0, "batch_size": batch_size // world}
+    given |= _as_at_first(root, options)
     return [QueryLoader(root, rank=rank, world_size=world, **given) for rank in range(world)]
 
 
@@ -189,3 +193,12 @@ def _errors(batch: QueryBatch) -> torch.Tensor | dict[str, torch.Tensor]:
 
 def _errors_of(batch: QueryBatch) -> torch.Tensor:
     return (1 + batch.target_queries.index % 7) / 8
+
+
+def _as_at_first(root: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with the defaults of the first version where they have changed: coordinates as they are stored, and
+    every field as a target."""
+    fields = json.loads((root / "dataset.json").read_text())["fields"]
+    given = {"target_fields": [field["name"] for field in fields], **options}
+    has_scales = "coords" in inspect.signature(QueryLoader).parameters
+    return {"coords": "source", **given} if has_scales else given

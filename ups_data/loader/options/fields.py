@@ -54,7 +54,7 @@ def collected(record: type[R], options: R | None, given: Mapping[str, Any], *, c
         TypeError: an unknown keyword argument, or a missing one, as Python says it.
         UpsDataError: a value is not allowed.
     """
-    specs: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(record)  # type: ignore[arg-type]
+    specs = _in_order(record)
     if unknown := [name for name in given if name not in {spec.name for spec in specs}]:
         raise TypeError(f"{caller}() got an unexpected keyword argument {unknown[0]!r}")
     if options is not None:
@@ -73,8 +73,7 @@ def takes_options(record: type, *, loader_only: bool) -> Callable[[C], C]:
     """
 
     def documented(cls: C) -> C:
-        specs = [s for s in dataclasses.fields(record) if loader_only or not s.metadata["loader_only"]]
-        specs.sort(key=lambda spec: GROUPS.index(g) if (g := spec.metadata["group"]) in GROUPS else len(GROUPS))
+        specs = [s for s in _in_order(record) if loader_only or not s.metadata["loader_only"]]
         lines = ["", "Keyword arguments, by what they are about:"]
         for group in dict.fromkeys(spec.metadata["group"] for spec in specs):
             lines += ["", f"{group}:"]
@@ -97,6 +96,15 @@ def takes_options(record: type, *, loader_only: bool) -> Callable[[C], C]:
         return cls
 
     return documented
+
+
+def _in_order(record: type) -> "list[dataclasses.Field[Any]]":
+    """The options, group by group: a record of options may inherit some, which dataclasses list first."""
+    last = len(GROUPS)
+    return sorted(
+        dataclasses.fields(record),
+        key=lambda spec: GROUPS.index(group) if (group := spec.metadata.get("group")) in GROUPS else last,
+    )
 
 
 def _entry(spec: "dataclasses.Field[Any]") -> list[str]:
