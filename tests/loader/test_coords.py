@@ -50,7 +50,7 @@ MODES = ["uniform", "stratified", "blocks"]
 
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("codec", ["none", "lz4"])
-@pytest.mark.parametrize("options", [{}, {"blocks": 8}, {"moving": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"blocks": 8}, {"moving": True}, {"blocks": 8, "pack": True}], ids=str)
 def test_longest_side_is_one_and_points_keep_their_values(
     tmp_path: Path, codec: str, options: dict[str, Any], native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ class Scaled:
 
     def stack(self, out: np.ndarray) -> None:
         """See `Pieces.stack`."""
-        if isinstance(self._source, Pieces):
+        if type(self._source) is Pieces:  # packed ones copy in a way of their own
             self._source.stack_scaled(self._scale, out)
             return
         self._source.stack(out)
