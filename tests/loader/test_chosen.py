@@ -31,15 +31,15 @@ def write(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("codec_threads", [0, 2])
-def test_a_set_without_an_encoder_input(tmp_path: Path, mode: str, codec_threads: int) -> None:
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_set_without_an_encoder_input(tmp_path: Path, mode: str, threads: int) -> None:
     """Nothing is read for it, its queries are what they are with it, and the other set's input stays."""
     root = write(tmp_path / "d")
     sampling = {name: QuerySampling(ratio=0.25, mode=mode) for name in ("surface", "volume")}
     of_surface = QuerySampling(ratio=0.5, mode=mode)
     options = dict(split="train", batch_size=2, sampling=sampling, seed=3)
     loaders = [
-        QueryLoader(root, **options, inputs=inputs, threads=codec_threads)
+        QueryLoader(root, **options, inputs=inputs, threads=threads)
         for inputs in (
             {"surface": of_surface, "volume": QuerySampling(ratio=0.5)},
             {"surface": of_surface, "volume": False},
@@ -55,7 +55,8 @@ def test_a_set_without_an_encoder_input(tmp_path: Path, mode: str, codec_threads
                 assert first.index.equal(second.index)
                 assert all(first.values[f].equal(second.values[f]) for f in first.values)
     fewer = loaders[0].stats.read_bytes - loaders[1].stats.read_bytes  # in mode uniform, queries read whole frames
-    assert fewer > 0 if mode == "blocks" else fewer == 0
+    if threads == 0:  # threads read what the next epoch needs
+        assert fewer > 0 if mode == "blocks" else fewer == 0
     assert loaders[0].state_dict() != loaders[1].state_dict()
 
 
