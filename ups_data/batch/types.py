@@ -41,11 +41,8 @@ class QuerySet(Record):
     scale: UnitScale | None = None
 
     def source_coords(self) -> Tensor:
-        """`coords` of a point set in the source's units, float64: the inverse of `LoaderOptions.coords`.
-
-        Raises:
-            UpsDataError: they are a grid's, whose axes are in the manifest, or they were not scaled.
-        """
+        """`coords` of a point set in the source's units, float64: the inverse of `LoaderOptions.coords`. Raises
+        UpsDataError if they are a grid's, whose axes are in the manifest, or were not scaled."""
         return source_coords(self.coords, self.scale)
 
     def split(self, points: int) -> "tuple[QuerySet, QuerySet]":
