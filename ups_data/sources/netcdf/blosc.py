@@ -1,4 +1,4 @@
-"""Chunks of blosc in zarr groups of both versions, looked at before they are decoded: see `ups_data.blosc_header`."""
+"""Chunks of blosc in zarr groups of both versions, looked at before they are decoded: see `ups_data.schema.blosc_header`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer
 from zarr.registry import register_codec
 
-from ups_data.blosc_header import claimed_size
+from ups_data.schema.blosc_header import claimed_size
 
 
 class OldBlosc(Blosc):

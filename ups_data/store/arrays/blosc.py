@@ -1,6 +1,6 @@
 """Chunks of blosc from anywhere: what their headers claim is compared with what is there before blosc decodes them.
 
-See `ups_data.blosc_header`.
+See `ups_data.schema.blosc_header`.
 """
 
 import math
@@ -12,7 +12,7 @@ from zarr.codecs import BloscCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer
 
-from ups_data.blosc_header import claimed_size
+from ups_data.schema.blosc_header import claimed_size
 
 SLACK = 64 * 1024  # of a codec that was applied before blosc
 
