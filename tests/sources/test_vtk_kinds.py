@@ -210,3 +210,34 @@ def test_text_in_field_data_and_arrays_is_no_field(tmp_path):
     vtu(tmp_path / "a.vtu", piece(points, cells, [12] * 2, {"T": points[:, 0]}), field=field)
     [t] = open_source(tmp_path / "a.vtu")
     assert (list(t.fields), list(t.time)) == (["T"], [0.25])
+
+
+@pytest.mark.parametrize("components", [10**5, 2**63])
+def test_components_that_are_claimed(tmp_path, components):
+    """vtk makes a list of their names first, and never ends."""
+    points, cells = hexes(2)
+    vtu(tmp_path / "m.vtu", piece(points, cells, [12] * 2, {"u": np.ones(len(points))}))
+    text = (
+        (tmp_path / "m.vtu")
+        .read_text()
+        .replace('Name="u" NumberOfComponents="1"', f'Name="u" NumberOfComponents="{components}"')
+    )
+    (tmp_path / "m.vtu").write_text(text)
+    with pytest.raises(UpsDataError, match="components"):
+        open_source(tmp_path / "m.vtu")[0]
+
+
+def test_a_legacy_file_that_ends_in_an_array_is_refused(tmp_path):
+    """vtk serves the rest as the memory had it."""
+    text = "# vtk DataFile Version 3.0\nt\nASCII\nDATASET POLYDATA\nPOINTS 3 float\n0 0 0 1 0 0 0 1 0\n"
+    data = "POINT_DATA 3\nSCALARS p float 1\nLOOKUP_TABLE default\n1 2 3\n"
+    (tmp_path / "whole").write_text(text + data)
+    np.testing.assert_array_equal(open_source(tmp_path / "whole")[0].fields["p"][0, :, 0], [1, 2, 3])
+    for cut in (text[:-8], text + data[:-3]):
+        (tmp_path / "cut").write_text(cut)
+        with pytest.raises(UpsDataError, match="ends in the middle of an array"):
+            open_source(tmp_path / "cut")[0]
+    field = "FIELD f 1\nq 1000000 1000000 float\n1 2 3\n"
+    (tmp_path / "claim").write_text(f"{text}POINT_DATA 3\n{field}")
+    with pytest.raises(UpsDataError, match="1,000,000,000,000 values"):
+        open_source(tmp_path / "claim")[0]

@@ -29,6 +29,11 @@ _PREFIX = re.compile(r"ERROR: In \S+, line [0-9]+ \S+ \(0x[0-9a-f]+\): ")
 _MESHIO = re.compile(rb"(?<= )vtktype(u?int)(8|16|32)(?=\n)")
 _TYPES = {b"8": b"char", b"16": b"short", b"32": b"int"}
 _ASCII = re.compile(rb"[^\n]*\n[^\n]*\n\s*ASCII\b", re.IGNORECASE)
+_COMPONENTS = re.compile(rb"""\bNumberOfComponents\s*=\s*["']\s*([0-9]+)""")
+_FIELD_ARRAYS = re.compile(
+    rb"^[^\s]+[ \t]+([0-9]+)[ \t]+([0-9]+)[ \t]+(?:[a-z_]*(?:char|short|int|long|float|double)|bit)", re.M
+)
+MOST_COMPONENTS = 10_000  # vtk makes a list of their names
 POINT_BYTES = 24  # that vtk allocates for a point, at least
 
 
@@ -153,6 +158,12 @@ def check_claims(path: Path, kind: str, options: SourceOptions) -> int:
     for extent in _EXTENT.findall(text) if kind != "vtk" and b"extent" in text.lower() else ():
         numbers = [int(n) for n in extent.split() if n.lstrip(b"-").isdigit()]
         claims.append(math.prod(abs(b - a) + 1 for a, b in zip(numbers[::2], numbers[1::2], strict=False)))
+    components = [int(n) for n in _COMPONENTS.findall(text)] if kind != "vtk" else []
+    arrays = [int(a) * int(b) for a, b in _FIELD_ARRAYS.findall(text)] if kind == "vtk" else []
+    if max(components, default=0) > MOST_COMPONENTS:
+        raise damaged(path, f"an array of {max(components):,} components")
+    for values in (*arrays, *(n * max(components, default=1) for n in claims)):
+        check_claim(path, f"an array of {values:,} values", values, there, options.expansion)
     for claimed in claims:
         check_claim(path, f"a mesh of {claimed:,} points or cells", claimed * POINT_BYTES, there, options.expansion)
     return max(claims, default=0)

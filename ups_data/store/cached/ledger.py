@@ -6,7 +6,9 @@ Readers lock one of two bytes, whichever is current; who removes something makes
 nobody has the former one any more. The kernel takes locks back from the dead.
 """
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +27,16 @@ PATIENCE = 20.0  # seconds that readers may take
 SHARE = 32  # of the bound that is made free at once: looking at all mirrors costs time
 
 
+def check_own(folder: Path, path: Path) -> None:
+    """A folder of a cache lies in it: whoever has handed it over may have put a link in its place.
+
+    Raises:
+        OSError: it is a link, which is not followed.
+    """
+    if os.path.realpath(path) != os.path.join(os.path.realpath(folder), path.relative_to(folder)):
+        raise OSError(errno.ELOOP, f"{path.name} is a link, which is not followed", str(folder))
+
+
 class Ledger:
     """The books of a cache's folder. Threads share it.
 
@@ -35,7 +47,11 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder, self.objects = folder, folder / OBJECTS
         self.objects.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(folder / LEDGER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        check_own(folder, self.objects)
+        self._file = os.open(folder / LEDGER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            os.close(self._file)
+            raise OSError(errno.EINVAL, f"{LEDGER} is no regular file", str(folder))
         self._lock, self._mine = threading.RLock(), threading.local()
         with self.changing():
             alone = locks.try_lock(self._file, _USERS)
@@ -99,7 +115,8 @@ class Ledger:
 
     def mirrors(self) -> Iterator[Mirror]:
         """All that are whole; those that are not are removed."""
-        for path in sorted(self.objects.glob("*/*.data")):
+        own = [folder for folder in self.objects.iterdir() if folder.is_dir() and not folder.is_symlink()]
+        for path in sorted(path for folder in own for path in folder.glob("*.data")):
             try:
                 yield Mirror(path)
             except BrokenMirrorError:

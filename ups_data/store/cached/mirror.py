@@ -5,6 +5,7 @@ is. If the machine itself goes down, the kernel may have kept the mark and lost 
 taken for doubtful, and such a chunk is compared with its checksum before it is used.
 """
 
+import errno
 import os
 import secrets
 import struct
@@ -179,6 +180,8 @@ def make_mirror(path: Path, layout: Layout) -> None:
         OSError: they cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent.is_symlink():
+        raise OSError(errno.ELOOP, "is a link, which is not followed", str(path.parent))
     remove_mirror(path)
     table = _table(layout)
     boot, token = boot_id(), secrets.token_bytes(8)
@@ -187,7 +190,9 @@ def make_mirror(path: Path, layout: Layout) -> None:
     with opened(path, os.O_RDWR | os.O_CREAT | os.O_EXCL) as file:
         os.ftruncate(file, layout.size)
     aside = map_of(path).with_suffix(".new")
-    aside.write_bytes(content)
+    aside.unlink(missing_ok=True)
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as new:
+        new.write(content)
     aside.replace(map_of(path))  # the map last: without one there is no mirror
 
 
@@ -210,14 +215,18 @@ def _read(file: int, path: Path, expected: Layout | None) -> tuple[Layout, bytes
     if magic != _MAGIC or not 0 < count < 1 << 32:
         raise ValueError(f"{map_of(path)} is damaged")
     at, times = _places(count)
+    if os.fstat(file).st_size != times + 16 * count:  # before memory is taken for what it claims
+        raise ValueError(f"{map_of(path)} is damaged")
     table = os.pread(file, 20 * count, at)
-    if len(table) != 20 * count or crc32c.crc32c(table) != crc or os.fstat(file).st_size != times + 16 * count:
+    if len(table) != 20 * count or crc32c.crc32c(table) != crc:
         raise ValueError(f"{map_of(path)} is damaged")
     if os.stat(path).st_size != size:
         raise ValueError(f"{path} was cut")
     if expected is not None and (_table(expected) != table or expected.size != size):
         raise ValueError(f"{map_of(path)} is of another object")
     start, stop = np.frombuffer(table[: 16 * count], np.int64).reshape(2, -1)
+    if start[0] < 0 or stop[-1] > size or (stop <= start).any() or (start[1:] < stop[:-1]).any():
+        raise ValueError(f"{map_of(path)} is damaged")
     return Layout(size, start, stop, np.frombuffer(table[16 * count :], np.uint32)), token
 
 

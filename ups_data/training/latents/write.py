@@ -18,6 +18,7 @@ from ups_data.training.latents.digest import dataset_digest, encoder_digest
 from ups_data.training.prediction.files import RESULT, set_aside
 from ups_data.training.prediction.runs import Runs
 from ups_data.training.runs.trained import trained_run
+from ups_data.writing.folders import is_inside
 from ups_data.writing.writer import ShardWriter
 
 FIELD, FOLDER = "latent", "latents"
@@ -57,6 +58,8 @@ def write_latents(
     digest = encoder_digest(trained.model, trained.config.data)
     folder = (Path(root) / FOLDER if out is None else Path(out)) / digest[:16]
     source = {"encoder": digest, "dataset": dataset_digest(manifest), "run": str(run), "of": str(root)}
+    if out is None and not is_inside(Path(root), folder):
+        raise UpsDataError(f"{folder.parent}: is a link that leaves the dataset: name a folder with --out")
     if folder.exists():
         there = Manifest.load(folder).source
         if (there.get("encoder"), there.get("dataset")) != (source["encoder"], source["dataset"]):

@@ -1,14 +1,21 @@
 """Where a prediction is asked for: a dataset's own points, a grid of another resolution, or given points."""
 
+import math
+import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from ups_data.atomic import open_regular
 from ups_data.errors import UpsDataError
 from ups_data.points.coords import outer_coords
-from ups_data.schema import Manifest
+from ups_data.schema import Manifest, limits
 from ups_data.trajectory import Axis
+
+MOST_BYTES = 1024**3  # of a file of points
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,8 @@ def at_resolution(manifest: Manifest, text: str) -> Places:
         shape = [int(n) for n in text.lower().replace("×", "x").split("x")]
     except ValueError:
         shape = []
+    if shape and math.prod(shape) > limits.POINTS:
+        raise UpsDataError(f"--resolution {text}: is {math.prod(shape):,} points: give at most {limits.POINTS:,}")
     if manifest.grid is None:
         raise UpsDataError(f"--resolution {text}: the data are points and have no grid: give --points FILE")
     if len(shape) != len(manifest.grid.shape) or min(shape, default=0) < 1:
@@ -101,22 +110,42 @@ def read_points(path: Path) -> np.ndarray:
     Raises:
         UpsDataError: no such file, or no table of 1 to 3 finite numbers a point.
     """
+    if path.suffix not in (".npy", ".csv", ".txt"):
+        raise UpsDataError(f"{path}: give points as .npy, .csv or .txt, one a row")
     try:
-        if path.suffix == ".npy":
-            points = np.load(path, allow_pickle=False)
-        elif path.suffix in (".csv", ".txt"):
-            points = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
-        else:
-            raise UpsDataError(f"{path}: give points as .npy, .csv or .txt, one a row")
+        with open_regular(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy warns of a file without numbers
+            if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+                raise ValueError(f"{size:,} bytes, at most {MOST_BYTES:,} are read")
+            if path.suffix == ".npy":
+                points = _array(file, size)
+            else:
+                points = np.loadtxt(file, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
+        if points.dtype.kind not in "biuf":
+            raise ValueError(f"it holds {points.dtype}")
         points = np.asarray(points, np.float64)
-    except (OSError, ValueError) as error:
-        if isinstance(error, UpsDataError):
-            raise
-        reason = " ".join(str(error).split())
+    except Exception as error:  # numpy raises what Python's parser does, too
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UpsDataError(f"{path}: cannot be read ({reason}): give points as .npy, .csv or .txt, one a row") from None
     if points.ndim != 2 or not len(points) or points.shape[1] not in (1, 2, 3) or not np.isfinite(points).all():
         raise UpsDataError(f"{path}: holds an array of shape {points.shape}: give finite points (Q, d), d = 1 to 3")
     return points
+
+
+def _array(file: BinaryIO, size: int) -> np.ndarray:
+    """The array of a `.npy` file of that many bytes, if it has those that it claims: numpy takes memory for them first.
+
+    Raises:
+        Exception: whatever numpy raises; it claims more.
+    """
+    major, _ = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    if math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"an array of shape {shape} in {size:,} bytes")
+    file.seek(0)
+    array: np.ndarray = np.load(file, allow_pickle=False)
+    return array
 
 
 def _normalised(values: np.ndarray, physical: list[float], normalised: list[float]) -> np.ndarray:
