@@ -19,12 +19,13 @@ from ups_data.cli.commands.quickstart import quickstart
 from ups_data.cli.commands.simulate import simulate
 from ups_data.cli.commands.storage.cache import cache
 from ups_data.cli.commands.storage.copy import copy
+from ups_data.cli.commands.storage.seal import seal
 from ups_data.cli.commands.train import train
 from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
 COMMANDS = (
-    *(convert, inspect, verify, copy, train, evaluate, predict, latents, importance, cache, bench, simulate),
+    *(convert, inspect, verify, copy, train, evaluate, predict, latents, importance, seal, cache, bench, simulate),
     quickstart,
 )
 

@@ -22,6 +22,7 @@ from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, LeftOut, Manifest, ShardSpec, limits
 from ups_data.schema.json_text import parse_json
+from ups_data.store.openings.making import make_openings
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
 from ups_data.writing.shard.written import WrittenShard, files_of, is_whole
 
@@ -98,6 +99,7 @@ class WorkFolder:
 
     def save_manifest(self, manifest: Manifest) -> None:
         """The last step but one: the dataset is complete."""
+        make_openings(self._out, manifest)
         manifest.save(self._out)
 
     def is_whole(self, spec: ShardSpec) -> bool:

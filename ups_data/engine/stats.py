@@ -21,7 +21,9 @@ class LoaderStats:
         read_bytes: stored bytes of the chunks that were used. A mapped chunk counts as a whole whenever it is used,
             even if only a few of its points are taken.
         fetched_bytes: delivered by disks, as the kernel counts them: with what it read ahead, without what was in
-            memory already.
+            memory already; and by a store behind a URL, as they arrived.
+        requests: that were sent to a store behind a URL, by all who read that store in this process.
+        retries: those among them that were sent again: after a failure, or as the first was far slower than others.
         cache_hits: chunks that a cache had when they were needed.
     """
 
@@ -37,6 +39,8 @@ class LoaderStats:
     read_bytes: int = 0
     damaged_samples: int = 0
     fetched_bytes: int = 0
+    requests: int = 0
+    retries: int = 0
     cache_hits: int = 0
 
     @property

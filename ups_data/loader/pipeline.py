@@ -20,7 +20,7 @@ from ups_data.errors import UpsDataError
 from ups_data.loader.drawing import Drawing
 from ups_data.loader.feedback.averages import zero_table
 from ups_data.loader.options import LoaderOptions
-from ups_data.loader.options.opening import opened_root
+from ups_data.loader.options.opening import asked_of, opened_root
 from ups_data.loader.passes import Passes
 from ups_data.loader.selection import check_grid, scale_of, select
 from ups_data.plan import EpochPlan, SomeBatches, Table, batch_bounds, plan_epoch, repeated, sample_table
@@ -31,6 +31,7 @@ from ups_data.reading.reader import SampleReader
 from ups_data.reading.window.window import Window
 from ups_data.schema import Manifest
 from ups_data.store.claims import check_claims
+from ups_data.store.openings.store import opened_split
 from ups_data.store.remote.fetcher import limit_requests
 from ups_data.store.root import Root, open_store, open_to_stream
 from ups_data.store.shard import Shard
@@ -141,6 +142,7 @@ class SampleSource:
         specs = self.manifest.split(options.split).shards
         pool = Pool(options.pool_bytes, fits=self.decoded_bytes <= options.pool_bytes)
         store = open_to_stream(self.root, cache=options.cache, cache_bytes=options.cache_bytes)
+        store = opened_split(store, options.split, specs)
         if store.reads_ahead and options.prefetch_bytes:
             store = window = Window(store)
             self.ahead = Ahead(window, pool, options.prefetch_bytes // processes)
@@ -282,7 +284,7 @@ class SampleSource:
 
     def stats(self) -> LoaderStats:
         """Where the time of this process's threads went, and what they decoded."""
-        totals = self._stats.totals()
+        totals = self._stats.totals() + asked_of(self.root)
         readers = self.__dict__.get("readers")
         if readers is None:
             return totals

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ups_data.errors import StoreError
 from ups_data.store.counts import StoreCounts
 
+WHOLE_BYTES = 64 * 1024**2  # of an object that is read whole where its first bytes are asked for
 AGAIN = "copy or make the shard again"  # what to do about a damaged object
 
 # An object, and where its ranges start and stop: `(n,)` int64 each, `0 <= start < stop <= size`.
@@ -213,6 +214,14 @@ class ObjectStore(ABC):
 
         threading.Thread(target=read, name="ups_data_read", daemon=True).start()
         return future
+
+    def get_first(self, key: str, size: int) -> bytes | None:
+        """The first so many bytes of an object whose size nobody knows, or all if there are fewer; None: it cannot be
+        read, most often because there is none. A store that reads whole objects gives the whole."""
+        try:
+            return self.get(key, max(size, WHOLE_BYTES))
+        except StoreError:
+            return None
 
     def get_tails(self, opened: Sequence[Object], length: int) -> Ranges:
         """The last bytes of objects, at least `length` long, in their order: where their indexes are."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from ups_data.batch import QueryBatch
+from ups_data.engine.stats import LoaderStats
 from ups_data.errors import UpsDataError, shown
 from ups_data.models.protocol import query_sets_of
 from ups_data.training.config import TrainConfig
@@ -30,7 +31,7 @@ from ups_data.training.runs.checkpoint import (
 )
 from ups_data.training.runs.folder import forget_run, only_run_in, write_history
 from ups_data.training.runs.metrics import METRICS, MetricsFile
-from ups_data.training.runs.result import EpochTally, StepRecord, TrainResult
+from ups_data.training.runs.result import EpochTally, StepRecord, TrainResult, reading_figures
 from ups_data.training.runs.rng import rng_state, seed_all, set_rng_state
 from ups_data.training.sinks import ConsoleSink, Sink
 from ups_data.training.step import batch_losses
@@ -104,7 +105,7 @@ class Trainer:
         self.optimiser = Optimiser(self.model, config.training, len(self.loader), self.device)
         self.out = Path(config.out)
         self.result = TrainResult(self.out, model=self.model)
-        self.epoch, self.tally = 0, EpochTally()
+        self.epoch, self.tally, self.read = 0, EpochTally(), LoaderStats()
         epochs = config.training.epochs
         self.bar = ConsoleSink(self.console, steps=epochs * len(self.loader), epochs=epochs)
         self.sinks: list[Sink] = [self.bar, *sinks]
@@ -182,6 +183,9 @@ class Trainer:
             self._save()
             self._write_history()
             self._emit(epoch=entry["epoch"], summary=entry)
+            read, self.read = self.loader.stats - self.read, self.loader.stats
+            if read.requests:  # of a store behind a URL
+                self._emit(epoch=entry["epoch"], reading=reading_figures(read, entry))
 
     def _steps(self) -> None:
         """The steps that are left of this epoch: none, where its validation was interrupted."""

@@ -22,6 +22,7 @@ from ups_data.errors import UpsDataError
 from ups_data.points.activity import Metric
 from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec
 from ups_data.store.arrays.metadata import array_name
+from ups_data.store.openings.making import refresh_openings
 from ups_data.store.sealing import seal_path, sealed, write_seal
 from ups_data.store.shard import Shard
 from ups_data.writing.folders import check_inside, remove_folder
@@ -80,6 +81,7 @@ def _add(root: Path, wanted: list[Metric], progress: Progress) -> Manifest:
             splits[name] = split.model_copy(update={"shards": shards})
         listed = {**stored, **(importance.listed() or {})}
         manifest = manifest.model_copy(update={"importance": listed, "splits": splits})
+        refresh_openings(root, manifest)
         manifest.save(root)
     _remove_unlisted(root, manifest, prefix="shard-")
     return manifest

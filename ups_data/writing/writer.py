@@ -13,6 +13,7 @@ import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest, check_split_name
+from ups_data.store.openings.making import make_openings
 from ups_data.trajectory import ArrayLike, Axis, PointSet
 from ups_data.writing.folders import make_folder, remove_empty, remove_folder
 from ups_data.writing.importance import Importance
@@ -132,6 +133,7 @@ class ShardWriter:
                         f"{self.root}: {shard.spec.path} was removed or changed meanwhile: write it anew"
                     )
         manifest = dataset_manifest(self._layout, self._importance, self._source, self._written)
+        make_openings(self.root, manifest)
         manifest.save(self.root)
         return manifest
 

@@ -20,6 +20,7 @@ from ups_data.store.moving.lock import StoreLock
 from ups_data.store.moving.staging import staging_folder
 from ups_data.store.moving.writers import ExistsError, ObstoreWriter, writer_of
 from ups_data.store.object_store import ObjectStore
+from ups_data.store.openings.making import make_openings
 from ups_data.store.seal import SEAL
 from ups_data.writing.folders import remove_empty, remove_folder
 from ups_data.writing.shard.written import files_of
@@ -75,6 +76,7 @@ class UploadFolder(WorkFolder):
 
     def save_manifest(self, manifest: Manifest) -> None:
         """See `WorkFolder.save_manifest`: by a conditional put."""
+        make_openings(self._store, manifest)
         try:
             self._writer.put_new(MANIFEST, with_digest(manifest.model_dump_json(indent=1, exclude_none=True)))
         except ExistsError:

@@ -18,6 +18,7 @@ from ups_data.store.local import LocalStore
 from ups_data.store.moving.staging import staging_folder
 from ups_data.store.moving.writers import Writer, writer_of
 from ups_data.store.object_store import ObjectStore
+from ups_data.store.openings.making import make_openings
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import DIGEST_BYTES, FORMER_SEAL, SEAL, load_seal, object_digest
 
@@ -89,6 +90,7 @@ def copy_dataset(
                     objects, size, kept = objects + copied, size + copied * item.size, kept + (not copied)
                     done += item.size
                     progress(done, total)
+        make_openings(source, manifest, into=target)
         writer.put_new(MANIFEST, text)
     return Copied(objects, size, kept)
 

@@ -75,6 +75,14 @@ class Requests:
 
         return bytes(await self._repeated(call, key, ""))
 
+    async def first(self, key: str, size: int) -> bytes:
+        """The first bytes of an object, or all of one that has fewer."""
+
+        async def call() -> bytes:
+            return bytes(await obstore.get_range_async(self.client, key, start=0, end=size))
+
+        return bytes(await self._repeated(call, key, f", bytes 0 to {size}"))[:size]
+
     async def size(self, key: str) -> int:
         """Of an object, in bytes. Raises StoreError as `ObjectStore.open` does."""
 

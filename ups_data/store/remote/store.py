@@ -70,6 +70,13 @@ class RemoteStore(ObjectStore):
         check_key(key)
         return fetcher().submit(self._requests.whole(key, limit)).result()
 
+    def get_first(self, key: str, size: int) -> bytes | None:
+        """See `ObjectStore.get_first`."""
+        try:
+            return fetcher().submit(self._requests.first(check_key(key), size)).result()
+        except StoreError:
+            return None
+
     def open(self, key: str, size: int | None) -> Object:
         """See `ObjectStore.open`; nothing is asked for if the size is known."""
         check_key(key)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ups_data.engine.stats import LoaderStats
 from ups_data.models.protocol import Model
 
 
@@ -126,3 +127,21 @@ class EpochTally:
             "step_seconds_median": median(self.step_seconds),
             "damaged_samples": self.damaged_samples,
         }
+
+
+def reading_figures(read: LoaderStats, entry: dict[str, Any]) -> dict[str, float]:
+    """What an epoch's batches took from a store behind a URL.
+
+    Args:
+        read: of the epoch.
+        entry: of its history.
+    """
+    seconds = entry["data_seconds"] + entry["compute_seconds"]
+    return {
+        "fetched_bytes": read.fetched_bytes,
+        "used_bytes": read.used_bytes,
+        "over_read": read.fetched_bytes / max(1, read.used_bytes),
+        "requests": read.requests,
+        "retries": read.retries,
+        "wait_share": entry["data_seconds"] / max(1e-9, seconds),
+    }

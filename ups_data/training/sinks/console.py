@@ -34,6 +34,8 @@ class ConsoleSink:
             self._progress.update(bar, completed=step, info=f"loss {values['loss']['total']:.4f}")
         elif "summary" in values:
             self.console.print(shown(epoch_line(values["summary"], self.epochs)), soft_wrap=True)
+        elif "reading" in values:
+            self.console.print(reading_line(values["reading"]))
         elif values.get("untrained_nrmse") is not None:
             self.console.print(baseline_line(values))
 
@@ -53,6 +55,15 @@ def baseline_line(values: Mapping[str, Any]) -> str:
     persistence = values["persistence_nrmse"]
     beside = "" if persistence is None else f" · persistence {persistence:.4f}"
     return f"untrained nRMSE {values['untrained_nrmse']:.4f}{beside}"
+
+
+def reading_line(figures: Mapping[str, Any]) -> str:
+    """What an epoch took from a store behind a URL."""
+    return (
+        f"read {figures['fetched_bytes'] / 1e6:,.1f} MB, {figures['over_read']:.2f} × what was used, in "
+        f"{figures['requests']:,} requests ({figures['retries']:,} sent again) · waited {figures['wait_share']:.1%} of "
+        "the time"
+    )
 
 
 def epoch_line(entry: Mapping[str, Any], epochs: int) -> str:
