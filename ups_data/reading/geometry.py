@@ -1,5 +1,6 @@
 """Where the points of samples are, and in which order they are stored."""
 
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ class Geometries:
         self._needs_blocks = any(mode.needs_blocks for mode in modes)
         self._needs_coordinates = any(mode.needs_coordinates for mode in modes)
         self._grid: Geometry | None = None
+        self._lock = threading.Lock()
         # The caches belong to this object, as the shards do.
         self._of_points = lru_cache(GEOMETRIES)(self._place)
         # Samples of the same domain are drawn at once: all of as many points, where nothing else counts.
@@ -120,7 +122,9 @@ class Geometries:
         """
         if self._manifest.grid is not None:
             if self._grid is None:
-                self._grid = self._of_grid(self._shards or origin.shards[:1])
+                with self._lock:  # of several threads, one reads it
+                    if self._grid is None:
+                        self._grid = self._of_grid(self._shards or origin.shards[:1])
             return [Place(origin.shards[0], 0, self._grid)]
         found = []
         for number, trajectory in zip(origin.shard.tolist(), origin.trajectory.tolist(), strict=True):

@@ -13,7 +13,7 @@ from ups_data.points.blocks import Blocks, block_counts, single_block
 from ups_data.schema import FieldSpec, Manifest, ShardSpec
 from ups_data.store.arrays.channels import ChannelArray
 from ups_data.store.arrays.metadata import array_name
-from ups_data.store.arrays.opening import open_array
+from ups_data.store.arrays.opening import chunks_of, open_array
 from ups_data.store.arrays.stored import StoredArray, Verify
 from ups_data.store.arrays.table import read_table
 from ups_data.store.root import Root, open_store
@@ -263,7 +263,8 @@ class Shard:
         if index is None:
             array, row = self.index(set_name), self.index_row(set_name, geometry)
             chunk, place = divmod(row, array.chunk_rows)
-            index = np.concatenate([array.chunk(chunk * array.blocks + block)[place] for block in range(blocks)])
+            stored = chunks_of(array, chunk * array.blocks + np.arange(blocks))
+            index = np.concatenate([of_block[place] for of_block in stored])
         counts = block_counts(points, blocks)
         empty = np.arange(slots) >= counts[:, None]
         seen = np.zeros(points + 1, bool)

@@ -1,5 +1,10 @@
 """Opening a stored array of a shard: directly where this project wrote it, through zarr otherwise."""
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ups_data.schema import limits
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.metadata import ARRAY, direct_layout, parsed
@@ -29,3 +34,14 @@ def open_array(
     if layout is None:
         return ZarrArray(store, key, where=where, seal=seal)
     return DirectArray(store, key, layout, where=where, seal=seal, verify=verify)
+
+
+def chunks_of(array: StoredArray, numbers: NDArray[np.int64]) -> Sequence[np.ndarray]:
+    """Several chunks, as `StoredArray.chunk` gives them; where they are not mapped, they are read at once.
+
+    Raises:
+        UpsDataError: as `StoredArray.chunk`.
+    """
+    if isinstance(array, DirectArray) and not array.mapped:
+        return list(array.chunks(numbers))
+    return [array.chunk(number) for number in numbers.tolist()]
