@@ -19,7 +19,7 @@ from ups_data.trajectory import PointSet
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["convert", "inspect", "verify", "train", "evaluate", "predict", "latents"]
-NAMES += ["importance", "cache", "bench", "simulate", "quickstart"]
+NAMES += ["importance", "seal", "cache", "bench", "simulate", "quickstart"]
 SCRIPTS = {
     "make_shards": "convert",
     "inspect_shards": "inspect",

@@ -58,6 +58,7 @@ class RangeServer:
         asked: every request so far.
         bytes: of all bodies that were sent.
         fault: is asked about every request; None: it is answered as it should be.
+        needs: a header, and what it must say: everything else is answered with 403.
     """
 
     def __init__(self, content: Path | Mapping[str, bytes], *, latency: float = 0.0) -> None:
@@ -65,6 +66,7 @@ class RangeServer:
         self.asked: list[Asked] = []
         self.bytes = 0
         self.at_once = self.most_at_once = 0
+        self.needs: tuple[str, str] | None = None
         self.fault: Callable[[Asked], Reply | None] = lambda asked: None
         self._lock, self._leave = threading.Lock(), threading.Event()
 
@@ -137,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         sent = 0
         try:
             reply = server.fault(asked) or Reply()
+            if server.needs is not None and self.headers.get(server.needs[0]) != server.needs[1]:
+                reply = Reply(403, b"no")
             server.sleep(server.latency + reply.wait)
             if reply.silent:
                 server.wait_for_the_end()

@@ -143,11 +143,6 @@ class OpenedSplit(ObjectStore):
         """See `ObjectStore`."""
         return self.store.looks_ahead
 
-    @property
-    def cache_hits(self) -> int:  # type: ignore[override]
-        """See `ObjectStore`."""
-        return self.store.cache_hits
-
     def get_again(self, wanted: Sequence[Wanted]) -> Ranges:
         """See `ObjectStore.get_again`."""
         return self.store.get_again(wanted)
