@@ -31,8 +31,17 @@ def main(root: Path) -> None:
     for mode in ("stratified", "blocks"):
         few = QuerySampling(num_queries=QUERIES, mode=mode)
         # The encoder's points are drawn too, independently of the queries; each cloud is shown 16 times an epoch.
+        # Threads would have read for the next epochs too when the bytes are counted.
         loader = QueryLoader(
-            root, split="train", batch_size=4, sampling=few, inputs=few, horizon=0, repeats=16, drop_last=False
+            root,
+            split="train",
+            batch_size=4,
+            sampling=few,
+            inputs=few,
+            horizon=0,
+            repeats=16,
+            drop_last=False,
+            threads=0,
         )
         for batch in loader:
             assert batch.inputs.fields["pressure"].shape == (len(batch), QUERIES, 1)

@@ -38,5 +38,17 @@ def test_blocks_of_a_cloud_read_less(tmp_path):
     assert read["blocks"] < 0.1 * read["stratified"]
 
 
+def test_the_second_epoch_comes_out_of_the_cache(tmp_path):
+    *epochs, last = run("cached_store.py", tmp_path, cwd=tmp_path).splitlines()
+    hits = [int(line.split()[2]) for line in epochs]
+    assert hits[0] < hits[1] <= hits[2]
+    assert int(last.split()[0]) > 0
+
+
 def test_there_is_no_example_without_a_test():
-    assert {p.name for p in EXAMPLES.glob("*.py")} == {"write_shards.py", "training_loop.py", "cloud_in_blocks.py"}
+    assert {p.name for p in EXAMPLES.glob("*.py")} == {
+        "write_shards.py",
+        "training_loop.py",
+        "cloud_in_blocks.py",
+        "cached_store.py",
+    }
