@@ -14,11 +14,9 @@ from ups_data.conversion.convert import convert
 from ups_data.schema import Manifest
 from ups_data.sources import FORMATS, open_source
 from ups_data.store.arrays.opening import open_array
-from ups_data.store.seal import FORMER_SEAL, SEAL
+from ups_data.store.seal import SEAL
 from ups_data.store.shard import Shard
-from ups_data.store.verify import verify_dataset
 from ups_data.writing import layout
-from ups_data.writing.add_importance import add_importance
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
@@ -101,19 +99,6 @@ def test_xarray_shows_every_array_as_itself(tmp_path):
     xarray.open_zarr(shard, consolidated=False)
     members = [name for name, _ in zarr.open_group(shard, mode="r").members(max_depth=None)]
     assert "fields/u" in members
-
-
-def test_a_dataset_with_the_seals_in_their_former_place_is_read(tmp_path):
-    runs = write_grid(tmp_path / "d", shard_bytes=20_000)
-    for shard in (tmp_path / "d/train").iterdir():
-        (shard / SEAL).rename(shard / FORMER_SEAL)
-    assert np.array_equal(stored(tmp_path / "d", "train", "u"), np.concatenate(runs))
-    assert not verify_dataset(tmp_path / "d")
-    add_importance(tmp_path / "d", ["gradient"])
-    assert not verify_dataset(tmp_path / "d")
-    assert np.array_equal(stored(tmp_path / "d", "train", "u"), np.concatenate(runs))
-    assert list((tmp_path / "d").glob(f"train/*/{SEAL}"))
-    assert not list((tmp_path / "d").glob(f"train/*/{FORMER_SEAL}"))
 
 
 def test_xarray_opens_a_field_named_like_an_axis(tmp_path):

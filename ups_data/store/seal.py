@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ups_data.errors import MissingObjectError, StoreError, UpsDataError
+from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import limits
 from ups_data.store.arrays.metadata import parsed
 from ups_data.store.arrays.objects import Listed
@@ -24,7 +24,6 @@ from ups_data.store.object_store import AGAIN, Object, ObjectStore
 
 # In the folder of an array that every shard has: zarr and xarray warn of other files in a group's.
 SEAL = "trajectories/offset/checksums.json"
-FORMER_SEAL = "checksums.json"
 DIGEST_BYTES = 8 * 1024**2  # of an object, read at once where it is digested
 
 
@@ -137,29 +136,19 @@ def load_seal(store: ObjectStore, key: str, digest: str) -> Seal:
     """
     where = f"shard {store.name(key)}"
     try:
-        data = _read_seal(store, key)
+        data = store.get(f"{key}/{SEAL}", limits.JSON_BYTES)
     except StoreError as error:
         raise UpsDataError(f"{where}: {error}") from None
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-        raise UpsDataError(f"{where}: is not the one that the manifest lists ({FORMER_SEAL} differs); {AGAIN}")
+        raise UpsDataError(f"{where}: is not the one that the manifest lists (checksums.json differs); {AGAIN}")
     try:
         stored = StoredSeal.model_validate(parsed(data, store.name(f"{key}/{SEAL}"), where))
         chunks = {n: np.frombuffer(base64.b64decode(text, validate=True), "<u4") for n, text in stored.arrays.items()}
     except (ValidationError, ValueError) as error:
         if isinstance(error, UpsDataError):
             raise
-        raise UpsDataError(f"{where}: {FORMER_SEAL} is not a shard's; make the dataset again") from None
+        raise UpsDataError(f"{where}: checksums.json is not a shard's; make the dataset again") from None
     return Seal(store, key, stored.files, chunks, len(data))
-
-
-def _read_seal(store: ObjectStore, key: str) -> bytes:
-    try:
-        return store.get(f"{key}/{SEAL}", limits.JSON_BYTES)
-    except MissingObjectError as missing:
-        try:
-            return store.get(f"{key}/{FORMER_SEAL}", limits.JSON_BYTES)
-        except MissingObjectError:
-            raise missing from None
 
 
 def get(store: ObjectStore, key: str, limit: int, where: str) -> bytes:

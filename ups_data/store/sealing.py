@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ups_data.atomic import replacing
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ARRAY, DirectLayout, direct_layout, object_name
-from ups_data.store.seal import FORMER_SEAL, SEAL, Seal, StoredSeal
+from ups_data.store.seal import SEAL, Seal, StoredSeal
 
 
 def write_seal(shard: Path, linked: Seal | None = None) -> tuple[int, str]:
@@ -63,8 +63,7 @@ def sealed(shard: Path) -> tuple[int, str]:
 
 def seal_path(shard: Path) -> Path:
     """Where a shard has its seal."""
-    path, former = shard / SEAL, shard / FORMER_SEAL
-    return path if path.exists() or not former.exists() else former
+    return shard / SEAL
 
 
 def file_names(shard: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec
 from ups_data.store.claims import check_claims
 from ups_data.store.root import Root, open_store
-from ups_data.store.seal import FORMER_SEAL, SEAL, Seal, object_digest
+from ups_data.store.seal import SEAL, Seal, object_digest
 from ups_data.store.shard import Shard
 from ups_data.store.verify_arrays import damaged_arrays
 
@@ -96,8 +96,7 @@ def verify_shard(root: Root, manifest: Manifest, spec: ShardSpec, depth: Depth =
 
 def _changed(seal: Seal, there: dict[str, int], depth: Depth) -> Iterator[str]:
     """Objects that are not as the seal has them, among those that are there: name → size."""
-    own = SEAL if SEAL in there else FORMER_SEAL
-    for name in sorted(seal.files.keys() | there.keys() - {own}):
+    for name in sorted(seal.files.keys() | there.keys() - {SEAL}):
         if name not in seal.files:
             yield f"{name} is not of this shard"
             continue

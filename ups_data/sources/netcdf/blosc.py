@@ -1,4 +1,7 @@
-"""Chunks of blosc in zarr groups of both versions, looked at before they are decoded: see `ups_data.schema.blosc_header`."""
+"""Chunks of blosc in zarr groups of both versions: their headers are looked at before they are decoded.
+
+See `ups_data.schema.blosc_header`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

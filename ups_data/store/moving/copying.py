@@ -20,7 +20,7 @@ from ups_data.store.moving.writers import Writer, writer_of
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
 from ups_data.store.root import Root, open_store
-from ups_data.store.seal import DIGEST_BYTES, FORMER_SEAL, SEAL, load_seal, object_digest
+from ups_data.store.seal import DIGEST_BYTES, SEAL, load_seal, object_digest
 
 ASIDE = ".copying"  # in a folder that a dataset is copied to
 
@@ -114,12 +114,7 @@ def _items(source: ObjectStore, path: str, digest: str) -> Iterator[_Item]:
     seal = load_seal(source, path, digest)
     for name, (size, of_file) in seal.files.items():
         yield _Item(f"{path}/{name}", size, of_file)
-    key = f"{path}/{SEAL}"
-    try:
-        source.get(key, limits.JSON_BYTES)
-    except MissingObjectError:
-        key = f"{path}/{FORMER_SEAL}"
-    yield _Item(key, seal.size, digest.removeprefix("sha256:"))
+    yield _Item(f"{path}/{SEAL}", seal.size, digest.removeprefix("sha256:"))
 
 
 def _copy(
