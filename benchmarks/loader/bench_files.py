@@ -125,7 +125,9 @@ def write_coords(case: Case, coords: np.ndarray) -> None:
                 np.save(file, np.asarray(coords, np.float32))
 
 
-def write_shards(case: Case, dataset: Path, shape: tuple[int, ...], copies: int, blocks: int) -> None:
+def write_shards(
+    case: Case, dataset: Path, shape: tuple[int, ...], copies: int, blocks: int, *, pack: bool = False
+) -> None:
     """This project's dataset; positions and values of points apart. One of another version is made again."""
     if dataset.exists():
         try:
@@ -136,7 +138,7 @@ def write_shards(case: Case, dataset: Path, shape: tuple[int, ...], copies: int,
         if path is None:
             return
         frames, start = case.frames(), 0
-        with ShardWriter(path, codec=case.codec, blocks=blocks) as writer:
+        with ShardWriter(path, codec=case.codec, blocks=blocks, pack=pack) as writer:
             for steps in track(case.steps * copies, f"{case.name}: shards", console=PROGRESS):
                 run = frames[start : start + steps]
                 if case.draws_inputs:

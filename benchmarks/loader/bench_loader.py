@@ -40,8 +40,23 @@ def main(
     ] = CACHE,
     rounds: Annotated[int, typer.Option(min=1, help="Every system runs once per round; medians count.")] = 5,
     small: Annotated[bool, typer.Option("--small", help="Tiny sizes: does it run? The figures mean nothing.")] = False,
+    store: Annotated[str, typer.Option(help="http: a web server on this machine; folder: local files.")] = "folder",
+    latency: Annotated[float, typer.Option(help="Of the web server, in seconds.")] = 0.03,
+    store_cache: Annotated[Path | None, typer.Option(help="The second epoch out of a cache in that folder.")] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="From a web server: points in packs.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Local files that are not in memory.")] = False,
 ) -> None:
     from benchmarks.loader.bench_files import make_workload, open_dataset
+
+    if store not in ("folder", "http"):
+        raise typer.BadParameter(f"--store {store}: choose folder or http")
+    if store == "http" or cold:
+        from benchmarks.remote.bench_store import main as bench_store
+
+        for name in FULL if workload == "all" else [workload]:
+            given = {"pack": pack, "cache": store_cache, "cold": cold, "rounds": rounds, "data": cache, "small": small}
+            bench_store(name, latency, **given, consume=0, shards=0, others=True, json_file=json_file)
+        return
 
     sizes = SMALL if small else FULL
     check(workload, codec)

@@ -132,7 +132,7 @@ def suggest(sizes: Sequence[FrameSize], ratio: float) -> Suggestion:
         ratio: queries ÷ points.
     """
     largest = max(sizes, key=lambda s: s.points * (sum(s.field_bytes) + s.place_bytes))
-    costs = [_summed([query_cost(s, b, ratio) for s in sizes]) for b in candidates(largest, ratio)]
+    costs = [summed([query_cost(s, b, ratio) for s in sizes]) for b in candidates(largest, ratio)]
     least = min(c.total for c in costs)
     chosen = next(c for c in costs if c.total <= CLOSE * least)
     return Suggestion(costs, chosen, _why(costs, chosen))
@@ -187,7 +187,7 @@ def dataset_cost(manifest: Manifest, ratio: float) -> Cost:
             continue
         blocks = manifest.num_blocks(size.points, name)
         costs.append(query_cost(size, blocks, ratio, [f.chunk_rows for f in specs]))
-    return _summed(costs)
+    return summed(costs)
 
 
 def _chunk_rows(size: FrameSize, block_bytes: int, blocks: int) -> int:
@@ -199,8 +199,8 @@ def _chunk_rows(size: FrameSize, block_bytes: int, blocks: int) -> int:
     return chunks.rows_of_chunk(block_bytes, size.steps, chunks.WHOLE_FRAMES)
 
 
-def _summed(costs: Sequence[Cost]) -> Cost:
-    """Of several sets of points; blocks and chunks are those of the largest."""
+def summed(costs: Sequence[Cost]) -> Cost:
+    """The cost of several sets of points; blocks and chunks are those of the largest."""
     first = max(costs, key=lambda c: c.frame)
     return Cost(
         first.blocks,

@@ -47,6 +47,10 @@ def convert(
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Say how many blocks suit the ratio, and why; write nothing.")
     ] = False,
+    latency: Annotated[
+        float | None, typer.Option(help="With --suggest: of a store, in seconds; 0.03 is usual for object stores.")
+    ] = None,
+    bandwidth: Annotated[float, typer.Option(help="With --latency: of the store, in bytes a second.")] = 1e9,
     weigh: Annotated[
         str | None, typer.Option("--weigh", help="Bytes on disk with these blocks, as 4,16; write nothing that stays.")
     ] = None,
@@ -63,7 +67,7 @@ def convert(
     )
     options = write_options(written)
     if suggest:
-        show_suggestion(source, format, options.cast, ratio, reading)
+        show_suggestion(source, format, options.cast, ratio, reading, latency, bandwidth)
         return
     shares = parse_shares(split)
     if weigh is not None:
@@ -162,8 +166,17 @@ def _pairs(option: str, texts: Sequence[str], form: str) -> tuple[tuple[str, str
     return pairs
 
 
-def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: float, reading: Any) -> None:
-    """How many blocks suit a ratio: the numbers around the chosen one, and the reason."""
+def show_suggestion(
+    source: Path,
+    format: str | None,
+    cast: str | None,
+    ratio: float,
+    reading: Any,
+    latency: float | None,
+    bandwidth: float,
+) -> None:
+    """How many blocks suit a ratio: the numbers around the chosen one, and the reason; for a store if there is a
+    latency."""
     from rich.console import Console
 
     from ups_data.cli.tables.cost import suggestion_table
@@ -171,7 +184,15 @@ def show_suggestion(source: Path, format: str | None, cast: str | None, ratio: f
     from ups_data.sources import open_source
 
     first = next(iter(open_source(source, format, options=reading)))
-    suggestion = suggest(trajectory_sizes(first, cast), ratio)
+    sizes = trajectory_sizes(first, cast)
+    if latency is not None:
+        from ups_data.conversion.remote.costs import suggest_for_store
+
+        found = suggest_for_store(sizes, ratio, latency=latency, bandwidth=bandwidth)
+        Console(emoji=False).print(suggestion_table(found.suggestion, ratio))
+        print(f"suggested: {found.options}. {found.suggestion.why}")
+        return
+    suggestion = suggest(sizes, ratio)
     Console(emoji=False).print(suggestion_table(suggestion, ratio))
     print(f"suggested: --blocks {suggestion.chosen.blocks}. {suggestion.why}")
 
