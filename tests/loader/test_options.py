@@ -5,6 +5,7 @@ import pydoc
 from dataclasses import dataclass, fields
 from inspect import signature
 
+import numpy as np
 import pytest
 
 from tests.datasets import write_grid
@@ -113,3 +114,21 @@ def test_a_pickled_loader_is_made_again_at_its_place(root):
         assert (ours.target_queries.index == theirs.target_queries.index).all()
     assert repr(again).startswith(f"QueryLoader('{root}', split='train', 16 samples, 4 batches of 4 on rank 0 of 1")
     assert len(repr(again)) < 300
+
+
+@pytest.mark.parametrize("value", [0.5, 1.0, True, "1", float("nan"), [1], np.float32(1)])
+@pytest.mark.parametrize("name", ["seed", "batch_size", "repeats", "canonical_ranks", "pool_bytes", "world_size"])
+def test_whole_numbers_are_not_rounded(name, value):
+    given = {"split": "train", "batch_size": 2, "sampling": QuerySampling(ratio=0.5), name: value}
+    with pytest.raises(UpsDataError, match=f"{name} is .*: give a whole number"):
+        LoaderOptions(**given)
+
+
+@pytest.mark.parametrize("value", [2**31, 2**63, 10**30])
+@pytest.mark.parametrize("name", ["batch_size", "repeats", "horizon", "canonical_ranks", "world_size", "dt_stride"])
+def test_numbers_that_no_array_counts(name, value):
+    given = {"split": "train", "batch_size": 2, "sampling": QuerySampling(ratio=0.5), name: value}
+    with pytest.raises(UpsDataError, match=f"{name} is {value}: give at most"):
+        LoaderOptions(**given)
+    options = LoaderOptions(split="train", batch_size=np.int64(2), sampling=0.5, seed=value, pool_bytes=2**40)
+    assert (options.seed, type(options.batch_size)) == (value, int)

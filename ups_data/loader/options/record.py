@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.options.fields import option
+from ups_data.loader.options.numbers import whole
 from ups_data.loader.options.points import PointOptions, read_samplings
 from ups_data.loader.options.storage import StorageOptions
 from ups_data.plan import CANONICAL_RANKS
@@ -191,8 +192,8 @@ class LoaderOptions(StorageOptions, PointOptions):
             object.__setattr__(self, name, read_samplings(getattr(self, name)))
         for spec in dataclasses.fields(self):
             value, (least, choices) = getattr(self, spec.name), map(spec.metadata.get, ("least", "choices"))
-            if least is not None and value is not None and value < least:
-                raise UpsDataError(f"{spec.name} is {value}: give at least {least}")
+            if spec.type is int or (spec.type == int | None and value is not None):
+                object.__setattr__(self, spec.name, whole(spec.name, value, least))
             if choices is not None and value not in (*get_args(choices), spec.default):
                 raise UpsDataError(f"{spec.name}={value!r}: choose one of {', '.join(get_args(choices))}")
         if self.multiprocessing_context not in get_args(StartMethod):
@@ -200,8 +201,8 @@ class LoaderOptions(StorageOptions, PointOptions):
                 f"multiprocessing_context {self.multiprocessing_context!r}: give 'forkserver' or 'spawn'; threads, and "
                 "zarrs' own, do not survive a fork, and a forked worker would wait for them for ever"
             )
-        if self.timeout is not None and not self.timeout > 0:
-            raise UpsDataError(f"timeout is {self.timeout:g}: give seconds, or None for no limit")
+        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
+            raise UpsDataError(f"timeout is {self.timeout}: give seconds, or None for no limit")
         if self.inputs is not None and self.inputs is not False and self.input_steps > 1:
             raise UpsDataError(
                 f"inputs= draws the encoder's points from one frame: input_steps is {self.input_steps}, give 1"
