@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ups_data.schema import Manifest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -45,10 +47,17 @@ def test_the_second_epoch_comes_out_of_the_cache(tmp_path):
     assert int(last.split()[0]) > 0
 
 
+def test_airfoils_from_meshes_to_lift(tmp_path):
+    """Few shapes and steps: that the lift comes near the exact one takes longer."""
+    pytest.importorskip("vtk")
+    lines = run("airfoils.py", tmp_path / "a", "10", "4", cwd=tmp_path).splitlines()
+    loss = [float(found[1]) for line in lines if (found := re.search(r"prediction (\d\.\d+)", line))]
+    assert len(loss) == 4
+    assert loss[-1] < 0.9 * loss[0]
+    lifts = [line for line in lines if line.startswith("lift ")]
+    assert len(lifts) == 1
+
+
 def test_there_is_no_example_without_a_test():
-    assert {p.name for p in EXAMPLES.glob("*.py")} == {
-        "write_shards.py",
-        "training_loop.py",
-        "cloud_in_blocks.py",
-        "cached_store.py",
-    }
+    tested = {"write_shards.py", "training_loop.py", "cloud_in_blocks.py", "airfoils.py", "cached_store.py"}
+    assert {p.name for p in EXAMPLES.glob("*.py")} == tested
