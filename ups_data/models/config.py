@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+Frequency = Annotated[float, Field(gt=0)]
 
 REFERENCE = "ups_data.models.reference:build"  # the target of the built-in model
 SIZES = ("dim", "tokens", "depth", "heads", "supernodes", "neighbours", "radius", "encode", "finest")
@@ -27,7 +28,8 @@ class ModelConfig(Section):
             null: 128.
         neighbours, radius: of a supernode: so many of its nearest points, and of those only the ones within a radius.
         encode: names of the sets of points that the encoder sees; null: those with input fields, or else all.
-        finest: the highest frequency of coordinates, in cycles over the domain.
+        finest: of the built-in model for points: the highest frequency of coordinates, in cycles over the longest side
+            of a set's box, or set → frequency.
         target: the function that builds the model, "package.module:function", see `models.protocol.Model`.
         options: what that function gets. Those of the built-in model may be given here as well.
     """
@@ -40,7 +42,7 @@ class ModelConfig(Section):
     neighbours: Count = 16
     radius: Annotated[float, Field(gt=0)] | None = None
     encode: list[str] | None = None
-    finest: Annotated[float, Field(gt=0)] = 32.0
+    finest: Frequency | dict[str, Frequency] = 32.0
     target: Annotated[str, Field(pattern=r"^[^\s:]+:[^\s:]+$")] = REFERENCE
     options: dict[str, Any] = Field(default_factory=dict)
 

@@ -1,9 +1,10 @@
 """The loaders that a configuration asks for."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ups_data.loader.loader import QueryLoader
-from ups_data.loader.options import Sampling
+from ups_data.loader.options import Inputs, Sampling
 from ups_data.loader.options.opening import load_manifest
 from ups_data.models.protocol import QuerySets
 from ups_data.models.reference import UpsModel
@@ -41,6 +42,13 @@ def of_sets(config: TrainConfig, manifest: Manifest) -> Sampling:
     return sampling if manifest.sets is None else dict.fromkeys(manifest.sets, sampling)
 
 
+def left_out(inputs: Inputs | None) -> Inputs | None:
+    """The encoder's points where all are wanted: those of the sets that it does not look at are still none."""
+    if not isinstance(inputs, Mapping):
+        return inputs if inputs is False else None
+    return {name: False for name, of_set in inputs.items() if of_set is False} or None
+
+
 def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
     """Every point of the validation split, in order, each sample on one rank; None if there are no samples."""
     data, split, splits = config.data, config.data.valid_split, like.manifest.splits
@@ -53,7 +61,7 @@ def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
         data.loader_options(
             split,
             sampling=sampling,
-            inputs=None,
+            inputs=left_out(data.inputs),
             shuffle=False,
             drop_last=False,
             pad=True,

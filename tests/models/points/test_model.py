@@ -155,7 +155,7 @@ out: {tmp_path / "run"}
     assert isinstance(result.model, PointsModel)
     assert set(result.epochs[-1]["valid_fields"]) == {"p", "u"}
     losses = [entry["loss"]["prediction"] for entry in result.epochs]
-    assert losses[-1] < 0.4 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     model, valid = load_trained(tmp_path / "run")
     batch = next(iter(valid))
     torch.testing.assert_close(model.predict(batch), result.model.eval().predict(batch))

@@ -1,6 +1,7 @@
 """A `PointsModel` of the right sizes for a dataset."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from ups_data.errors import UpsDataError
 from ups_data.models.conditioning import Conditioning
@@ -15,7 +16,8 @@ from ups_data.models.points.pooling import SupernodePooling
 from ups_data.models.protocol import TrainedOn
 from ups_data.schema import Manifest
 
-DEFAULT_TOKENS, DEFAULT_SUPERNODES = 32, 128
+DEFAULT_TOKENS, DEFAULT_SUPERNODES, DEFAULT_FINEST = 32, 128, 32.0
+Number = TypeVar("Number", int, float)
 
 
 def build_points(manifest: Manifest, data: TrainedOn, model: ModelConfig) -> PointsModel:
@@ -36,7 +38,7 @@ def build_points(manifest: Manifest, data: TrainedOn, model: ModelConfig) -> Poi
     encoded = _encoded_sets(model, sets, {specs[name].point_set for name in inputs})
 
     def fourier(name: str | None) -> FourierFeatures:
-        return FourierFeatures([octaves(model.finest)] * manifest.point_set(name).dim)
+        return FourierFeatures([octaves(_of_set(model.finest, name, DEFAULT_FINEST))] * manifest.point_set(name).dim)
 
     brought = {
         key_of(s): {
@@ -83,7 +85,8 @@ def _encoded_sets(model: ModelConfig, sets: list[str | None], with_inputs: set[s
     return [s for s in sets if s in model.encode]
 
 
-def _of_set(value: int | Mapping[str, int] | None, name: str | None, default: int) -> int:
+def _of_set(value: Number | Mapping[str, Number] | None, name: str | None, default: Number) -> Number:
+    """A size that is given for all sets, or by their names."""
     if isinstance(value, Mapping):
         return value.get(name or "points", default)
     return default if value is None else value
