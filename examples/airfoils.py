@@ -35,7 +35,8 @@ def main(out: Path, cases: int = 40, epochs: int = 20) -> None:
         out.mkdir(parents=True, exist_ok=True)
         write_airfoils(meshes, cases=cases)  # run_3/surface_3.vtp, run_3/volume_3.vtu, …
         convert(meshes, root, WriteOptions(blocks=16))
-    options = [f"data.root={root}", f"out={out / 'run'}", f"training.epochs={epochs}", "data.batch_size=2"]
+    few = ["training.query_sample_ratio=0.1", "data.batch_size=2"]
+    options = [f"data.root={root}", f"out={out / 'run'}", f"training.epochs={epochs}", *few]
     model = train(load_config(find_config("train_airfoils"), options)).model.eval()
 
     every = dict.fromkeys(SETS, QuerySampling(ratio=1.0))

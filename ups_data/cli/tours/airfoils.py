@@ -23,8 +23,8 @@ def make_airfoils(out: Path) -> Path:
 def train_airfoils(root: Path, out: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Train on a tenth of the points; the run's history."""
     run = out / "train"
-    options = [f"training.epochs={EPOCHS}", "training.validate_every=8", *overrides]
-    run_command("train", "train_airfoils", f"data.root={root}", f"out={run}", *options)
+    options = [f"training.epochs={EPOCHS}", "training.validate_every=8", "training.query_sample_ratio=0.1"]
+    run_command("train", "train_airfoils", f"data.root={root}", f"out={run}", *options, *overrides)
     history: dict[str, Any] = json.loads((run / "history.json").read_text())
     return history
 
