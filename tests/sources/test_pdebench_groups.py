@@ -93,3 +93,29 @@ def test_the_real_diffusion_reaction_file():
     assert (t.time[0], t.time[-1], t.axes[0].coordinates[0]) == (0, 5, -0.9921875)
     with h5py.File(files.DIFFUSION_REACTION) as file:
         np.testing.assert_array_equal(t.fields["data"][4:6], file["0003/data"][4:6])
+
+
+@pytest.mark.parametrize(
+    ("grid", "reaction", "expected"),
+    [
+        ((6, 4), True, "yx"),  # as the simulator of diffusion–reaction writes it: Ny = 6, Nx = 4
+        ((5, 5), True, "yx"),
+        ((5, 5), False, "xy"),  # shallow water
+        ((6, 4), False, "xy"),
+    ],
+)
+def test_axes_are_named_as_the_simulators_write_them(tmp_path, grid, reaction, expected):
+    """`sim_diff_react.py` reshapes to (T, Ny, Nx), pyclaw has x first; a value tells which axis is which."""
+    lengths = dict(zip(expected, grid, strict=True))
+    x, y = (np.linspace(0, 1, lengths[name]) for name in "xy")
+    field = np.add.outer(10 * y, x) if expected == "yx" else np.add.outer(x, 10 * y)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["0000/data"] = field[None, ..., None].astype(np.float32)
+        file["0000/grid/x"], file["0000/grid/y"], file["0000/grid/t"] = x, y, [0.0]
+        sim = "Du: 0.001\n  Dv: 0.005" if reaction else "dam_radius: 0.5"
+        file["0000"].attrs["config"] = f"sim:\n  {sim}\n  k: 0.005\n"
+    [t] = open_source(tmp_path / "a.h5")
+    assert [axis.name for axis in t.axes] == list(expected)
+    places = np.meshgrid(*(axis.coordinates for axis in t.axes), indexing="ij")
+    at = dict(zip(expected, places, strict=True))
+    np.testing.assert_allclose(t.fields["data"][0, ..., 0], 10 * at["y"] + at["x"], rtol=1e-6)

@@ -95,6 +95,7 @@ def layout_of(path: Path, engine: str, dataset: Any, chosen: Sequence[str] = (),
             f"{path}: its variables ({', '.join(map(str, dataset.variables)) or 'none'}) lie on no grid and no points: "
             "give a field the dimensions x, y, z or points"
         )
+    first = max(fields, key=lambda name: len(variables[name].dims))  # not a mask with its axes in another order
     for name in fields:
         if set(space[name]) != set(space[fields[0]]):
             raise UpsDataError(
@@ -108,7 +109,7 @@ def layout_of(path: Path, engine: str, dataset: Any, chosen: Sequence[str] = (),
     if any(dataset[name].dims != dataset[ordered[0]].dims for name in ordered):
         raise UpsDataError(f"{path}: {', '.join(ordered)} have different dimensions: give them the same")
     dims = {
-        name: {dim: int(dataset.sizes[dim]) for dim in in_order(dataset[name].dims, roles, space[fields[0]])}
+        name: {dim: int(dataset.sizes[dim]) for dim in in_order(dataset[name].dims, roles, space[first])}
         for name in (*found, *ordered)
     }
     return Layout(

@@ -23,8 +23,14 @@ BOOKKEEPING = {
 }
 
 
+# Parameters of diffusion–reaction in 2-D, whose simulator (sim_diff_react.py) reshapes its solution to (T, Ny, Nx); the
+# documentation says [T, X, Y, C]. Shallow water (pyclaw) and the other simulators have x first.
+REACTION_2D = {"Du", "Dv"}
+
+
 class GroupsLayout(Source):
-    """Groups `0000` … of `data` [T,X[,Y[,Z]],C] with `grid/x`, `grid/y`, `grid/t` and YAML in the attribute `config`.
+    """Groups `0000` … of `data` [T,X[,Y[,Z]],C], of diffusion–reaction [T,Y,X,C], with `grid/x`, `grid/y`, `grid/t`
+    and YAML in the attribute `config`.
 
     One field, `data`, with the file's own channels. The numbers in the `sim` section of `config` are params, nested
     names joined by dots, without those in BOOKKEEPING. Groups are taken in the order of their numbers, which need
@@ -61,6 +67,14 @@ class GroupsLayout(Source):
             raise UpsDataError(f"{self.path}: group {key} has no {' and no '.join(missing)}: remove or complete it")
         data, grid = group["data"], group["grid"]
         axes = axes_of(self.path, {name: whole_dataset(self.path, grid, name) for name in AXIS_NAMES if name in grid})
+        params = self._config(group, key)
+        turned = axes[::-1]
+        if (
+            len(axes) == 2
+            and set(params) >= REACTION_2D
+            and data.shape[1:-1] == tuple(len(axis.coordinates) for axis in turned)
+        ):
+            axes = turned
         lengths = tuple(len(axis.coordinates) for axis in axes)
         if data.ndim != len(lengths) + 2 or data.shape[1:-1] != lengths:
             raise UpsDataError(
@@ -75,7 +89,7 @@ class GroupsLayout(Source):
             source=str(self.path),
             fields={"data": lazy_dataset(self.path, data, (), data.shape)},
             time=time,
-            params=numeric_attributes(file.attrs) | numeric_attributes(group.attrs) | self._config(group, key),
+            params=numeric_attributes(file.attrs) | numeric_attributes(group.attrs) | params,
             axes=axes,
             left_out=self._left_out | _others(group, "", {"data", "grid"}) | _others(grid, "grid/", {*AXIS_NAMES, "t"}),
         )
