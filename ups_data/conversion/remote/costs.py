@@ -77,14 +77,16 @@ def suggest_for_store(sizes: Sequence[FrameSize], ratio: float, *, latency: floa
 
 
 def _chosen(sizes: Sequence[FrameSize], ratio: float, seconds: Callable[[Cost], float]) -> tuple[list[Cost], Cost]:
-    """What the numbers of blocks cost, and the one to take: of those that cost hardly more than the best, the most
-    blocks whose ranges are of a good length, for more of them are drawn from at random; else the fewest."""
+    """What the numbers of blocks cost, and the one to take: of those that cost hardly more than the best, one whose
+    ranges are of a good length, or nearest to it; of several the most blocks, for more of them are drawn at random."""
     largest = max(sizes, key=lambda s: s.points * (sum(s.field_bytes) + s.place_bytes))
     costs = [summed([query_cost(s, b, ratio) for s in sizes]) for b in candidates(largest, ratio)]
     least = min(map(seconds, costs))
-    close = [cost for cost in costs if seconds(cost) <= CLOSE * least]
-    good = [cost for cost in close if SHORTEST <= cost.chunk_bytes <= LONGEST]
-    return costs, good[-1] if good else close[0]
+
+    def rank(cost: Cost) -> tuple[float, int]:
+        return max(1.0, cost.chunk_bytes / LONGEST, SHORTEST / cost.chunk_bytes), -cost.blocks
+
+    return costs, min((cost for cost in costs if seconds(cost) <= CLOSE * least), key=rank)
 
 
 def _packed(size: FrameSize) -> FrameSize:
