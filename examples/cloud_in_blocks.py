@@ -10,7 +10,7 @@ import numpy as np
 
 from ups_data import QueryLoader, QuerySampling, ShardWriter
 
-POINTS, BLOCKS, QUERIES = 50_000, 64, 2_000
+POINTS, BLOCKS, QUERIES = 100_000, 128, 2_000
 
 
 def write_clouds(root: Path, clouds: int = 4) -> None:
