@@ -141,7 +141,8 @@ class SampleSource:
         limit_requests(max(1, options.in_flight // processes))
         specs = self.manifest.split(options.split).shards
         pool = Pool(options.pool_bytes, fits=self.decoded_bytes <= options.pool_bytes)
-        store = open_to_stream(self.root, cache=options.cache, cache_bytes=options.cache_bytes)
+        cache, size, local_io = options.cache, options.cache_bytes, options.local_io
+        store = open_to_stream(self.root, cache=cache, cache_bytes=size, local_io=local_io)
         store = opened_split(store, options.split, specs)
         if store.reads_ahead and options.prefetch_bytes:
             store = window = Window(store)

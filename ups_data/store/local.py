@@ -11,6 +11,7 @@ from ups_data import _native as built
 from ups_data.atomic import open_regular, replacing
 from ups_data.errors import MissingObjectError, StoreError, WrongSizeError
 from ups_data.store.kernel import advice
+from ups_data.store.kernel.choice import LocalIO
 from ups_data.store.kernel.warmth import Warmth
 from ups_data.store.object_store import AGAIN, Object, ObjectStore, Ranges, Wanted, check_key
 
@@ -29,19 +30,20 @@ class LocalStore(ObjectStore):
         root: the folder. It may be a link itself.
         advised: maps read nothing but what is asked for, all ranges of a call at once, and what `ahead` is told. For
             those who read scattered ranges; one who reads whole files has more of the kernel's own read-ahead.
+        io: "read": files are not mapped, and the exact ranges are read; for network file systems where that is faster.
     """
 
     verify_once = True
-    reads_ahead = False
 
-    def __init__(self, root: str | Path, *, advised: bool = False) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, *, advised: bool = False, io: LocalIO = "map") -> None:
+        self.root, self.io = Path(root), io
         self._advised, self._warmth = advised and advice.can_advise(), Warmth()
+        self.reads_ahead = io == "read"
 
     @property
     def zero_copy(self) -> bool:  # type: ignore[override]
-        """Whether files are mapped: with the native module."""
-        return built.native is not None
+        """Whether files are mapped: with the native module, unless they are to be read."""
+        return built.native is not None and self.io == "map"
 
     def name(self, key: str) -> str:
         """The file's path."""
@@ -160,7 +162,9 @@ class LocalStore(ObjectStore):
         for opened, starts, stops in wanted:
             path = self.root / opened.key
             try:
-                with open_regular(path) as file:
+                with open_regular(path, buffering=0) as file:
+                    if self.io == "read":
+                        advice.will_read(file.fileno(), starts, stops)
                     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
                         file.seek(start)
                         bodies.append(file.read(stop - start))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ups_data.store.cached.store import CachedStore
+from ups_data.store.kernel.choice import LocalIO, choose_io
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.remote.urls import file_of, is_url
@@ -43,7 +44,9 @@ def open_store(
     return RemoteStore(str(root), store_options, **({} if timeout is None else {"timeout": timeout}))
 
 
-def open_to_stream(root: Root, *, cache: str | Path | None = None, cache_bytes: int | None = None) -> ObjectStore:
+def open_to_stream(
+    root: Root, *, cache: str | Path | None = None, cache_bytes: int | None = None, local_io: LocalIO | None = None
+) -> ObjectStore:
     """The store as a loader reads it: scattered ranges, which it is told of ahead, through a cache if there is one.
 
         open_to_stream("data/run")
@@ -52,14 +55,15 @@ def open_to_stream(root: Root, *, cache: str | Path | None = None, cache_bytes: 
     Args:
         cache: a folder; None: that of the environment's UPS_DATA_CACHE, unless the root is a folder.
         cache_bytes: what it takes at most; None: what is free there, but for a tenth.
+        local_io: how the files of a folder are read; None: as is faster. Behind a cache they are always read.
 
     Raises:
         UpsDataError: the cache cannot be used.
     """
     store = open_store(root)
-    is_folder = type(store) is LocalStore
-    if cache is None and not is_folder:
-        cache = os.environ.get(ENVIRONMENT) or None
-    if cache is not None:
-        return CachedStore(store, cache, cache_bytes)
-    return LocalStore(store.root, advised=True) if isinstance(store, LocalStore) and is_folder else store
+    if type(store) is LocalStore:
+        if cache is not None:
+            return CachedStore(LocalStore(store.root, io="read"), cache, cache_bytes)
+        return LocalStore(store.root, advised=True, io=local_io or choose_io(store.root))
+    cache = cache or os.environ.get(ENVIRONMENT)
+    return CachedStore(store, cache, cache_bytes) if cache else store

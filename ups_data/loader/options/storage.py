@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ups_data.loader.options.fields import option
+from ups_data.store.kernel.choice import LocalIO
 from ups_data.store.remote.gate import DEFAULT_IN_FLIGHT
 from ups_data.store.remote.secrets import StoreOptions
 
@@ -54,6 +55,15 @@ class StorageOptions:
         "Bytes that the cache takes at most. None: what is free on its disk when it is opened, but for a tenth.",
         None,
         least=1,
+        identity="never",
+    )
+
+    local_io: LocalIO | None = option(
+        STORAGE,
+        "How the files of a folder are read: 'map' or 'read'. None: mapped, unless the folder is on a network file "
+        "system, and reading a few ranges there is measured to be faster.",
+        None,
+        choices=LocalIO,
         identity="never",
     )
 

@@ -80,6 +80,10 @@ class CachedStore(ObjectStore):
         """See `ObjectStore.get`: from the store behind it."""
         return self.store.get(key, limit)
 
+    def get_first(self, key: str, size: int) -> bytes | None:
+        """See `ObjectStore.get_first`: from the store behind it."""
+        return self.store.get_first(key, size)
+
     def put(self, key: str, data: bytes) -> None:
         """See `ObjectStore.put`."""
         self.store.put(key, data)

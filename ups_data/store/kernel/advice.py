@@ -12,6 +12,7 @@ import ctypes
 import mmap
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,15 @@ def will_need(begin: NDArray[np.int64], end: NDArray[np.int64]) -> None:
         if not _advised_at_once(some):
             for start, length in some.tolist():
                 _libc.madvise(start, length, WILL_NEED)
+
+
+def will_read(file: int, start: NDArray[np.int64], stop: NDArray[np.int64]) -> None:
+    """Begin to read ranges of an open file, all at once, and nothing around them."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+            for begin, length in _pieces(start, stop - start).tolist():
+                os.posix_fadvise(file, begin, length, os.POSIX_FADV_WILLNEED)
 
 
 def _pieces(begin: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.uint64]:
