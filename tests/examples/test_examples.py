@@ -34,6 +34,18 @@ def test_shards_are_written_and_trained_on(tmp_path):
     assert lines[-1].startswith("384 samples; waited ")
 
 
+def test_a_run_is_evaluated_and_predicts(tmp_path):
+    run("write_shards.py", cwd=tmp_path)
+    lines = run("evaluate_and_predict.py", cwd=tmp_path).splitlines()
+    steps = [list(map(float, re.findall(r"\d+\.\d+", line))) for line in lines if line.startswith("step")]
+    assert len(steps) == 4
+    assert all(model < persistence for model, persistence in steps)
+    assert lines[4] == "predicted: 4 runs on 64 × 64 points"
+    assert Manifest.load(tmp_path / "runs/waves/predicted").grid.shape == (64, 64)
+    assert lines[5].startswith("operator: nRMSE ")
+    assert len(list((tmp_path / "data/waves/latents").iterdir())) == 1
+
+
 def test_blocks_of_a_cloud_read_less(tmp_path):
     lines = run("cloud_in_blocks.py", tmp_path / "cloud", cwd=tmp_path).splitlines()
     read = {mode: float(kilobytes) for mode, kilobytes, *_ in map(str.split, lines)}
@@ -60,4 +72,4 @@ def test_airfoils_from_meshes_to_lift(tmp_path):
 
 def test_there_is_no_example_without_a_test():
     tested = {"write_shards.py", "training_loop.py", "cloud_in_blocks.py", "airfoils.py", "cached_store.py"}
-    assert {p.name for p in EXAMPLES.glob("*.py")} == tested
+    assert {p.name for p in EXAMPLES.glob("*.py")} == tested | {"evaluate_and_predict.py"}

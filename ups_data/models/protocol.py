@@ -145,8 +145,8 @@ def as_model(module: object, origin: str) -> Model:
 
 
 def decodes_in_parts(model: nn.Module) -> bool:
-    """Whether a model has `encode` and `decode`, see `Model`."""
-    return all(callable(getattr(model, name, None)) for name in ("encode", "decode"))
+    """Whether a model has the methods `encode` and `decode`, see `Model`; parts of these names are none."""
+    return all(callable(getattr(type(model), name, None)) for name in ("encode", "decode"))
 
 
 def query_sets_of(model: Model, weights: Mapping[str, float]) -> QuerySets:

@@ -14,6 +14,7 @@ from tests.training.points_model import Whole, clouds_model, several_model
 from tests.training.runs import QUIET, config
 from ups_data import QueryLoader, ShardWriter
 from ups_data.errors import UpsDataError
+from ups_data.models.protocol import decodes_in_parts
 from ups_data.schema import Manifest
 from ups_data.training import evaluate, evaluate_run, load_trained, train
 from ups_data.training.evaluation.kept import Kept
@@ -104,6 +105,7 @@ def test_a_model_that_can_only_predict(several_run: Path, several: Path) -> None
     other = several_run.with_name("whole-run")
     other.mkdir()
     save_checkpoint(other / CHECKPOINT, {**saved, "model": state})
+    assert not decodes_in_parts(Whole(several_model()))
     for chunk in (None, 17):
         close(evaluate_run(other, model=Whole(several_model()), chunk=chunk).values, expected)
 

@@ -36,7 +36,7 @@ def predict(
     from ups_data.cli.raw import as_dataset
     from ups_data.cli.stopping import stopping
     from ups_data.errors import printable
-    from ups_data.training.prediction.files import check_format, set_aside, write_predictions
+    from ups_data.training.prediction.files import RESULT, check_format, set_aside, write_predictions
     from ups_data.training.prediction.run import Asked, predict_run
 
     check_format(format)
@@ -44,7 +44,6 @@ def predict(
     with stopping(f"{out}: stopped, nothing was written"), set_aside(out) as aside, counting("trajectories") as bar:
         task = bar.add_task("predicting", total=None, visible=False)
         (scratch := aside / ".scratch").mkdir()
-        (folder := aside / "predictions").mkdir()
         with as_dataset(data, aside / ".converted", split) as root:
             trajectories = predict_run(
                 run,
@@ -56,5 +55,5 @@ def predict(
                 progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
             )
             about = {"predicted_by": str(run), "from": str(data)}
-            write_predictions(trajectories, folder, format, split=split, source=about)  # type: ignore[arg-type]  # checked
+            write_predictions(trajectories, aside / RESULT, format, split=split, source=about)  # type: ignore[arg-type]  # checked
     print(printable(f"{out}: {bar.tasks[task].completed:.0f} trajectories of the split {split!r} as {format}"))

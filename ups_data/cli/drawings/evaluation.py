@@ -55,7 +55,8 @@ def plot_steps(values: Mapping[str, Any], out: Path) -> None:
 def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, out: Path) -> None:
     """One row for each step: truth and prediction on one colour scale, and their difference on its own."""
     first = next(iter(frames.values()))
-    solid = first.grid is None and first.coords.shape[1] == 3
+    components = _components(first)
+    solid = len(components) == 3
     figure = Figure(figsize=(10.5, 3.1 * len(frames)), layout="constrained")
     places = figure.subplots(len(frames), 3, squeeze=False, subplot_kw={"projection": "3d"} if solid else {})
     for row, (step, frame) in zip(places, sorted(frames.items()), strict=True):
@@ -67,28 +68,50 @@ def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, o
         for ax, (title, (shown, scale)) in zip(
             row, {**parts, "difference": (away, (-most, most))}.items(), strict=True
         ):
-            mapped = _draw(ax, frame, shown, scale, solid)
+            mapped = _draw(ax, frame, shown, scale, components)
             ax.set_title(f"{name}, {title}, t = {frame.time:g}" if title == "truth" else f"{title}, step {step + 1}")
             if mapped is not None:
                 figure.colorbar(mapped, ax=ax, shrink=0.8, label=units or "")
     figure.savefig(out, dpi=110)
 
 
-def _draw(ax: Any, frame: KeptFrame, values: np.ndarray, limits: tuple[float, float], solid: bool) -> Any:
+def _components(frame: KeptFrame) -> list[int]:
+    """Which coordinates are drawn: of points that lie in a plane, as a flat mesh in a VTK file does, those of the
+    plane."""
+    extent = np.ptp(frame.coords, axis=0)
+    if frame.grid is not None or len(extent) < 3:
+        return list(range(len(extent)))
+    wide = [axis for axis in range(3) if extent[axis] > 1e-6 * extent.max()]
+    return wide if len(wide) > 1 else [0, 1]
+
+
+def _draw(ax: Any, frame: KeptFrame, values: np.ndarray, limits: tuple[float, float], components: list[int]) -> Any:
     """One channel of a frame; what a colour bar is made of, None for a line."""
+    if frame.grid is not None:
+        flat: Axes = ax
+        draw_frame(flat, frame.coords, values, frame.grid, limits)
+        return flat.images[0] if flat.images else None
     size = float(np.clip(20_000 / max(len(values), 1), 0.5, 12))
     colours: dict[str, Any] = {"c": values, "cmap": "RdBu_r", "vmin": limits[0], "vmax": limits[1], "s": size}
-    if solid:
+    names = ["xyz"[component] for component in components]
+    if len(components) == 3:
         x, y, z = frame.coords.T
-        ax.set_box_aspect([max(float(np.ptp(c)), 1e-9) for c in (x, y, z)])
+        ax.set_box_aspect([float(np.ptp(c)) for c in (x, y, z)])
         ax.set(xlabel="x", ylabel="y", zlabel="z")
         return ax.scatter(x, y, z, linewidths=0, **colours)
-    if frame.grid is None:
-        y = frame.coords[:, 1] if frame.coords.shape[1] > 1 else values
-        ax.set(xlabel="x", ylabel="y")
-        if frame.coords.shape[1] > 1:
-            ax.set_aspect("equal")
-        return ax.scatter(frame.coords[:, 0], y, linewidths=0, **colours)
-    flat: Axes = ax
-    draw_frame(flat, frame.coords, values, frame.grid, limits)
-    return flat.images[0] if flat.images else None
+    at = [frame.coords[:, component] for component in components]
+    if len(at) == 1:
+        ax.set(xlabel=names[0])
+        return ax.scatter(at[0], values, linewidths=0, **colours)
+    ax.set(xlabel=names[0], ylabel=names[1], aspect="equal", xlim=_dense(at[0]), ylim=_dense(at[1]))
+    return ax.scatter(*at, linewidths=0, **colours)
+
+
+def _dense(values: np.ndarray) -> tuple[float, float]:
+    """The range that is shown: all of it, or, if most points lie in less than half of it, where they lie."""
+    ends, (low, high) = (float(values.min()), float(values.max())), map(float, np.quantile(values, (0.1, 0.9)))
+    if high - low > 0.5 * (ends[1] - ends[0]):
+        room = 0.03 * (ends[1] - ends[0]) or 1.0
+        return ends[0] - room, ends[1] + room
+    room = 0.3 * (high - low) or 1.0
+    return max(ends[0], low - room), min(ends[1], high + room)

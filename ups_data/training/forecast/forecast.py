@@ -111,7 +111,7 @@ class Forecast:
     def _latent(self, batch: QueryBatch) -> Any:
         model: Any = self.model
         latent = model.encode(batch)
-        return model.advance(latent, batch.dt, batch.params) if hasattr(model, "advance") else latent
+        return model.advance(latent, batch.dt, batch.params) if hasattr(type(model), "advance") else latent
 
     def _decoded(self, latent: Any, queries: QuerySet, name: SetName) -> Fields:
         model: Any = self.model

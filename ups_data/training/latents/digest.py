@@ -24,7 +24,7 @@ def encoder_parts(model: nn.Module) -> tuple[str, ...]:
     Raises:
         UpsDataError: the model does not encode, or does not say by what.
     """
-    missing = [name for name in ("encode", "decode", "encoder_parts") if not callable(getattr(model, name, None))]
+    missing = [name for name in ("encode", "decode", "encoder_parts") if not callable(getattr(type(model), name, None))]
     if missing:
         kind = type(model).__name__
         raise UpsDataError(

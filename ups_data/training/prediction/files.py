@@ -49,7 +49,7 @@ def set_aside(out: Path) -> Iterator[Path]:
 def write_predictions(
     trajectories: Iterable[Trajectory], folder: Path, format: Format, *, split: str, source: dict[str, str]
 ) -> None:
-    """Write every trajectory into an empty folder that is there.
+    """Write every trajectory into a folder, new or empty.
 
     Args:
         format: "shards": a dataset; "vtk": `SPLIT/KEY.pvd` with a file for each frame; "netcdf": `SPLIT/KEY.nc`.
@@ -66,7 +66,7 @@ def write_predictions(
                 shape = {"sets": t.sets} if t.sets else given
                 writer.add(**shape, split=split, time=t.time, params=t.params, key=t.key, source=t.source)
         return
-    (folder / split).mkdir()
+    (folder / split).mkdir(parents=True)
     for trajectory in trajectories:
         (write_vtk if format == "vtk" else write_netcdf)(folder / split, trajectory)
 
