@@ -163,7 +163,7 @@ def test_clouds_of_different_sizes_and_several_sets(
     np.testing.assert_allclose(own, truth, rtol=1e-5, atol=1e-5)
     mesh = meshio.read(tmp_path / "clouds-vtk" / "test" / "000003" / "frame-000001.vtu")
     np.testing.assert_array_equal(mesh.point_data["p"].reshape(-1, 1), own[1])
-    np.testing.assert_allclose(mesh.points[:, :2], batches[0].target_queries.coords[0].numpy())
+    np.testing.assert_allclose(mesh.points[:, :2], batches[0].target_queries.source_coords()[0].numpy(), rtol=1e-5)
     with xarray.open_dataset(tmp_path / "clouds-netcdf" / "test" / "000003.nc") as found:
         np.testing.assert_array_equal(found["p"].values, own[..., 0])
         np.testing.assert_allclose(found["x"].values, mesh.points[:, 0])
@@ -173,6 +173,38 @@ def test_clouds_of_different_sizes_and_several_sets(
     with xarray.open_dataset(tmp_path / "several-netcdf" / "test" / "000001.nc") as found:
         np.testing.assert_array_equal(found["flow"].values, flow)
         assert found["cp"].dims == ("time", "surface_point")
+
+
+def test_other_data_are_scaled_as_those_of_the_training(clouds_run: Path, clouds: Path, tmp_path: Path) -> None:
+    """A part of the points, in a box of its own, and points of a file: the values of the same places."""
+    whole = Manifest.load(clouds)
+    shard = Shard(clouds, whole, whole.split("test").shards[0])
+    coords, frames = shard.positions(None, 0), np.stack([shard.frame("p", 0, step) for step in range(3)])
+    for name, few in (("same", slice(None)), ("few", np.flatnonzero((coords < 0.6).all(1)))):
+        with ShardWriter(tmp_path / name) as writer:
+            fields = {"p": frames[:1] * np.ones((3, 1, 1), np.float32)}
+            area = {"area": np.ones((len(coords[few]), 1), np.float32)}
+            writer.add({"p": fields["p"][:, few]}, split="test", coords=coords[few], static=area)
+    assert Manifest.load(tmp_path / "few").unit_scale() != whole.unit_scale()
+    (tmp_path / "scratch").mkdir()
+
+    def predicted(data: Path, **asked: Any) -> np.ndarray:
+        model = clouds_model()
+        model.encode = lambda batch: {  # type: ignore[method-assign]  # what it sees does not count here
+            "z": torch.ones(len(batch), 8),
+            "who": torch.stack([batch.trajectory, batch.step], dim=1),
+        }
+        (trajectory,) = list(predict_run(clouds_run, data, tmp_path / "scratch", Asked(**asked), model=model))
+        return np.array(trajectory.fields["p"])
+
+    same = predicted(tmp_path / "same")
+    inside = np.flatnonzero((coords < 0.6).all(1))
+    np.testing.assert_allclose(predicted(tmp_path / "few"), same[:, inside], rtol=1e-5)
+    np.save(tmp_path / "p.npy", coords[inside[3:9]].astype(np.float64))
+    np.testing.assert_allclose(predicted(tmp_path / "few", points=tmp_path / "p.npy"), same[:, inside[3:9]], rtol=1e-5)
+    np.save(tmp_path / "far.npy", np.array([[0.3, 7.0]]))
+    with pytest.raises(UpsDataError, match="the points given, y: point 0 at 7 lies outside the domain"):
+        predicted(tmp_path / "few", points=tmp_path / "far.npy")
 
 
 def load_trained_weights(run: Path, model: torch.nn.Module) -> None:

@@ -15,7 +15,7 @@ class KeptFrame:
     """One channel of one frame.
 
     Attributes:
-        coords: `(n, d)`.
+        coords: `(n, d)`, of points in the source's units, of a grid from 0 to 1.
         truth, predicted: `(n,)`, in physical units.
         grid: the grid's shape in array order, None for points.
         time: of the frame.
@@ -76,7 +76,8 @@ class Kept:
             count = int(queries.index.shape[2] if queries.mask is None else queries.mask[row, step].sum())
             every = 1 if queries.grid_shape is not None else max(1, -(-count // self.most))
             truth = queries.values[name][row, step, :count:every, 0].float().cpu().numpy().copy()
-            coords = queries.coords[row, step, :count:every].float().cpu().numpy().copy()
+            at = queries.coords[row, step, :count:every].cpu()
+            coords = at.numpy().copy() if queries.scale is None else queries.scale.to_source(at).numpy()
             dt = part.dt[row, step] if part.dt.dim() == 2 else part.dt[row]
             grid, time = queries.grid_shape, float(part.time[row] + dt)
             frames[step] = KeptFrame(coords, truth, np.full_like(truth, np.nan), grid, time)

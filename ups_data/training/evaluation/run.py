@@ -17,6 +17,7 @@ from ups_data.training.evaluation.tally import Tally
 from ups_data.training.forecast.forecast import Forecast
 from ups_data.training.forecast.loaders import dense_loader, fields_of
 from ups_data.training.forecast.rolling import check_rolls, rolled_fields
+from ups_data.training.forecast.scales import Scales
 from ups_data.training.runs.trained import trained_run
 
 CHUNK = 16384  # points of a sample that are decoded at once
@@ -76,6 +77,7 @@ def evaluate_run(
     areas = area_fields(manifest, targets)
     dense = run.config.data.inputs is None and run.config.data.input_stride == 1
     persists = steps > 0 and set(targets) <= set(inputs)
+    scales = Scales.of(run.config, run.manifest, manifest)
     loader = dense_loader(
         run.config,
         root,
@@ -86,6 +88,7 @@ def evaluate_run(
         horizon=steps,
         batch_size=batch_size,
         input_queries=persists and not dense,
+        stored_coords=scales.differ,
     )
     where = device_of(device)
     network = run.model.to(where)
@@ -108,7 +111,7 @@ def evaluate_run(
     comparison = Comparison(tally, manifest, targets, areas, means, persists, kept)
     with torch.no_grad():
         for number, batch in enumerate(loader):
-            comparison.add(batch.to(where), forecast)
+            comparison.add(scales(batch.to(where)), forecast)
             progress(number + 1, len(loader))
     tally.merge()
     return report_of(tally, manifest, run=str(out), data=root, split=split, rollout=rollout, chunk=forecast.chunk)

@@ -79,4 +79,4 @@ class NextInput:
         if self._steps:
             at, mask = at[:, None], None if mask is None else mask[:, None].expand(*lead, points)
         weight = torch.ones((), device=at.device).expand(*lead, points)
-        return QuerySet(at.expand(*lead, points, dim), {}, index, weight, inputs.grid_shape, mask)
+        return QuerySet(at.expand(*lead, points, dim), {}, index, weight, inputs.grid_shape, mask, inputs.scale)

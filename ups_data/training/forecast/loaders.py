@@ -70,12 +70,14 @@ def dense_loader(
     horizon: int,
     batch_size: int | None = None,
     input_queries: bool = False,
+    stored_coords: bool = False,
 ) -> QueryLoader:
     """Every point of the target frames of a split, in order, each sample on one rank, the encoder's points as trained.
 
     Args:
         batch_size: None: that of the training, or fewer samples if frames are large.
         input_queries: every point of the input frames too.
+        stored_coords: coordinates as they are stored, see `Scales`; else as in training.
 
     Raises:
         UpsDataError: no such split, or no trajectory is long enough.
@@ -102,6 +104,8 @@ def dense_loader(
         "lattice_queries": False,
         "batch_size": batch_size or max(1, min(data.batch_size, BATCH_POINTS // most)),
     }
+    if stored_coords:
+        changed["coords"] = "source"
     if any(int(points.min()) < int(points.max()) for points in sizes):
         changed["ragged"] = "pad"
     if most > BATCH_POINTS:

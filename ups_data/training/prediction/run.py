@@ -15,6 +15,7 @@ from ups_data.training.forecast.forecast import Forecast
 from ups_data.training.forecast.loaders import dense_loader, fields_of, seen_fields
 from ups_data.training.forecast.parts import SetName
 from ups_data.training.forecast.rolling import check_rolls, rolled_fields
+from ups_data.training.forecast.scales import Scales
 from ups_data.training.prediction.places import Places, at_points, at_resolution
 from ups_data.training.prediction.runs import Predicted, Runs
 from ups_data.training.prediction.times import times_of
@@ -96,6 +97,7 @@ def predict_run(
         dense=places is None and run.config.data.inputs is None and run.config.data.input_stride == 1,
         moving=frozenset(),
     )
+    scales = Scales.of(run.config, run.manifest, manifest)
     loader = dense_loader(
         run.config,
         str(data),
@@ -104,8 +106,10 @@ def predict_run(
         inputs=inputs,
         targets=seen_fields(manifest, inputs, list(sets)),
         horizon=0,
+        stored_coords=scales.differ,
     )
-    runs = Runs(data, manifest, asked.split, {name: spec.units for name, spec in specs.items()}, sets, places)
+    units = {name: spec.units for name, spec in specs.items()}
+    runs = Runs(data, manifest, asked.split, units, sets, places, scales)
 
     def plan(number: int) -> Predicted:
         time, where = runs.time(number), f"{data}: trajectory {number} of {asked.split!r}"
@@ -133,7 +137,7 @@ def predict_run(
                         yield current.finished()
                         progress(current.number + 1, len(runs))
                     current = plan(number)
-                current.predict(batch.part(row, row + 1).to(next(_tensors(network)).device), forecast)
+                current.predict(scales(batch.part(row, row + 1).to(next(_tensors(network)).device)), forecast)
         if current is not None:
             yield current.finished()
             progress(len(runs), len(runs))

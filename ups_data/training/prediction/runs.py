@@ -13,6 +13,7 @@ from ups_data.schema import Manifest
 from ups_data.store.shard import Shard
 from ups_data.training.forecast.forecast import Forecast
 from ups_data.training.forecast.parts import SetName, sets_of, with_sets
+from ups_data.training.forecast.scales import Scales
 from ups_data.training.prediction.places import Places, axes_of, check_inside
 from ups_data.training.prediction.times import Times
 from ups_data.trajectory import PointSet, Trajectory
@@ -25,6 +26,7 @@ class Runs:
         units: predicted field → its units.
         sets: set of points → predicted field → channels.
         places: where predictions are asked for; None: at the data's own points.
+        scales: how a model takes the coordinates of given points that form no grid.
     """
 
     def __init__(
@@ -35,8 +37,10 @@ class Runs:
         units: Mapping[str, str | None],
         sets: Mapping[SetName, Mapping[str, int]],
         places: Places | None,
+        scales: Scales | None = None,
     ) -> None:
         self.root, self.manifest, self.split, self.sets, self.places = str(root), manifest, split, sets, places
+        self.scales = scales
         self.units = {name: unit for name, unit in units.items() if unit is not None}
         specs = manifest.split(split).shards
         self._shards = [Shard(self.root, manifest, spec) for spec in specs]
@@ -136,16 +140,19 @@ class Predicted:
             self._note_coords(name)
         else:
             grid_shape = None if places.axes is None else tuple(len(a.coordinates) for a in places.axes)
-            at = torch.from_numpy(places.normalised)[None].to(own.coords)
+            normalised = places.normalised
             if self._runs.manifest.grid is None:
                 self._check_inside(name, places)
+                if self._runs.scales is not None:
+                    normalised = self._runs.scales.to_model(name, places.physical)
+            at = torch.from_numpy(normalised)[None].to(own.coords)
             self._coords[name] = places.physical
         lead = (1, steps) if steps else (1,)
         points = at.shape[-2]
         index = torch.arange(points, device=at.device).expand(*lead, points)
         weight = torch.ones((), device=at.device).expand(*lead, points)
         coords = (at[:, None] if steps else at).expand(*lead, points, at.shape[-1])
-        return QuerySet(coords, {}, index, weight, grid_shape)
+        return QuerySet(coords, {}, index, weight, grid_shape, scale=own.scale)
 
     def _note_coords(self, name: SetName) -> None:
         manifest = self._runs.manifest
