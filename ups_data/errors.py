@@ -4,8 +4,11 @@
 class UpsDataError(ValueError):
     """Bad input: one line that says what is wrong, where, and what to do instead.
 
-    The command-line tools print it and exit with status 2.
+    The command-line tools print it and exit with status 2. Names out of files are in it as `printable` shows them.
     """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(printable(a) if isinstance(a, str) else a for a in arguments))
 
 
 class StoreError(UpsDataError):

@@ -1,5 +1,6 @@
 """Names out of files reach the terminal as text: no control character, no markup, no second line."""
 
+import pickle
 import re
 
 import pytest
@@ -11,8 +12,7 @@ from ups_data.cli import errors
 from ups_data.cli.tables.damage import left_out_table
 from ups_data.cli.tables.sheet import Sheet
 from ups_data.errors import UpsDataError, printable, shown
-from ups_data.schema import Manifest
-from ups_data.schema.manifest import LeftOut
+from ups_data.schema import LeftOut, Manifest
 
 # A terminal's title, a link, the end of a style that never began, a line of its own, an emoji's name, reversed text.
 TITLE = "\x1b]0;owned\x07"
@@ -112,6 +112,13 @@ def test_train(tmp_path):
     assert "'[/bold]'" in printed(
         "train", config, f"data.root={tmp_path / 'd'}", f"out={tmp_path / 'other'}", *options, columns=400
     )
+
+
+def test_an_error_holds_no_control_character():
+    """For those who call functions, whose terminals print it too."""
+    error = UpsDataError(f"{NASTY}: is not good")
+    assert str(error) == f"{HARMLESS}: is not good"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_an_error_is_one_line(capsys):

@@ -70,15 +70,16 @@ class Manifest(Contents):
                 raise ValueError(f"split {split!r} has statistics of {sorted(spec.statistics)}, fields are {names}")
             if set(spec.params) != set(self.params):
                 raise ValueError(f"split {split!r} summarises {sorted(spec.params)}, parameters are {self.params}")
-            for field in self.fields:
-                if not spec.statistics[field.name].have(field.channels):
-                    raise ValueError(f"split {split!r}: statistics of {field.name!r} are not of its channels")
             if spec.coords is not None:
                 sets = {} if self.grid is not None else {name or "": self.point_set(name) for name in self.set_names}
                 check_boxes(split, spec.coords, sets)
             for shard in spec.shards:
                 self._check_points(shard)
         self._check_limits()
+        for split, spec in self.splits.items():
+            for field in self.fields:
+                if not spec.statistics[field.name].have(field.channels):
+                    raise ValueError(f"split {split!r}: statistics of {field.name!r} are not of its channels")
         return self
 
     def _check_limits(self) -> None:

@@ -1,6 +1,7 @@
 """A dataset from one store to another, compared with its seals on the way."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -159,6 +160,8 @@ def _aside(target: ObjectStore) -> Iterator[Path]:
     """A folder for objects on their way, for this process alone."""
     local = isinstance(target, LocalStore)
     folder = target.root / ASIDE if isinstance(target, LocalStore) else staging_folder(f"copy to {target}")
+    if os.path.islink(folder):  # what lies in it is removed
+        raise UpsDataError(f"{folder}: is a link, which is not followed: remove it, or choose another place")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with exclusive(folder / ".lock"):

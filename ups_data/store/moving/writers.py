@@ -97,7 +97,8 @@ class LocalWriter(Writer):
         aside = place.with_name(f".{place.name}.{os.getpid()}")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with open(aside, "wb") as file:
+            aside.unlink(missing_ok=True)  # a link, too, which is not followed
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -18,9 +18,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ups_data.schema import limits
+from ups_data.schema.json_text import parse_json
+
 MAGIC = b"ups_data opening"
 ENTRY = struct.Struct("<QQ32s")
 INDEX = "#"
+LAST_BYTE = 2**62
 
 
 def opening_key(split: str) -> str:
@@ -52,7 +56,10 @@ def entries(header: bytes | memoryview, shards: int) -> list[tuple[int, int, byt
     """Offset, length and digest of each shard's part; None: the header is no such object's."""
     if len(header) < header_bytes(shards) or bytes(header[: len(MAGIC)]) != MAGIC:
         return None
-    return [ENTRY.unpack_from(header, len(MAGIC) + ENTRY.size * number) for number in range(shards)]
+    found = [ENTRY.unpack_from(header, len(MAGIC) + ENTRY.size * number) for number in range(shards)]
+    # It may come from anywhere: a part is no longer than tables may be, and lies where an object can reach.
+    believed = all(start <= LAST_BYTE and length <= limits.TABLE_BYTES for start, length, _ in found)
+    return found if believed else None
 
 
 def unpacked(part: bytes | memoryview, digest: bytes) -> dict[str, memoryview] | None:
@@ -62,7 +69,7 @@ def unpacked(part: bytes | memoryview, digest: bytes) -> dict[str, memoryview] |
     view = memoryview(part)
     try:
         (length,) = np.frombuffer(view[:4], "<u4").tolist()
-        listing = json.loads(bytes(view[4 : 4 + length]))
+        listing = parse_json(bytes(view[4 : 4 + length]))
         return {name: view[4 + length + start : 4 + length + start + size] for name, start, size in listing}
     except (ValueError, TypeError):
         return None
