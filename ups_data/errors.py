@@ -11,6 +11,10 @@ class UpsDataError(ValueError):
         super().__init__(*(printable(a) if isinstance(a, str) else a for a in arguments))
 
 
+class ToldError(UpsDataError):
+    """Bad input that another process of the same run tells of: the tools exit with status 2 and print nothing."""
+
+
 class StoreError(UpsDataError):
     """An object of a store cannot be read; the message names the object, and the range if one was asked for."""
 

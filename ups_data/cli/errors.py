@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ups_data.errors import UpsDataError, printable
+from ups_data.errors import ToldError, UpsDataError, printable
 
 
 def new_app() -> typer.Typer:
@@ -21,6 +21,8 @@ def run(app: typer.Typer, name: str | None = None) -> None:
     """Run a program under its name in the help, None: that of the script."""
     try:
         app(prog_name=name)
+    except ToldError:
+        sys.exit(2)
     except UpsDataError as error:
         _end(str(error))
     except OSError as error:  # a file or folder that was given as an argument may not be read, made or written

@@ -16,6 +16,7 @@ from ups_data.cli.commands.inspect import inspect
 from ups_data.cli.commands.latents import latents
 from ups_data.cli.commands.predict import predict
 from ups_data.cli.commands.quickstart import quickstart
+from ups_data.cli.commands.runs.report import report
 from ups_data.cli.commands.simulate import simulate
 from ups_data.cli.commands.storage.cache import cache
 from ups_data.cli.commands.storage.copy import copy
@@ -25,7 +26,8 @@ from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
 COMMANDS = (
-    *(convert, inspect, verify, copy, train, evaluate, predict, latents, importance, seal, cache, bench, simulate),
+    *(convert, inspect, verify, copy, train, evaluate, predict, report, latents),
+    *(importance, seal, cache, bench, simulate),
     quickstart,
 )
 

@@ -51,7 +51,7 @@ class Ranks:
         """
         known = is_distributed() or None not in self._given
         if self._settled is None:
-            if not known and (expected := _expected_ranks()) > 1:
+            if not known and (expected := expected_ranks()) > 1:
                 raise UpsDataError(
                     f"WORLD_SIZE says that there are {expected} ranks, and torch.distributed is not initialised: call "
                     "torch.distributed.init_process_group (or make the Accelerator) before the first pass over the "
@@ -67,12 +67,12 @@ class Ranks:
 
     def _now(self) -> tuple[int, int]:
         rank, world_size = self._given
-        if world_size is None and rank is None and not is_distributed() and (expected := _expected_ranks()) > 1:
+        if world_size is None and rank is None and not is_distributed() and (expected := expected_ranks()) > 1:
             return min(int(os.environ.get("RANK", "0")), expected - 1), expected
         return rank_and_world(rank, world_size)
 
 
-def _expected_ranks() -> int:
+def expected_ranks() -> int:
     """What a launcher (torchrun, accelerate) has told this process."""
     told = os.environ.get("WORLD_SIZE", "1")
     return int(told) if told.isdigit() else 1

@@ -57,6 +57,9 @@ class DistanceAttention(nn.Module):
         self.register_buffer("centres", (token_centres(tokens) - 0.5) / self.spacing, persistent=False)
         self.query = nn.Linear(dim, heads * self.content)
         self.key = nn.Linear(dim, heads * self.content)
+        # It adds the same to all logits of a query, which the softmax takes away again. Its gradient is rounding noise,
+        # of which Adam would make steps of full size, on every number of ranks another.
+        self.key.bias.requires_grad_(False)
         self.value = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, dim)
         start = torch.linspace(math.log(sharpness[0]), math.log(sharpness[1]), heads)

@@ -114,6 +114,8 @@ def batch_bounds(
     if count == 0 or (not pad and (np.diff(bounds) < world_size).any()):
         batch = f"a batch of {batch_size}" if drop_last else "its part of the last batch"
         remedy = "lower batch_size, or set drop_last=False, or pad=True" if drop_last else "set pad=True"
+        if drop_last and samples < world_size:
+            remedy = f"start at most {samples} ranks, or set pad=True"
         raise UpsDataError(f"{samples} samples do not give each of {world_size} rank(s) {batch}: {remedy}")
     return bounds
 

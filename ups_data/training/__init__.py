@@ -22,7 +22,7 @@ from ups_data.training.losses import (
     spectral_loss,
 )
 from ups_data.training.runs.trained import load_trained
-from ups_data.training.sinks import CsvSink, Sink, scalars
+from ups_data.training.sinks import CsvSink, Sink, TensorBoardSink, WandbSink, scalars
 from ups_data.training.step import batch_losses, loss_context
 
 __all__ = [
@@ -39,9 +39,11 @@ __all__ = [
     "Report",
     "Sink",
     "StepRecord",
+    "TensorBoardSink",
     "TrainConfig",
     "TrainResult",
     "UpsModel",
+    "WandbSink",
     "batch_losses",
     "build_model",
     "compute_operator_loss_bundle",

@@ -26,6 +26,7 @@ class DataConfig(LoaderOptions):
     Attributes:
         root: the dataset's folder, or its URL.
         train_split, valid_split: names of splits.
+        batch_size: samples of a forward pass, on all ranks together; see `training.accumulate`.
         sampling: null: as the `query_…` keys under `training:` say; or points by sets of points.
         input_queries, lattice_queries: null: as the losses need them.
         latents: a folder that `ups-data latents` made: batches bring them along, and the encoder, which must be theirs,
@@ -57,7 +58,12 @@ class TrainingConfig(Section):
 
     Attributes:
         lr: peak learning rate, reached after `lr_warmup_steps`, then falling along a cosine.
+        accumulate: a step takes `data.batch_size` samples this many times, and adds up the gradients: the step of a
+            batch that many times as large, in the memory of one.
         precision: of autocast; fp16 scales the loss.
+        compile: compile the losses by `torch.compile`: the first steps take long.
+        ema: decay of an exponential moving average of the weights, say 0.999, which is then what is validated and
+            loaded; null: none.
         loss_weights: term → weight (see `bundle`); a term left out has its default weight. Another model may have
             terms of its own.
         inverse_loss_warmup_epochs, inverse_loss_max_weight: ramp and cap of the inverse terms' weights.
@@ -66,6 +72,8 @@ class TrainingConfig(Section):
         validate_every: epochs between dense validations (the last epoch is always validated).
         resume: continue from the checkpoint in `out`, if there is one; false starts over.
         checkpoint_every: optimiser steps between checkpoints; 0: only after each epoch, and on SIGTERM.
+        sinks: where the numbers go beside the console and `metrics.jsonl`: `csv`, `tensorboard`, `wandb`.
+        pictures: validation samples that are drawn after each validation, into `out/pictures`.
         device: `auto`, or a torch device.
         query_sample_ratio: queries ÷ points; 1.0, the default, trains on the full grid.
         query_sampling_mode: `random` is an alias of `uniform`; a mapping is a mixture, {stratified: 0.7, uniform: 0.3}.
@@ -86,7 +94,10 @@ class TrainingConfig(Section):
     lr_warmup_steps: Natural = 20
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     grad_clip: Positive | None = 1.0
+    accumulate: Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = False
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     device: str = "auto"
     seed: int = 0
     start_from: str | None = None
@@ -94,6 +105,8 @@ class TrainingConfig(Section):
     validate_every: Count = 1
     resume: bool = True
     checkpoint_every: Natural = 500
+    sinks: list[Literal["csv", "tensorboard", "wandb"]] = Field(default_factory=list)
+    pictures: Natural = 0
 
     loss_weights: dict[str, float] = Field(default_factory=dict)
     inverse_loss_warmup_epochs: Natural = 0

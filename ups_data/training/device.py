@@ -7,14 +7,24 @@ import torch
 from ups_data.errors import UpsDataError
 
 
-def device_of(name: str) -> torch.device:
+def device_of(name: str, local_rank: int | None = None) -> torch.device:
     """A torch device by name; `auto`: CUDA if there is a GPU.
 
+    Args:
+        local_rank: of the ranks on this machine; each takes the GPU of its number. None: there is one rank.
+
     Raises:
-        UpsDataError: no such device, or none that works here.
+        UpsDataError: no such device, or none that works here, or fewer GPUs than ranks.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local_rank is not None and (gpus := torch.cuda.device_count()):
+        if local_rank >= gpus:
+            raise UpsDataError(
+                f"rank {local_rank} of this machine has no GPU, there are {gpus}: start {gpus} ranks, or give "
+                "training.device=cpu"
+            )
+        name = f"cuda:{local_rank}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ups_data.engine.ranks import rank_and_world
+from ups_data.errors import UpsDataError
 from ups_data.loader.loader import QueryLoader
 from ups_data.loader.options import Inputs, Sampling
 from ups_data.loader.options.opening import load_manifest
@@ -25,7 +27,7 @@ def train_loader(config: TrainConfig, query_sets: QuerySets | None = None) -> Qu
     Args:
         query_sets: those that the model needs; None: those that the built-in model's configured losses need.
     """
-    data = config.data
+    data, size = config.data, samples_per_rank(config) * config.training.accumulate
     sampling = of_sets(config, open_manifest(config)) if data.sampling is None else data.sampling
     dense = isinstance(sampling, QuerySampling) and (record_of(sampling.mode).draws_all or sampling.ratio == 1.0)
     wanted = UpsModel.query_sets(config.loss_weights()) if query_sets is None else query_sets
@@ -33,7 +35,23 @@ def train_loader(config: TrainConfig, query_sets: QuerySets | None = None) -> Qu
     given: dict[str, Any] = {name: value for name in needed if (value := getattr(data, name)) is not None}
     if data.latents is not None and not {**needed, **given}["input_queries"]:
         given |= {"input_fields": [], "inputs": None}  # nobody encodes them
-    return QueryLoader(data.root, data.loader_options(data.train_split, sampling=sampling, **{**needed, **given}))
+    options = data.loader_options(data.train_split, batch_size=size, sampling=sampling, **{**needed, **given})
+    return QueryLoader(data.root, options)
+
+
+def samples_per_rank(config: TrainConfig) -> int:
+    """`data.batch_size` is that of all ranks together; a rank's share of it.
+
+    Raises:
+        UpsDataError: the ranks do not divide it.
+    """
+    size, (_, ranks) = config.data.batch_size, rank_and_world()
+    if size % ranks:
+        raise UpsDataError(
+            f"data.batch_size={size} are the samples of all ranks together, and {ranks} ranks do not divide them: give "
+            f"{max(1, round(size / ranks)) * ranks}, or start another number of ranks"
+        )
+    return size // ranks
 
 
 def of_sets(config: TrainConfig, manifest: Manifest) -> Sampling:
@@ -60,6 +78,7 @@ def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
         data.root,
         data.loader_options(
             split,
+            batch_size=samples_per_rank(config),
             sampling=sampling,
             inputs=left_out(data.inputs),
             shuffle=False,

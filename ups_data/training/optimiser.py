@@ -1,10 +1,11 @@
-"""AdamW with warm-up and cosine, gradient clipping and mixed precision: everything that turns a loss into a step."""
+"""AdamW with warm-up and cosine, gradient clipping, mixed precision, averaged weights: from a loss to a step."""
 
 import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ups_data.training.config import TrainingConfig
 
@@ -36,6 +37,7 @@ class Optimiser:
 
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adam, factor)
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=settings.precision == "fp16")
+        self._scaled = False  # whether there are gradients
 
     @property
     def learning_rate(self) -> float:
@@ -47,11 +49,21 @@ class Optimiser:
         """The precision in which the forward pass runs."""
         return torch.autocast(self.device_type, DTYPES[self.precision], enabled=self.precision != "fp32")
 
-    def step(self, loss: Tensor) -> None:
-        """Back-propagate and update; a loss without any term (inverse losses before their warm-up) changes nothing."""
+    def zero_grad(self) -> None:
+        """Forget the gradients: a step begins."""
         self.adam.zero_grad(set_to_none=True)
+        self._scaled = False
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss, or of a part of it, to those that `step` is going to use; a loss without any
+        term (inverse losses before their warm-up) adds none."""
         if loss.requires_grad:
+            self._scaled = True
             self.scaler.scale(loss).backward()
+
+    def step(self) -> None:
+        """Update the parameters, if there are gradients, and the learning rate."""
+        if self._scaled:
             self.scaler.unscale_(self.adam)
             if self.clip is not None:
                 torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
@@ -85,6 +97,42 @@ class Optimiser:
         self.adam.load_state_dict(state["adam"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
+
+
+class Average:
+    """An exponential moving average of a model's parameters, in a copy of the model (Polyak & Juditsky, 1992).
+
+    After each step, averaged = decay · averaged + (1 − decay) · parameters; it begins with those of the first step.
+    Buffers are those of the model.
+
+    Args:
+        decay: between 0 and 1; 0.999 averages over some 1,000 steps.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)).eval().requires_grad_(False)
+
+    @property
+    def model(self) -> nn.Module:
+        """The copy."""
+        return self.averaged.module
+
+    def update(self, model: nn.Module) -> None:
+        """A step was taken."""
+        self.averaged.update_parameters(model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The copy's weights, and of how many steps they are."""
+        return {"model": self.model.state_dict(), "steps": int(self.averaged.n_averaged)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            RuntimeError: weights of another model.
+        """
+        self.model.load_state_dict(state["model"])
+        self.averaged.n_averaged.fill_(state["steps"])
 
 
 def alike(found: Any, expected: Any, name: str = "optimiser") -> Any:

@@ -1,13 +1,128 @@
-"""One training step's forward pass: a batch → its losses, as the model gives them."""
+"""One training step: a batch → its losses, as the model gives them, → gradients over all ranks → new parameters."""
 
+import itertools
+import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ups_data.batch import QueryBatch
+from ups_data.errors import UpsDataError
 from ups_data.models.protocol import LossBundle, LossContext, Model, total_of
 from ups_data.training.bundle import compute_operator_loss_bundle
+from ups_data.training.config import TrainingConfig
+from ups_data.training.optimiser import Average, Optimiser
+from ups_data.training.ranks.group import Group, told_if_gone
+
+
+class TrainStep:
+    """Takes optimiser steps on a model: gradients of one batch on all ranks, in parts if it is to be accumulated.
+
+    The loss is the mean over the samples of the whole batch, however they are shared out: each part of each rank counts
+    as much as it has samples.
+
+    Every rank makes it, together: they begin with rank 0's parameters.
+
+    Args:
+        average: of the parameters, kept up to date; None: none.
+        settings: `accumulate`, the number of parts; `compile`.
+    """
+
+    def __init__(
+        self, model: Model, optimiser: Optimiser, average: Average | None, group: Group, settings: TrainingConfig
+    ) -> None:
+        self.model, self.optimiser, self.average = model, optimiser, average
+        self.group, self.parts = group, settings.accumulate
+        self.losses: nn.Module = _Losses(model)
+        if settings.compile:
+            self.losses.compile()
+        self.shared: DistributedDataParallel | None = None
+        if group.size > 1:
+            # A term whose weight is still 0 leaves parameters unused. The option also keeps the gradients in the groups
+            # that they begin with: regrouped, a run that goes on from a checkpoint would round in another order.
+            with told_if_gone():
+                self.losses = self.shared = DistributedDataParallel(self.losses, find_unused_parameters=True)
+
+    def __call__(self, batch: QueryBatch, context: LossContext, samples: int | None = None) -> dict[str, float]:
+        """One step.
+
+        Args:
+            samples: of the batch on all ranks; None: it is the whole.
+
+        Returns:
+            `total` and every term, of the batch on all ranks.
+
+        Raises:
+            UpsDataError: the loss is not finite; the parameters are as they were.
+        """
+        whole = len(batch) if samples is None else samples
+        parts = self._parts(batch)
+        found: list[tuple[float, Tensor]] = []
+        self.optimiser.zero_grad()
+        for number, part in enumerate(parts, 1):
+            share = len(part) / whole
+            with self._gradients_stay_here(number < len(parts)), told_if_gone():
+                with self.optimiser.autocast():
+                    terms = self.losses(part, context)
+                    total = total_of(terms)
+                scale = share * self.group.size  # of what the ranks have, the mean is taken
+                self.optimiser.backward(total if scale == 1 else total * scale)
+            found.append((share, torch.stack([value.detach().float() for value in (total, *terms.values())])))
+        mine = [0.0] * len(found[0][1])
+        for share, values in found:
+            mine = [sum_ + share * value for sum_, value in zip(mine, values.tolist(), strict=True)]
+        loss = dict(zip(["total", *terms], self.group.total(mine), strict=True))
+        if not math.isfinite(loss["total"]):
+            raise UpsDataError(f"the loss is {loss['total']} in epoch {context.epoch}: lower training.lr, or use fp32")
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update(self.model)
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters, optimiser, average."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            RuntimeError, ValueError: it is another model's.
+        """
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def _parts(self, batch: QueryBatch) -> list[QueryBatch]:
+        count = min(self.parts, len(batch))
+        if count == 1:
+            return [batch]
+        bounds = [len(batch) * part // count for part in range(count + 1)]
+        return batch.split([stop - start for start, stop in itertools.pairwise(bounds)])
+
+    def _gradients_stay_here(self, stay: bool) -> AbstractContextManager[None]:
+        return self.shared.no_sync() if stay and self.shared is not None else nullcontext()
+
+
+class _Losses(nn.Module):
+    """A model's losses as a forward pass: this is what can be compiled, and shared between ranks."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: QueryBatch, context: LossContext) -> dict[str, Tensor]:
+        return dict(self.model.losses(batch, context))
 
 
 def batch_losses(

@@ -34,12 +34,14 @@ def test_a_sink_gets_every_number_of_a_run(waves: Path, tmp_path: Path) -> None:
     assert [values["summary"] for _, values in calls if "summary" in values] == result.epochs
     # What the file has are the same values, but for times.
     logged = [
-        {k: v for k, v in values.items() if k != "seconds"}
+        {k: v for k, v in values.items() if k not in ("seconds", "machine")}
         for _, values in calls
         if {"loss", "valid_nrmse"} & {*values}
     ]
     assert lines(tmp_path) == logged
     assert all(set(values["seconds"]) == {"data", "compute"} for _, values in calls if "loss" in values)
+    machine = {"wait_share", "memory_mb", "read_mb", "fetched_mb"}
+    assert all(set(values["machine"]) == machine for _, values in calls if "loss" in values)
 
 
 def table(path: Path) -> dict[tuple[int, str], float]:
@@ -47,7 +49,7 @@ def table(path: Path) -> dict[tuple[int, str], float]:
     assert header == ["step", "name", "value"]
     found = {(int(step), name): float(value) for step, name, value in rows}
     assert len(found) == len(rows), "a number stands there twice"
-    return {key: value for key, value in found.items() if "seconds" not in key[1]}
+    return {key: value for key, value in found.items() if "seconds" not in key[1] and "machine" not in key[1]}
 
 
 def test_a_table_of_a_run_that_was_killed_is_that_of_an_undisturbed_one(waves: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`ups-data train`."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -19,19 +20,24 @@ def train(
     """Train the reference operator on a dataset.
 
     SIGTERM, or Ctrl-C once, ends the run after the step in hand, saved. The same command then goes on from there, as it
-    does after a kill from the last checkpoint.
+    does after a kill from the last checkpoint. Under torchrun, all ranks train one model:
+    torchrun --nproc-per-node 4 -m ups_data.cli train CONFIG …
     """
+    if "WORLD_SIZE" in os.environ:  # torch's advice against an option of DDP that is meant to be on
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from rich.console import Console
 
     from ups_data.cli.tables.training import summary
     from ups_data.errors import shown
     from ups_data.training.config import load_config
     from ups_data.training.loop import train as train_model
+    from ups_data.training.ranks.group import is_first, same_on_every_rank
     from ups_data.training.runs.stop import StopSignals
 
-    console = Console(emoji=False)
+    console = Console(emoji=False, quiet=not is_first())
     with StopSignals() as stop:
-        settings = load_config(find_config(config), overrides or [], allow_env=allow_env)
+        with same_on_every_rank():
+            settings = load_config(find_config(config), overrides or [], allow_env=allow_env)
         result = train_model(settings, console=console, stop=stop)
     if result.finished:
         console.print(summary(result), f"checkpoint, history and metrics: {shown(result.out)}")

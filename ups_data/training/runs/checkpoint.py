@@ -28,6 +28,9 @@ FREE_KEYS = {
     "training.resume",
     "training.checkpoint_every",
     "training.device",
+    "training.compile",
+    "training.sinks",
+    "training.pictures",
     "data.root",
     # Options on which no batch depends.
     *(f"data.{spec.name}" for spec in fields(LoaderOptions) if spec.metadata["identity"] == "never"),
@@ -86,6 +89,15 @@ def configuration_of(state: Mapping[str, Any], path: str | Path) -> TrainConfig:
         raise UpsDataError(f"{path}: not a checkpoint of this version ({reason}); train again") from None
 
 
+class SavedAverage(BaseModel):
+    """The form of `Average.state_dict`."""
+
+    model: dict[str, torch.Tensor]
+    steps: Natural
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
 class Saved(BaseModel):
     """The form of what a run saves. What each part holds is checked by those who take it over."""
 
@@ -96,6 +108,8 @@ class Saved(BaseModel):
     optimiser: dict[str, Any]
     loader: dict[str, Any]
     rng: dict[str, Any]
+    other_rngs: list[dict[str, Any]] = []
+    average: SavedAverage | None = None
     config: dict[str, Any]
     history: History
     given_model: str | None = None
@@ -131,13 +145,14 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def put_weights(model: nn.Module, state: Mapping[str, Any], path: str | Path) -> None:
-    """Give the model the checkpoint's weights.
+    """Give the model the checkpoint's weights: those that were validated, averaged over steps if the run did so.
 
     Raises:
         UpsDataError: they are another model's.
     """
+    average = state.get("average")
     with reading(path):
-        model.load_state_dict(state["model"])
+        model.load_state_dict(state["model"] if average is None else average["model"])
 
 
 def check_continues(

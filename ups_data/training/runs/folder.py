@@ -8,7 +8,8 @@ from typing import Any
 
 from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.errors import UpsDataError
-from ups_data.training.runs.checkpoint import CHECKPOINT
+from ups_data.training.config import TrainConfig
+from ups_data.training.runs.checkpoint import CHECKPOINT, check_continues, check_form, load_checkpoint
 
 HISTORY = "history.json"
 LOCK = ".lock"
@@ -35,6 +36,23 @@ def forget_run(out: Path) -> None:
     """Remove what a later run would go on from."""
     for name in (CHECKPOINT, HISTORY):
         (out / name).unlink(missing_ok=True)
+
+
+def last_checkpoint(out: Path, config: TrainConfig, *, model_is_given: bool) -> dict[str, Any] | None:
+    """What a run goes on from; None if it begins.
+
+    Raises:
+        UpsDataError: a checkpoint that is damaged, or of a run with other settings.
+    """
+    path = out / CHECKPOINT
+    if not config.training.resume:
+        forget_run(out)
+    if not path.exists():
+        return None
+    state = load_checkpoint(path)
+    check_form(state, path)
+    check_continues(state, config, path, model_is_given=model_is_given)
+    return state
 
 
 def write_history(out: Path, config: Mapping[str, Any], history: Mapping[str, Any]) -> None:

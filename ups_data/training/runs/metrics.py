@@ -10,7 +10,7 @@ from typing import Any
 from ups_data.errors import UpsDataError
 
 METRICS = "metrics.jsonl"  # its name in a run's folder
-TIMES = ("seconds",)  # what differs from run to run
+TIMES = ("seconds", "machine", "pictures")  # what differs from run to run, or is no number
 
 
 class MetricsFile:

@@ -85,7 +85,7 @@ class EpochTally:
         queries: of the last step.
         loss: sums over the steps.
         step_seconds: of every step.
-        damaged_samples: left out, on this rank.
+        damaged_samples: left out, on all ranks.
     """
 
     steps: int = 0

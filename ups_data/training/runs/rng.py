@@ -4,6 +4,7 @@ Order and points come from seeds of their own; what draws from these are models 
 """
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,15 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002, the global generator is what is asked for
+
+
+def seed_of_rank(seed: int, rank: int, step: int = 0) -> int:
+    """What a rank seeds its generators with, so that no two of them draw alike; of the first rank, the seed itself.
+
+    Args:
+        step: where a run goes on on more ranks than before.
+    """
+    return seed if rank == 0 else int(np.random.SeedSequence([seed % 2**32, rank, step]).generate_state(1)[0])
 
 
 def rng_state() -> dict[str, Any]:
@@ -38,3 +48,11 @@ def set_rng_state(state: dict[str, Any]) -> None:
     if not 0 <= rest[0] <= len(keys):  # numpy would read beyond the end
         raise ValueError(f"no random state: position {rest[0]} of {len(keys)}")
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+
+
+def set_rng_state_of(rank: int, states: Sequence[dict[str, Any]], *, otherwise: int) -> None:
+    """Put back the state of a rank; one that there was none of begins with the seed `otherwise`."""
+    if rank < len(states):
+        set_rng_state(states[rank])
+    else:
+        seed_all(otherwise)

@@ -1,5 +1,6 @@
 """Ending a run on a signal, at a point from which it can go on."""
 
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any
@@ -10,7 +11,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class StopSignals:
     """While it is entered, SIGTERM and the first SIGINT only set a mark: `stop()` tells whether one has come.
 
-    A second SIGINT interrupts at once. To be entered in the main thread, as signal handlers are the process's.
+    A second SIGINT interrupts at once, but not under torchrun, which itself hands each Ctrl-C on once more. To be
+    entered in the main thread, as signal handlers are the process's.
     """
 
     def __init__(self) -> None:
@@ -32,6 +34,6 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._requested and number == signal.SIGINT:
+        if self._requested and number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
             raise KeyboardInterrupt
         self._requested = True

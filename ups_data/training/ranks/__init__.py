@@ -1,0 +1,1 @@
+"""The processes that train one model together: how they find one another, agree, and end together."""
