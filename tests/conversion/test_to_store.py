@@ -86,7 +86,7 @@ def left_behind(tmp_path):
 
 def test_a_conversion_to_a_store_is_the_same_as_to_a_folder(place, source, local, tmp_path):
     told = []
-    manifest = convert(source, place, workers=2, progress=lambda done, total: told.append((done, total)), **OPTIONS)
+    manifest = convert(source, place, progress=lambda done, total: told.append((done, total)), **OPTIONS)
     assert told[-1] == (6, 6)
     assert content(open_store(place)) == local
     assert left_behind(tmp_path) == []

@@ -5,12 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import xarray
 
 from benchmarks.batches.batch_digests.configurations import FRAMES, MAKING, MODES, POINTS, SCHEDULES
 from benchmarks.batches.batch_digests.digests import digests
 from benchmarks.batches.batch_digests.written import WRITTEN
 from tests.datasets import edit_manifest
+from tests.store.serving import RangeServer
 from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data.loader.state import dataset_digest
 from ups_data.schema import Manifest
@@ -110,28 +112,48 @@ def test_importance_is_added_to_packs(tmp_path):
     assert np.array_equal(*rows, equal_nan=True)
 
 
-def requests(root, monkeypatch, **options):
-    """Chunks that one epoch reads of the store, of whatever array: each is a request where none is beside another."""
-    read = []
-    parts = DirectArray._parts
-    monkeypatch.setattr(DirectArray, "_parts", lambda self, numbers: read.append(len(numbers)) or parts(self, numbers))
-    loader = QueryLoader(root, split="train", batch_size=1, threads=0, **options)
-    samples = sum(1 for _ in loader)
-    return sum(read) / samples
-
-
-def test_a_sample_takes_less_than_half_of_the_requests(tmp_path, monkeypatch):
-    """Points drawn for encoder and queries, as in the benchmark's third workload."""
-    drawn = QuerySampling(num_queries=256, mode="blocks")
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory):
+    """The same clouds, in separate arrays and in packs, as in the benchmark's third workload."""
+    folder = tmp_path_factory.mktemp("clouds")
     for pack in (False, True):
-        with ShardWriter(tmp_path / f"{pack}", blocks=64, pack=pack) as writer:
+        with ShardWriter(folder / f"{pack}", blocks=64, pack=pack) as writer:
             for run in range(4):
                 rng = np.random.default_rng(run)
                 writer.add({"u": rng.random((1, 4096, 4), np.float32)}, coords=rng.random((4096, 3), np.float32))
-    options = {"sampling": drawn, "inputs": drawn, "horizon": 0, "input_queries": False}
-    counts = [requests(tmp_path / f"{pack}", monkeypatch, **options) for pack in (False, True)]
-    print(f"\nrequests a sample: {counts[0]:.0f} apart, {counts[1]:.0f} packed")
+    return folder
+
+
+DRAWN = QuerySampling(num_queries=256, mode="blocks")
+CLOUDS = {"split": "train", "batch_size": 1, "sampling": DRAWN, "inputs": DRAWN, "horizon": 0, "input_queries": False}
+
+
+def test_a_sample_takes_less_than_half_of_the_chunks(clouds, monkeypatch):
+    """Chunks that one epoch reads, of whatever array: each is a request where none lies beside another."""
+    counts = []
+    parts = DirectArray._parts
+    monkeypatch.setattr(DirectArray, "_parts", lambda self, found: read.append(len(found)) or parts(self, found))
+    for pack in (False, True):
+        read = []
+        samples = sum(1 for _ in QueryLoader(clouds / f"{pack}", threads=0, **CLOUDS))
+        counts.append(sum(read) / samples)
+    print(f"\nchunks a sample: {counts[0]:.0f} apart, {counts[1]:.0f} packed")
     assert counts[1] <= 0.55 * counts[0]
+
+
+def test_a_store_is_asked_less_than_half_as_often(clouds):
+    """By the server's own count, for the same batches."""
+    counts, batches = [], []
+    for pack in (False, True):
+        with RangeServer(clouds / f"{pack}") as server:
+            loader = QueryLoader(server.url, threads=1, **CLOUDS)
+            batches.append([batch.target_queries for batch in loader])
+            counts.append(sum("/c/" in asked.key and asked.start is not None for asked in server.asked))
+    assert counts[1] <= 0.55 * counts[0]
+    for apart, packed in zip(*batches, strict=True):
+        assert torch.equal(apart.index, packed.index)
+        assert torch.equal(apart.coords, packed.coords)
+        assert torch.equal(apart.values["u"], packed.values["u"])
 
 
 def test_what_is_not_packed_is_as_before(datasets):
