@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tests.cli.programs import printed
-from ups_data import UpsDataError
+from ups_data import ShardWriter, UpsDataError
 from ups_data.conversion.remote.costs import LONGEST, SHORTEST, suggest_for_store
-from ups_data.conversion.suggest import FrameSize
+from ups_data.conversion.suggest import FrameSize, dataset_cost
+from ups_data.schema import Manifest
 
 CLOUD = FrameSize(None, 1 << 20, 1, (16,), 16)  # the benchmark's third workload
 CUBE = FrameSize((64, 64, 64), 64**3, 12, (16,))
@@ -59,3 +60,14 @@ def test_the_command_says_so(tmp_path):
 def test_numbers_that_are_none_are_refused():
     with pytest.raises(UpsDataError, match="give numbers above 0"):
         suggest_for_store([CUBE], 0.02, latency=0.0, bandwidth=1e9)
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_the_estimate_of_a_dataset_knows_packs(tmp_path, pack):
+    rng = np.random.default_rng(0)
+    with ShardWriter(tmp_path / "d", blocks=8, pack=pack) as writer:
+        fields = {n: rng.random((1, 800, c), np.float32) for n, c in (("p", 1), ("v", 3))}
+        writer.add(fields, coords=rng.random((800, 3), np.float32))
+    cost = dataset_cost(Manifest.load(tmp_path / "d"), 1 / 8)
+    assert cost.read == cost.used == 100 * 4 * (1 + 3 + 3 + 1)
+    assert cost.chunks == (1 if pack else 3)

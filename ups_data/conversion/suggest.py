@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ups_data.schema import Manifest
+from ups_data.schema import FieldSpec, Manifest
 from ups_data.trajectory import Trajectory
 from ups_data.writing import chunks
 from ups_data.writing.casting import stored_dtype
@@ -177,17 +177,36 @@ def dataset_cost(manifest: Manifest, ratio: float) -> Cost:
     costs = []
     for name in manifest.set_names:
         specs = [f for f in manifest.fields if f.point_set == name]
-        fields = tuple(f.point_bytes for f in specs)
+        widths, rows, place = _stored_arrays(manifest, name, specs)
         if manifest.grid is not None:
-            size = FrameSize(manifest.grid.shape, manifest.num_points, steps, fields)
-        elif fields:
+            size = FrameSize(manifest.grid.shape, manifest.num_points, steps, widths)
+        elif specs:
             points = max(manifest.max_points(split, name) for split in manifest.splits)
-            size = FrameSize(None, points, steps, fields, 4 * manifest.point_set(name).dim + 4)
+            size = FrameSize(None, points, steps, widths, place)
         else:
             continue
         blocks = manifest.num_blocks(size.points, name)
-        costs.append(query_cost(size, blocks, ratio, [f.chunk_rows for f in specs]))
+        costs.append(query_cost(size, blocks, ratio, rows))
     return summed(costs)
+
+
+def _stored_arrays(
+    manifest: Manifest, set_name: str | None, specs: Sequence[FieldSpec]
+) -> tuple[tuple[int, ...], list[int], int]:
+    """Of each array that holds fields of a set: bytes of a point, and rows of a chunk. At last the bytes of a point's
+    coordinates and number where they are stored apart."""
+    arrays: dict[str, tuple[int, int]] = {}
+    dim = 0 if manifest.grid is not None else manifest.point_set(set_name).dim
+    place = 4 * dim + 4
+    for spec in specs:
+        name = manifest.pack_of(spec.name) or spec.name
+        pack = (manifest.packs or {}).get(name)
+        width, rows = arrays.get(name, (0, spec.chunk_rows if pack is None else pack.chunk_rows))
+        if pack is not None and not width:
+            inside = 4 * dim * pack.coords + 4 * pack.index
+            width, place = inside, place - inside
+        arrays[name] = width + spec.point_bytes, rows
+    return tuple(width for width, _ in arrays.values()), [rows for _, rows in arrays.values()], place
 
 
 def _chunk_rows(size: FrameSize, block_bytes: int, blocks: int) -> int:

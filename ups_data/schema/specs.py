@@ -60,7 +60,7 @@ class FieldSpec(Model):
     Attributes:
         dtype: as stored; `source_dtype` as it was in the source.
         static: without time: one row per trajectory instead of one per frame.
-        chunk_rows: rows of one stored chunk.
+        chunk_rows: rows of one stored chunk; those of a pack, if the field is stored in one, are the pack's own.
         point_set: the set of points that the field lives on, if the dataset has several; None: the grid or the only
             set.
         units: such as "m/s"; None: the source does not say.
