@@ -19,6 +19,10 @@ class StoreError(UpsDataError):
     """An object of a store cannot be read; the message names the object, and the range if one was asked for."""
 
 
+class UnreachableError(StoreError):
+    """A store did not answer, or not as it should, for as long as it was tried: nothing is known to be damaged."""
+
+
 class MissingObjectError(StoreError):
     """The store has no object of that key."""
 

@@ -17,7 +17,7 @@ from ups_data.batch import QueryBatch, SampleBlock, Wanted, draw, gather, wanted
 from ups_data.batch.listing import Draws
 from ups_data.engine.ahead import Ahead, Prepared
 from ups_data.engine.stats import StatsInMaking
-from ups_data.errors import UpsDataError
+from ups_data.errors import UnreachableError, UpsDataError
 from ups_data.plan import EpochPlan, SomeBatches
 from ups_data.reading.ahead import ranges_of
 from ups_data.reading.damage import DamagedSamples
@@ -167,6 +167,8 @@ class Pass:
             return self._made(first, batches, drawn=drawn)
         try:
             return self._made(first, batches, drawn=drawn)
+        except UnreachableError:
+            raise  # no sample is damaged
         except UpsDataError:
             if len(batches) == 1:
                 return self._made_of_intact(first, batches[0])
@@ -193,6 +195,8 @@ class Pass:
         assert self.damaged is not None
         try:
             self._made(place, [np.array([number])], np.ones(1, bool))
+        except UnreachableError:
+            raise
         except UpsDataError as error:
             self.damaged.add(int(number), str(error))
             return False

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.batch import Fetched, Wanted
+from ups_data.errors import UnreachableError
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.stored import StoredArray
@@ -250,6 +251,8 @@ class Pool:
             missing[0][0].decode(stored, memory, np.arange(len(missing)), np.zeros(len(missing), np.int64))
             for array, entries in of_arrays.items():
                 array.check_unchanged(array.rows_of(np.array([number for _, number, _ in entries])))
+        except UnreachableError:
+            raise  # a store that does not answer is not asked for one chunk after another
         except Exception:
             return False
         with self._lock:

@@ -21,7 +21,7 @@ import numpy as np
 from tests.store.cached.logged import LoggedStore, asked, disk_bytes, lines
 from ups_data.schema import Manifest
 from ups_data.store.cached.ledger import Ledger
-from ups_data.store.cached.mirror import FILLING, PRESENT, Mirror
+from ups_data.store.cached.mirror import FILLING, PRESENT
 from ups_data.store.cached.store import CachedStore
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore
@@ -40,13 +40,6 @@ class SlowStore(LoggedStore):
 
     def __reduce__(self):
         return SlowStore, (self.root, self.log)
-
-
-def write_slowly(self: Mirror, number: int, data: memoryview, write=Mirror.write) -> None:
-    """Half of a chunk, and the rest of it a moment later."""
-    write(self, number, data[: len(data) // 2])
-    time.sleep(0.0005)
-    write(self, number, data)
 
 
 def arrays(store: ObjectStore):
@@ -90,7 +83,6 @@ def child(root: Path, folder: Path, bound: int, expected: list[list[bytes]], see
     if pid:
         return pid
     status = 1
-    Mirror.write = write_slowly
     try:
         wrong = read(CachedStore(SlowStore(root, folder / "log"), folder / "cache", bound), expected, seed)
         if wrong:

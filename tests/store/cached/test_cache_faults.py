@@ -132,18 +132,6 @@ def test_a_claim_that_is_held_is_waited_for(dataset, expected, tmp_path):
     assert not lines(tmp_path / "again")
 
 
-def test_one_who_claims_and_does_nothing_is_not_waited_for_for_ever(dataset, expected, tmp_path, monkeypatch):
-    """As a process that is stopped."""
-    digests(cached(dataset, tmp_path))
-    monkeypatch.setattr("ups_data.store.cached.filling.PATIENCE", 0.05)
-    mirror = max(Ledger(tmp_path / "cache").mirrors(), key=lambda m: m.layout.size)
-    with mirror.changing() as changes:
-        assert changes.claim(0)
-        changes.mark([0], FILLING)
-        assert digests(cached(dataset, tmp_path, log="again")) == expected
-    assert asked(tmp_path / "again")
-
-
 def test_two_runs_with_different_bounds_keep_the_one_of_each(dataset, expected, tmp_path):
     large, small = cached(dataset, tmp_path), cached(dataset, tmp_path, 40_000)
     assert digests(large) == expected

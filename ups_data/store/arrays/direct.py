@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.errors import StoreError, UpsDataError
+from ups_data.errors import StoreError, UnreachableError, UpsDataError
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import DirectLayout, object_name
 from ups_data.store.arrays.objects import Listed, StoredObject, open_objects
@@ -169,7 +169,8 @@ class DirectArray:
                 found = self._store.get_again([part.wanted for part in parts])  # damaged on the way, perhaps
                 self._compare(numbers, parts, found)
         except StoreError as error:
-            raise UpsDataError(f"{self._where}: {error}") from None
+            kind = UnreachableError if isinstance(error, UnreachableError) else UpsDataError
+            raise kind(f"{self._where}: {error}") from None
         size = int(found.length.sum())
         found.length = found.length - codecs.CHECKSUM_BYTES  # not in place: a store may keep what it returned
         if len(found) < len(numbers) or len(parts) > 1:

@@ -16,7 +16,6 @@ from ups_data.store.cached.objects import CachedObject
 from ups_data.store.object_store import ObjectStore, Wanted
 
 Part = tuple[CachedObject, NDArray[np.int64]]  # chunks of an object, each once
-PATIENCE = 60.0  # seconds that another process may take to fill what is needed here
 REQUEST_BYTES = 32 * 1024**2  # that are fetched at once, and are in memory meanwhile
 
 
@@ -50,13 +49,12 @@ class Filler:
     def fill(self, parts: Sequence[Part]) -> Filled:
         """Have those chunks in the cache, as far as there is room; wait for those that others are filling.
 
-        No more than half of the bound: what is more is left to whoever needs it, as is what another process has claimed
-        and does not fill, as it was stopped. Nothing is raised: what the store
+        No more than half of the bound: what is more is left to whoever needs it. Nothing is raised: what the store
         cannot deliver is in `Filled.failed`, and a disk that is full takes no more.
         """
         present, fetched, failed = 0, 0, dict[tuple[int, int], StoreError]()
-        todo, first, until = self._bounded(parts), True, time.monotonic() + PATIENCE
-        while todo and time.monotonic() < until:
+        todo, first = self._bounded(parts), True
+        while todo:
             left: list[Part] = []
             with ExitStack() as stack:
                 taken: list[_Taken] = []

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -255,6 +255,5 @@ def _fill(store: "weakref.ref[CachedStore]", parts: "SimpleQueue[list[Part] | No
         owner = store()
         if owner is None:
             return
-        with suppress(Exception):  # whoever needs it meets it again
-            owner._filler.fill(some)
+        owner._filler.fill(some)  # what fails is met again by whoever needs it
         del owner, some

@@ -16,10 +16,12 @@ class Reason:
         kind: "missing": there is no such object; "final": another attempt would fail as well; "refused": the store
             wants fewer requests; "doubtful": it may be the server's way, so a few attempts are made; "connect": the
             server was not reached; "passing": worth another attempt.
+        pause: seconds in which the store wants no requests.
     """
 
     text: str
     kind: str
+    pause: float = 0.0
 
 
 def reason_of(error: BaseException) -> Reason:

@@ -9,9 +9,10 @@ from typing import Any
 
 import obstore
 
-from ups_data.errors import MissingObjectError, StoreError
+from ups_data.errors import MissingObjectError, StoreError, UnreachableError
 from ups_data.store.counts import Counter
 from ups_data.store.object_store import AGAIN
+from ups_data.store.remote import raw
 from ups_data.store.remote.gate import Gate
 from ups_data.store.remote.pace import Pace
 from ups_data.store.remote.reasons import Reason, reason_of
@@ -19,6 +20,7 @@ from ups_data.store.remote.reasons import Reason, reason_of
 GROUP = 10  # requests that one call of obstore's makes at once
 FIRST_DELAY, LONGEST_DELAY = 0.1, 8.0  # seconds between attempts
 DOUBTFUL_ATTEMPTS = 3
+RAW_SECONDS = 10.0  # of a request past obstore
 
 Call = Callable[[], Awaitable[Any]]
 # Of one object: its key, and starts and stops of its ranges, of which none touches the next.
@@ -109,8 +111,11 @@ class Requests:
             reason: Reason | None = reason_of(error)
         else:
             self.counter.add(fetched_bytes=sum(lengths))
-            if all(length == stop - start for length, start, stop in zip(lengths, starts, stops, strict=True)):
+            sizes = [stop - start for start, stop in zip(starts, stops, strict=True)]
+            if lengths == sizes:
                 return bodies
+            if all(length >= size for length, size in zip(lengths, sizes, strict=True)):
+                return [_cut(body, size) for body, size in zip(bodies, sizes, strict=True)]
             reason = None
         finally:
             self.gate.leave(count)
@@ -121,13 +126,23 @@ class Requests:
 
     async def _one(self, key: str, start: int, stop: int, begun: float, reason: Reason | None) -> Any:
         """One range, after an attempt has failed for some reason."""
+        refused = reason is not None and reason.kind == "refused"
 
         async def call() -> Any:
-            body = await obstore.get_range_async(self.client, key, start=start, end=stop)
+            nonlocal refused
+            body: Any = None
+            if refused:
+                body = await asyncio.to_thread(raw.ask, self.client, key, start, stop, RAW_SECONDS)
+            try:
+                if body is None:
+                    body = await obstore.get_range_async(self.client, key, start=start, end=stop)
+            except Exception as error:
+                refused = reason_of(error).kind == "refused"
+                raise
             self.counter.add(fetched_bytes=len(body))
-            if len(body) != stop - start:
+            if len(body) < stop - start:
                 raise _WrongLengthError(len(body))
-            return body
+            return _cut(body, stop - start)
 
         return await self._repeated(call, key, f", bytes {start} to {stop}", begun, reason or Reason("", "passing"))
 
@@ -150,7 +165,7 @@ class Requests:
             except _TooLongError as error:
                 raise StoreError(f"{self.name(key)} is damaged, it is {error}; {AGAIN}") from None
             except Exception as error:
-                reason = _wrong_length(error) or reason_of(error)
+                reason = _own_reason(error) or reason_of(error)
             else:
                 if isinstance(found, bytes):
                     self.counter.add(fetched_bytes=len(found))
@@ -165,26 +180,22 @@ class Requests:
         Raises:
             StoreError: there is no use in one, or no time for it.
         """
-        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (attempts - 1)) * random.uniform(0.5, 1.5)
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (attempts - 1)) * random.uniform(0.5, 1.5) + reason.pause
         doubtful = reason.kind == "doubtful" or (reason.kind == "connect" and not self.answered)
         useless = reason.kind in ("missing", "final") or (doubtful and attempts >= DOUBTFUL_ATTEMPTS)
         spent = time.monotonic() - begun
         if useless or spent + delay > self.timeout:
             raise self._error(key, which, reason, attempts, spent)
         if reason.kind == "refused":
-            self.gate.refused()
+            self.gate.refused(reason.pause)
         await asyncio.sleep(delay)
 
     def _error(self, key: str, which: str, reason: Reason, attempts: int, seconds: float) -> StoreError:
         tried = f", after {attempts} attempts in {seconds:.1f} s" if attempts > 1 else ""
         if reason.kind == "missing":
             return MissingObjectError(f"{self.name(key)} is missing and cannot be read; {AGAIN}")
-        advice = AGAIN
-        if reason.kind == "final":
-            advice = self.hint or AGAIN
-        elif reason.kind != "short":
-            advice = "see whether the store answers, and start again from the last checkpoint"
-        return StoreError(f"{self.name(key)}{which}: cannot be read, {reason.text}{tried}; {advice}")
+        advice = self.hint if reason.kind == "final" else "see whether the store answers, and start from a checkpoint"
+        return UnreachableError(f"{self.name(key)}{which}: cannot be read, {reason.text}{tried}; {advice}")
 
     async def _sent(self, call: Call, count: int, retries: int = 0) -> Any:
         """What a call of so many requests returns; it is made twice if the first is far slower than others.
@@ -216,11 +227,18 @@ class Requests:
                 task.cancel()
 
 
+def _cut(body: Any, size: int) -> Any:
+    """A body without what was sent too much, as obstore does for several ranges; checksums say whether it is right."""
+    return body if len(body) == size else memoryview(body)[:size]
+
+
 class _WrongLengthError(Exception):
     """An answer of another length than the range has."""
 
 
-def _wrong_length(error: Exception) -> Reason | None:
+def _own_reason(error: Exception) -> Reason | None:
+    if isinstance(error, raw.RefusedError):
+        return Reason(str(error), "refused", error.pause)
     if isinstance(error, _WrongLengthError):
         return Reason(f"{error.args[0]:,} bytes came, so it or the answer was cut", "doubtful")
     return None

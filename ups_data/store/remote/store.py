@@ -86,6 +86,11 @@ class RemoteStore(ObjectStore):
         """See `ObjectStore.get_ranges`."""
         return self.begin(wanted).result()
 
+    def get_again(self, wanted: Sequence[Wanted]) -> Ranges:
+        """See `ObjectStore.get_again`."""
+        self._counter.add(retries=sum(len(join(start, stop).start) for _, start, stop in wanted))
+        return self.get_ranges(wanted)
+
     def begin(self, wanted: Sequence[Wanted]) -> "Fetching":
         """Have ranges fetched; `Fetching.result` waits for them. Neighbours come in one request, duplicates once."""
         asked = [join(start, stop) for _, start, stop in wanted]

@@ -8,7 +8,7 @@ import typer
 def seal(
     root: Annotated[str, typer.Argument(help="Folder of the dataset, or its URL if it can be written to.")],
 ) -> None:
-    """Let a dataset that was made earlier be opened from a store in a few requests.
+    """Let an older dataset open from a store in a few requests.
 
     Writes one object for each split with the seals, tables and indexes of all its shards, as a conversion does. Shards
     and manifest stay what they are.
