@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmarks.loader.bench_workloads import CLOUD_PASSES
 
-SMALL_POOL = 64 * 1024**2  # so that each epoch fetches what it needs
+# Twice what is fetched ahead, and less than the data: so that each epoch fetches what it needs.
+SMALL_POOL = 256 * 1024**2
 Ranges = list[tuple[str, int, int]]  # object, start, stop
 
 
@@ -47,7 +48,8 @@ def ours(given: dict[str, Any]) -> dict[str, Any]:
         horizon=given["horizon"],
         input_queries=False,
         repeats=CLOUD_PASSES if points else 1,
-        **{"pool_bytes": SMALL_POOL, **given.get("options", {})},
+        **({"pool_bytes": SMALL_POOL} if given["epochs"] > 1 else {}),
+        **given.get("options", {}),
     )
     batches = iter(loader)
     next(batches)
