@@ -179,7 +179,6 @@ class Bench:
         figures: Figures = {}
         for _ in range(rounds):
             shutil.rmtree(cache, ignore_errors=True)
-            # Epoch 1 fills it; every epoch here has the draws of its own number, so the first ones are whole.
             add(figures, "cache", self.loader(log=str(self._log), warm_epochs=1, options={"cache": str(cache)}))
             add(figures, "local files", self._run("ours", root=str(self._dataset), warm_epochs=1))
         return figures
