@@ -4,6 +4,7 @@ import copy
 import os
 import random
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.training.runs import QUIET, config
 from ups_data import UpsDataError
 from ups_data.training import load_config, load_trained, train
 from ups_data.training.runs.checkpoint import load_checkpoint
+from ups_data.training.runs.metrics import MetricsFile
 
 PLAIN = "data:\n  root: somewhere\n"
 
@@ -199,3 +201,33 @@ def test_files_that_are_no_checkpoint(tmp_path: Path, half_done: Path) -> None:
     lines = [line for line in told if line]
     assert all(told[:6])
     assert all(line.startswith(f"{path}: ") and "\n" not in line for line in lines)
+
+
+def test_a_checkpoint_that_would_become_large(tmp_path: Path) -> None:
+    """A megabyte of zeros that were compressed, an archive with a part twice, and a file of torch before 1.6."""
+    torch.save({"a": torch.zeros(100)}, tmp_path / "sound.pt")
+    bomb, twice, old = (tmp_path / name for name in ("bomb.pt", "twice.pt", "old.pt"))
+    with zipfile.ZipFile(tmp_path / "sound.pt") as sound, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for info in sound.infolist():
+            data = bytes(2**20) if info.filename.endswith("data/0") else sound.read(info)
+            archive.writestr(info.filename, data)
+    shutil.copyfile(tmp_path / "sound.pt", twice)
+    with zipfile.ZipFile(twice, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("sound/data/0", bytes(400))
+    torch.save({"a": torch.zeros(100)}, old, _use_new_zipfile_serialization=False)
+    for path in (bomb, twice, old):
+        with pytest.raises(UpsDataError, match="not a checkpoint of this project") as error:
+            load_checkpoint(path)
+        assert "\n" not in str(error.value)
+    assert load_checkpoint(tmp_path / "sound.pt")["a"].shape == (100,)
+
+
+def test_a_link_in_place_of_the_log_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "mine")
+    with pytest.raises(UpsDataError, match="is a link"):
+        MetricsFile(tmp_path / "metrics.jsonl", 0)
+    assert (tmp_path / "mine").read_text() == "mine"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UpsDataError):
+        MetricsFile(tmp_path / "pipe", 0)

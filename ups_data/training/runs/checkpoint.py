@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, read without unpickling code."""
 
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -65,6 +66,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         if not Path(path).is_file():  # a pipe would be waited for
             kind = "not a regular file" if os.path.lexists(path) else "no checkpoint here"
             raise UpsDataError(f"{path}: {kind}")
+        _check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UpsDataError:
         raise
@@ -74,6 +76,22 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise UpsDataError(f"{path}: not a checkpoint of this project (a {type(state).__name__}); train again")
     return state
+
+
+def _check_archive(path: str | Path) -> None:
+    """torch reads what it is given: members that were compressed, which it never does itself, take a thousand times the
+    memory that they have bytes.
+
+    Raises:
+        ValueError, zipfile.BadZipFile …: it is no archive of torch.save's.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    names = {member.filename for member in members}
+    stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    there = os.stat(path).st_size
+    if not stored or len(names) < len(members) or sum(member.file_size for member in members) > there:
+        raise ValueError("its parts are compressed, named twice, or claim more than is there")
 
 
 def configuration_of(state: Mapping[str, Any], path: str | Path) -> TrainConfig:

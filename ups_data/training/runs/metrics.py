@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,13 +28,21 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, keep: int) -> None:
-        size = path.stat().st_size if path.exists() else 0
+        try:  # the folder may have been handed over with a link here, which is not followed
+            number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            raise UpsDataError(f"{path}: cannot be written, or is a link ({error.strerror}): remove it") from None
+        self._file = open(number, "ab")  # noqa: SIM115, kept open between lines
+        size = os.fstat(number).st_size
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            self._file.close()
+            raise UpsDataError(f"{path}: is no regular file: remove it")
         if size < keep:
+            self._file.close()
             raise UpsDataError(
                 f"{path}: has {size} bytes, the checkpoint beside it was made at {keep}: put the file back, or start "
                 "over with training.resume=false"
             )
-        self._file = open(path, "ab")  # noqa: SIM115, kept open between lines
         self._file.truncate(keep)
         self._file.seek(keep)
 
