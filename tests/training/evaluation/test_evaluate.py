@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.training.points_model import Whole, clouds_model, several_model
 from tests.training.runs import QUIET, config
@@ -201,3 +202,26 @@ def test_pictures_are_of_what_was_predicted(clouds_run: Path, clouds: Path) -> N
     np.testing.assert_allclose(frame.coords, batch.target_queries.source_coords()[0, ::3].numpy(), rtol=1e-6)
     predicted = model.predict(batch)["p"][0, ::3, 0].detach().numpy()
     np.testing.assert_allclose(frame.predicted, predicted, rtol=1e-5)
+
+
+def test_what_is_not_finite_is_no_small_error(several_run: Path) -> None:
+    """One NaN of one prediction: that field has no measures, and neither has the whole."""
+    model = several_model()
+    decode, spoilt = model.decode, []
+
+    def decoded(latent: Any, queries: Any, set_name: str | None = None) -> Any:
+        found = decode(latent, queries, set_name)
+        if set_name == "volume" and not spoilt:
+            spoilt.append(1)
+            found["flow"] = found["flow"].index_fill(1, torch.tensor([3]), float("nan"))
+        return found
+
+    model.decode = decoded  # type: ignore[method-assign]
+    kept = Kept()
+    values = evaluate_run(several_run, model=model, chunk=20, batch_size=1, kept=kept).values
+    assert values["nrmse"] is values["max_error"] is values["fields"]["flow"]["vrmse"] is None
+    assert values["fields"]["flow"]["nonfinite"] == 1
+    assert values["fields"]["cp"]["nrmse"] > 0
+    assert values["baselines"]["mean"]["nrmse"] > 0
+    json.dumps(values, allow_nan=False)
+    assert np.isnan(kept.frames["flow"][0].predicted).sum() == 1

@@ -61,10 +61,9 @@ def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, o
     figure = Figure(figsize=(10.5, 3.1 * len(frames)), layout="constrained")
     places = figure.subplots(len(frames), 3, squeeze=False, subplot_kw={"projection": "3d"} if solid else {})
     for row, (step, frame) in zip(places, sorted(frames.items()), strict=True):
-        both = np.concatenate([frame.truth, frame.predicted])
-        limits = float(both.min()), float(both.max())
+        limits = _limits(np.concatenate([frame.truth, frame.predicted]))
         away = frame.predicted - frame.truth
-        most = float(np.abs(away).max()) or 1.0
+        most = max(map(abs, _limits(away))) or 1.0
         parts = {"truth": (frame.truth, limits), "prediction": (frame.predicted, limits)}
         for ax, (title, (shown, scale)) in zip(
             row, {**parts, "difference": (away, (-most, most))}.items(), strict=True
@@ -74,6 +73,12 @@ def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, o
             if mapped is not None:
                 figure.colorbar(mapped, ax=ax, shrink=0.8, label=units or "")
     _save(figure, out, 110)
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Of the finite ones."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
 
 
 def _components(frame: KeptFrame) -> list[int]:

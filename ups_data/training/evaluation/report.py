@@ -13,8 +13,8 @@ class Report:
     """Measures of a model on a split.
 
     Attributes:
-        values: ready for JSON. `nrmse`, `vrmse`, `rel_l1`, `rel_l2`, `max_error`: means over frames, then over fields
-            (of `max_error` the largest); `fields`: the same of each field, with `units` where they are known, `bands`
+        values: ready for JSON; None where errors are not finite (`nonfinite` of a field counts such frames).
+            `nrmse`, `vrmse`, `rel_l1`, `rel_l2`, `max_error`: means over frames, then over fields (of `max_error` the largest); `fields`: the same of each field, with `units` where they are known, `bands`
             on grids and `integral` where areas are stored; `baselines`: the same of `mean` and `persistence` (None if
             the targets are not among the inputs); `steps`: the same of every step, with its `dt`; `points`, `samples`:
             how many were predicted.
@@ -37,7 +37,7 @@ def _figures(tally: Tally, manifest: Manifest, step: int | None = None) -> dict[
     for name in tally.fields:
         of_field: dict[str, Any] = tally.measures("model", name, step)
         shells = tally.shells(name, step)
-        if shells is not None and manifest.grid is not None:
+        if shells is not None and manifest.grid is not None and "nonfinite" not in of_field:
             points = 1
             for n in manifest.grid.shape:
                 points *= n

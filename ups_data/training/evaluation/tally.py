@@ -27,6 +27,7 @@ class Tally:
         shape = (len(predictors), len(fields), len(KINDS), steps)
         self._sum, self._count = np.zeros(shape), np.zeros(shape)
         self._most = np.zeros((len(predictors), len(fields), steps))
+        self._spoilt = np.zeros((len(predictors), len(fields), steps))
         self._dt = np.zeros(steps)
         self.samples, self.points = 0, 0
         self._shells: dict[str, np.ndarray] = {}
@@ -37,7 +38,9 @@ class Tally:
         for name, values in measures.items():
             each = (values if valid is None else values[valid]).cpu().numpy()
             if name == "max_error":
-                self._most[p, f] = np.maximum(self._most[p, f], each.max(0, initial=0.0))
+                whole = np.isfinite(each)
+                self._spoilt[p, f] += (~whole).sum(0)
+                self._most[p, f] = np.maximum(self._most[p, f], np.where(whole, each, 0.0).max(0, initial=0.0))
                 continue
             known, kind = np.isfinite(each), KINDS.index(name)
             self._sum[p, f, kind] += np.where(known, each, 0.0).sum(0)
@@ -57,10 +60,11 @@ class Tally:
     def merge(self) -> None:
         """Add up the tallies of all ranks, every one of which calls this."""
         rank, world = rank_and_world()
-        parts = [self._sum, self._count, self._dt, np.array([self.samples, self.points], float), *self._shells.values()]
+        counts = np.array([self.samples, self.points], float)
+        parts = [self._sum, self._count, self._spoilt, self._dt, counts, *self._shells.values()]
         total = summed(np.concatenate([part.ravel() for part in parts]))
         places = np.cumsum([part.size for part in parts])[:-1]
-        self._sum, self._count, self._dt, counts, *shells = (
+        self._sum, self._count, self._spoilt, self._dt, counts, *shells = (
             part.reshape(like.shape) for part, like in zip(np.split(total, places), parts, strict=True)
         )
         self.samples, self.points = round(counts[0]), round(counts[1])
@@ -83,7 +87,8 @@ class Tally:
     def measures(self, predictor: str, field: str, step: int | None = None) -> dict[str, float | None]:
         """Name → mean over frames of a field at a step, None: at all steps; the maximum of the largest errors.
 
-        A measure that no frame has is None; `integral` is only there if surfaces were integrated over.
+        A measure that no frame has is None; `integral` is only there if surfaces were integrated over. If the errors of
+        some frames are not finite, as where a rollout blows up, every measure is None, and `nonfinite` counts them.
         """
         p, f = self.predictors.index(predictor), self.fields.index(field)
         at = slice(None) if step is None else slice(step, step + 1)
@@ -92,6 +97,8 @@ class Tally:
             total, count = self._sum[p, f, kind, at].sum(), self._count[p, f, kind, at].sum()
             if count or name != INTEGRAL:
                 found[name] = float(total / count) if count else None
+        if spoilt := int(self._spoilt[p, f, at].sum()):
+            return dict.fromkeys([*found, "max_error"], None) | {"nonfinite": spoilt}
         return found | {"max_error": float(self._most[p, f, at].max())}
 
     def overall(self, predictor: str, fields: Iterable[str], step: int | None = None) -> dict[str, float | None]:
@@ -100,5 +107,6 @@ class Tally:
         found: dict[str, float | None] = {}
         for name in MEASURES:
             known = [v for of_field in each if (v := of_field[name]) is not None]
+            known = [] if any("nonfinite" in of_field for of_field in each) else known
             found[name] = (max(known) if name == "max_error" else sum(known) / len(known)) if known else None
         return found

@@ -71,6 +71,7 @@ def dense_loader(
     batch_size: int | None = None,
     input_queries: bool = False,
     stored_coords: bool = False,
+    every_frame: bool = False,
 ) -> QueryLoader:
     """Every point of the target frames of a split, in order, each sample on one rank, the encoder's points as trained.
 
@@ -78,6 +79,7 @@ def dense_loader(
         batch_size: None: that of the training, or fewer samples if frames are large.
         input_queries: every point of the input frames too.
         stored_coords: coordinates as they are stored, see `Scales`; else as in training.
+        every_frame: a damaged sample raises, whatever the training did with those.
 
     Raises:
         UpsDataError: no such split, or no trajectory is long enough.
@@ -104,6 +106,8 @@ def dense_loader(
         "lattice_queries": False,
         "batch_size": batch_size or max(1, min(data.batch_size, BATCH_POINTS // most)),
     }
+    if every_frame:
+        changed["on_damage"] = "raise"
     if stored_coords:
         changed["coords"] = "source"
     if any(int(points.min()) < int(points.max()) for points in sizes):

@@ -83,6 +83,7 @@ def write_latents(
                     inputs=inputs,
                     targets=seen_fields(manifest, inputs, used),
                     horizon=0,
+                    every_frame=True,
                 )
                 _write_split(network, loader, Runs(root, manifest, split, {}, {}, None), scratch, writer, progress)
     return folder

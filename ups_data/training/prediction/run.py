@@ -107,6 +107,7 @@ def predict_run(
         targets=seen_fields(manifest, inputs, list(sets)),
         horizon=0,
         stored_coords=scales.differ,
+        every_frame=True,
     )
     units = {name: spec.units for name, spec in specs.items()}
     runs = Runs(data, manifest, asked.split, units, sets, places, scales)
