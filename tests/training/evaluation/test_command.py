@@ -1,6 +1,8 @@
 """`ups-data evaluate`: the table, the file and the pictures."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,16 @@ def test_what_cannot_be_written_is_refused_first(waves_run: Path, tmp_path: Path
         with pytest.raises(UpsDataError, match="name a"):
             invoke("evaluate", waves_run, *arguments)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.slow
+def test_under_torchrun_it_says_once_what_one_process_says(waves_run: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    launch += ["--rdzv-endpoint", "localhost:0", "-m", "ups_data.cli", "evaluate", str(waves_run)]
+    done = subprocess.run([*launch, "--json", str(tmp_path / "r.json")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("predicted by") == 1
+    printed("evaluate", waves_run, "--json", tmp_path / "one.json")
+    found, expected = (json.loads((tmp_path / name).read_text()) for name in ("r.json", "one.json"))
+    assert found["nrmse"] == pytest.approx(expected["nrmse"], rel=1e-6)
+    assert (found["samples"], found["points"]) == (expected["samples"], expected["points"])

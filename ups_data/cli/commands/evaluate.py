@@ -25,20 +25,26 @@ def evaluate(
     """Measure a trained model on every point of a split.
 
     In physical units, beside what persistence and the training mean reach: nRMSE, VRMSE, relative L1, maximum error, by
-    field and by step. With --out, also draws error against lead time, and truth, prediction and difference.
+    field and by step. With --out, also draws error against lead time, and truth, prediction and difference. Under
+    torchrun, every rank predicts its share: torchrun --nproc-per-node 4 -m ups_data.cli evaluate RUN
     """
     from rich.console import Console
 
     from ups_data.cli.progress import counting
     from ups_data.cli.tables.evaluation import evaluation_table, extras_table, steps_table
     from ups_data.errors import shown
+    from ups_data.training.device import device_of
     from ups_data.training.evaluation.kept import Kept
     from ups_data.training.evaluation.outputs import check_outputs, write_json
     from ups_data.training.evaluation.run import evaluate_run
+    from ups_data.training.ranks.group import is_first, joined, local_rank, same_on_every_rank, told_if_gone
 
-    check_outputs(out, json_file)
+    first = is_first()
+    with same_on_every_rank():
+        check_outputs(out, json_file)
+        place = device_of(device, local_rank())
     kept = Kept() if out is not None else None
-    with counting("batches") as bar:
+    with counting("batches") as bar, joined(place), told_if_gone():
         task = bar.add_task("predicting", total=None, visible=False)
         report = evaluate_run(
             run,
@@ -47,11 +53,13 @@ def evaluate(
             chunk=chunk,
             data=data,
             batch_size=batch_size,
-            device=device,
+            device=str(place),
             trust_target=trust_target,
             kept=kept,
-            progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+            progress=lambda done, total: bar.update(task, completed=done, total=total, visible=first),
         )
+    if not first:
+        return
     console = Console(emoji=False)
     for table in (evaluation_table(report.values), extras_table(report.values), steps_table(report.values)):
         if table is not None:

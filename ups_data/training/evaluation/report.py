@@ -13,11 +13,11 @@ class Report:
     """Measures of a model on a split.
 
     Attributes:
-        values: ready for JSON; None where errors are not finite (`nonfinite` of a field counts such frames).
-            `nrmse`, `vrmse`, `rel_l1`, `rel_l2`, `max_error`: means over frames, then over fields (of `max_error` the largest); `fields`: the same of each field, with `units` where they are known, `bands`
-            on grids and `integral` where areas are stored; `baselines`: the same of `mean` and `persistence` (None if
-            the targets are not among the inputs); `steps`: the same of every step, with its `dt`; `points`, `samples`:
-            how many were predicted.
+        values: ready for JSON. `nrmse`, `vrmse`, `rel_l1`, `rel_l2`, `max_error`: means over frames, then over fields
+            (of `max_error` the largest), None where errors are not finite; `fields`: the same of each field, with
+            `units` where they are known, `bands` on grids, `integral` where areas are stored, `nonfinite` where frames
+            are; `baselines`: the same of `mean` and `persistence` (None if the targets are not among the inputs);
+            `steps`: the same of every step, with its `dt`; `points`, `samples`: how many were predicted.
     """
 
     values: dict[str, Any]
