@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.sources import files
+from tests.sources.operator_files import write_domino
 from tests.sources.solver_files import write_cgns, write_ensight, write_openfoam
-from tests.sources.test_operator_files import write_domino
 from tests.sources.well_files import write_well
 from ups_data.sources import FORMATS, Trajectory, open_source
 from ups_data.sources.domino.source import NAMES, SETS

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.sources import files, vtk_text
+from tests.sources import files, operator_files, vtk_text
+from tests.sources.well_files import write_well
 
 Write = Callable[[Path], object]
 
@@ -38,6 +39,12 @@ def vtu(path: Path, on_cells: bool = True) -> None:
     of_cells = {"p": files.values(3)} if on_cells else {}
     data = vtk_text.piece(points, cells, [12] * 3, {"u": files.values(len(points))}, of_cells)
     vtk_text.vtu(path, data)
+
+
+def stl(path: Path) -> None:
+    record = np.zeros(6, [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+    record["corners"] = files.values(6, 3, 3)
+    path.write_bytes(b"made by a test".ljust(80) + (6).to_bytes(4, "little") + record.tobytes())
 
 
 def dataset(path: Path, **options: Any) -> None:
@@ -73,6 +80,12 @@ FILES: dict[str, Write] = {
     "obj": obj,
     "netcdf": lambda p: dataset(p, engine="scipy", format="NETCDF3_64BIT"),
     "netcdf4": lambda p: dataset(p, engine="h5netcdf"),
+    "well": write_well,
+    "mat": lambda p: operator_files.write_mat5(
+        p, a=files.values(3, 6, 5), u=files.values(3, 6, 5, 4), t=np.arange(4.0)
+    ),
+    "mat 7.3": lambda p: operator_files.write_mat73(p, a=files.values(3, 6, 5), u=files.values(3, 6, 5, 4)),
+    "stl": stl,
 }
 # name → what writes a folder
 FOLDERS: dict[str, Write] = {
