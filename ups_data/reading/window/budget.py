@@ -9,7 +9,8 @@ class Budget:
 
     Whoever reserves takes a ticket first. Tickets get their bytes in order, so a small block that is needed late never
     keeps a large one that is needed soon from its bytes. A ticket that somebody waits for gets its bytes at once: what
-    it waits for may be held by those who wait for it.
+    it waits for may be held by those who wait for it. So do all tickets before it: the few threads that serve tickets
+    in order come to it only when those are served.
 
     Args:
         limit: bytes; one ticket gets its bytes however many they are.
@@ -44,7 +45,7 @@ class Budget:
     def turn(self, ticket: int, is_cancelled: Callable[[], bool]) -> None:
         """Wait until all earlier tickets have their bytes."""
         with self._change:
-            while not (min(self._open) == ticket or ticket in self._urgent or is_cancelled()):
+            while not (min(self._open) == ticket or self._waited_for(ticket) or is_cancelled()):
                 self._change.wait(0.5)  # nobody tells of a cancellation
 
     def reserve(self, ticket: int, size: int, is_cancelled: Callable[[], bool]) -> bool:
@@ -53,7 +54,7 @@ class Budget:
         def ready() -> bool:
             first = min(self._open) == ticket
             fits = self.held == 0 or self.held + size <= self.limit
-            return is_cancelled() or ticket in self._urgent or (first and fits)
+            return is_cancelled() or self._waited_for(ticket) or (first and fits)
 
         with self._change:
             while not ready():
@@ -74,6 +75,10 @@ class Budget:
         with self._change:
             self.held -= size
             self._change.notify_all()
+
+    def _waited_for(self, ticket: int) -> bool:
+        """Whether somebody waits for this ticket, or for one behind it."""
+        return any(urgent >= ticket for urgent in self._urgent)
 
     def _closed(self, ticket: int) -> None:
         self._open.discard(ticket)
