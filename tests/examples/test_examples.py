@@ -9,6 +9,7 @@ import pytest
 
 from ups_data.schema import Manifest
 
+STREAM = "stream_from_object_store.py"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -59,6 +60,14 @@ def test_the_second_epoch_comes_out_of_the_cache(tmp_path):
     assert int(last.split()[0]) > 0
 
 
+def test_only_the_blocks_that_are_drawn_come_over_the_network(tmp_path):
+    *batches, last = run(STREAM, tmp_path, cwd=tmp_path).splitlines()
+    assert len(batches) == 4
+    requests, fetched, whole = map(int, re.findall(r"\d+", last))
+    assert fetched < whole
+    assert requests > 4
+
+
 def test_airfoils_from_meshes_to_lift(tmp_path):
     """Few shapes and steps: that the lift comes near the exact one takes longer."""
     pytest.importorskip("vtk")
@@ -72,4 +81,7 @@ def test_airfoils_from_meshes_to_lift(tmp_path):
 
 def test_there_is_no_example_without_a_test():
     tested = {"write_shards.py", "training_loop.py", "cloud_in_blocks.py", "airfoils.py", "cached_store.py"}
-    assert {p.name for p in EXAMPLES.glob("*.py")} == tested | {"evaluate_and_predict.py"}
+    assert {p.name for p in EXAMPLES.glob("*.py")} == tested | {
+        "evaluate_and_predict.py",
+        "stream_from_object_store.py",
+    }
