@@ -1,12 +1,13 @@
 """Airfoils: the flow against the formulas, and the files against the readers."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.cli.programs import printed
+from tests.cli.programs import invoke, printed
 from ups_data import UpsDataError
 from ups_data.cli.problems import airfoil_files, airfoils, heat_3d, particles
 from ups_data.cli.shipped import find_config
@@ -97,6 +98,24 @@ def test_meshio_reads_the_same(cases):
     areas = 0.5 * ((corners[:, 2] - corners[:, 0]).conj() * (corners[:, 3] - corners[:, 1])).imag
     assert (areas > -1e-9).all() or (areas < 1e-9).all()  # none is folded over
     assert abs(areas.sum()) == pytest.approx(mesh.point_data["area"].sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["simulate", "airfoils"], "--out is missing: write `ups-data simulate airfoils"),
+        (["simulate", "airfoil"], "no problem 'airfoil': did you mean 'airfoils'"),
+        (["simulate", "wings", "--out", "w"], "no problem 'wings': choose one of"),
+        (["simulate", "airfoils", "--out", "w", "--size", "8"], "--size and --steps are not for airfoils"),
+        (["quickstart", "--problem", "wings"], "--problem 'wings': choose one of"),
+        (["quickstart", "--problem", "airfoils", "--data", "x.h5"], "--data is for diffusion-reaction"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_one_line(tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UpsDataError, match=re.escape(says)):
+        invoke(*arguments)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_simulations_are_replaced(tmp_path):

@@ -19,10 +19,10 @@ SMALL = {"dim": 16, "depth": 1, "heads": 2, "tokens": 8, "supernodes": 12, "neig
 
 
 def loader(root, ratio=1.0, **options):
-    sampling = dict.fromkeys(SETS, QuerySampling(ratio=ratio))
-    given = {"split": "train", "batch_size": 4, "horizon": 0, "ragged": "pad", "input_fields": ["normal"]}
+    given = {"sampling": dict.fromkeys(SETS, QuerySampling(ratio=ratio))}
+    given |= {"split": "train", "batch_size": 4, "horizon": 0, "ragged": "pad", "input_fields": ["normal"]}
     given |= {"target_fields": ["p", "u"], "shuffle": False, "input_queries": False}
-    return QueryLoader(root, sampling=sampling, **(given | options))
+    return QueryLoader(root, **(given | options))
 
 
 def model_for(made, **options):
@@ -120,6 +120,17 @@ def test_points_that_move_over_several_steps(swarm):
     assert model.eval().predict(batch)["v"].shape == batch.target_queries.values["v"].shape
     states = model.advance(model.encode(batch), batch.dt, batch.params)
     assert states.shape == (2, 2, 8, 16)
+
+
+def test_one_set_of_several_comes_without_its_name(shapes):
+    """A loader of fields on one set gives batches of one set."""
+    whole, part = loader(shapes), loader(shapes, sampling={"surface": QuerySampling()}, target_fields=["p"])
+    model, batch = model_for(whole), next(iter(part))
+    assert batch.set_name is None
+    torch.testing.assert_close(model.encode(batch), model.encode(next(iter(whole))))
+    one = model_for(part)
+    assert set(one.predict(batch)) == {"p"}
+    assert set(batch_losses(one, batch, weights={"prediction": 1.0}).components) == {"prediction"}
 
 
 def test_supernodes_are_spread_over_real_points():

@@ -1,5 +1,6 @@
 """`ups-data simulate`."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,8 @@ def simulate(
     if problem not in PROBLEMS:  # a file: diffusion–reaction, the oldest problem here
         if out is not None:
             raise UpsDataError(f"no problem {problem!r}: choose one of {', '.join(PROBLEMS)}")
+        if not Path(problem).suffix and (near := get_close_matches(problem, PROBLEMS, n=1)):
+            raise UpsDataError(f"no problem {problem!r}: did you mean {near[0]!r}? A file is named as runs.h5")
         problem, out = PROBLEMS[0], Path(problem)
     if out is None:
         raise UpsDataError(f"--out is missing: write `ups-data simulate {problem} --out data/{problem}`")

@@ -57,7 +57,7 @@ class PointsModel(Model):
         return self._encoded({name: part.inputs for name, part in sets_of(batch).items()})
 
     def _encoded(self, inputs: Mapping[str | None, EncoderInput]) -> Tensor:
-        given = {key_of(name): of_set for name, of_set in inputs.items()}
+        given = {_known_key(self.encoder.poolings, name): of_set for name, of_set in inputs.items()}
         latent: Tensor = self.encoder({key: self._known(of_set.fields) for key, of_set in given.items()}, given)
         return latent
 
@@ -79,7 +79,7 @@ class PointsModel(Model):
 
     def decode_normalised(self, points: Tensor, latent: Tensor, set_name: str | None = None) -> dict[str, Tensor]:
         """Normalised fields at points: `(B, Q, d)` with `(B, M, D)`, or a step axis behind B in both."""
-        decoder = self.decoders[key_of(set_name)]
+        decoder = self.decoders[_known_key(self.decoders, set_name)]
         if latent.dim() == 3:
             found: dict[str, Tensor] = decoder(points, latent)
             return found
@@ -142,7 +142,7 @@ class PointsModel(Model):
         rolls = part.dt.dim() == 2
         if not targets.values:
             weights |= dict.fromkeys(OPERATOR_TERMS, 0.0)
-        if not shown or key_of(name) not in self.encoder.poolings:
+        if not shown or _known_key(self.encoder.poolings, name) not in self.encoder.poolings:
             weights |= dict.fromkeys(INVERSE_TERMS, 0.0)
         target = self.normalizer(targets.values)
         predicted = None
@@ -176,9 +176,10 @@ class PointsModel(Model):
     def _encoded_again(self, batch: QueryBatch, name: str | None, fields: Mapping[str, Tensor]) -> Tensor:
         """The latent of the inputs with one set's values replaced by decoded ones, which are normalised already."""
         inputs = {other: part.inputs for other, part in sets_of(batch).items()}
-        given = {key_of(other): of_set for other, of_set in inputs.items()}
-        values = {key_of(other): self._known(of_set.fields) for other, of_set in inputs.items()}
-        latent: Tensor = self.encoder(values | {key_of(name): dict(fields)}, given)
+        given = {_known_key(self.encoder.poolings, other): of_set for other, of_set in inputs.items()}
+        values = {key: self._known(of_set.fields) for key, of_set in given.items()}
+        values[_known_key(self.encoder.poolings, name)] = dict(fields)
+        latent: Tensor = self.encoder(values, given)
         return latent
 
     @torch.no_grad()
@@ -193,7 +194,7 @@ class PointsModel(Model):
         lead = batch.target_queries.coords.shape[:-2]
         inputs = {}
         for name, part in sets_of(batch).items():
-            targets, key = part.target_queries, key_of(name)
+            targets, key = part.target_queries, _known_key(self.encoder.poolings, name)
             missing = [n for n in self.encoder.channels.get(key, {}) if n not in targets.values]
             if missing:
                 raise UpsDataError(
@@ -221,6 +222,11 @@ class PointsModel(Model):
     def _known(self, fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The fields that are decoded too, normalised."""
         return self.normalizer({name: v.float() for name, v in fields.items() if name in self.normalizer.channels})
+
+
+def _known_key(modules: nn.ModuleDict, set_name: str | None) -> str:
+    """The key of a set; where a batch holds a single set, it has no name, and the module that there is is meant."""
+    return next(iter(modules)) if set_name is None and len(modules) == 1 else key_of(set_name)
 
 
 def sets_of(batch: QueryBatch) -> dict[str | None, QueryBatch]:

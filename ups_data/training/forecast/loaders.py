@@ -108,6 +108,8 @@ def dense_loader(
     }
     if every_frame:
         changed["on_damage"] = "raise"
+    if isinstance(data.inputs, Mapping):  # those of sets that are left out here are not drawn
+        changed["inputs"] = {name: of_set for name, of_set in data.inputs.items() if name in used} or None
     if stored_coords:
         changed["coords"] = "source"
     if any(int(points.min()) < int(points.max()) for points in sizes):
