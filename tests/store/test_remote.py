@@ -22,6 +22,7 @@ from ups_data.store.openings.making import make_openings
 from ups_data.store.remote.joining import join
 from ups_data.store.remote.store import RemoteStore
 from ups_data.store.root import open_store
+from ups_data.store.verify import verify_dataset
 from ups_data.training.config import TrainConfig
 
 SECRET = "hush-0123456789"
@@ -140,17 +141,16 @@ def test_bytes_are_reserved_in_the_order_in_which_they_are_needed():
         thread.start()
         return thread
 
-    first, large, small, urgent = (budget.ticket() for _ in range(4))
+    first, large, small = (budget.ticket() for _ in range(3))
     reserve(first, 60).join()
-    threads = [reserve(small, 10), reserve(large, 60), reserve(urgent, 500)]
+    threads = [reserve(small, 10), reserve(large, 60)]
     assert order == [(first, 60)]  # the small one has room, but is needed later than the large one
-    budget.hurry(urgent)
-    threads[2].join()
-    budget.give_back(560)
-    for thread in threads:
-        thread.join()
-    assert [ticket for ticket, _ in order] == [first, urgent, large, small]
-    assert budget.held == 70
+    budget.hurry(large)
+    threads[1].join()
+    assert order == [(first, 60), (large, 120)]
+    budget.give_back(120)
+    threads[0].join()
+    assert order[2:] == [(small, 10)]
 
 
 def test_a_dataset_opens_in_a_few_requests(dataset):
@@ -186,6 +186,17 @@ def test_older_datasets_get_their_openings(tmp_path):
     path.unlink()
     assert make_openings(tmp_path / "d") == {"train": len(data)}
     assert contents(tmp_path / "d") == before
+
+
+def test_a_dataset_on_a_web_server_is_verified(dataset):
+    objects = contents(dataset)
+    (key,) = [key for key in objects if "fields/u/c/" in key]
+    with RangeServer(objects) as server:
+        assert verify_dataset(server.url) == []
+        objects[key] = objects[key][:-1] + b"x"
+        assert verify_dataset(server.url)
+        del objects[key]
+        assert any("is missing" in damage.reason for damage in verify_dataset(server.url))
 
 
 def test_neighbours_are_joined_and_nothing_between_them_is_read():

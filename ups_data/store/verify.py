@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ups_data.errors import StoreError, UpsDataError
+from ups_data.errors import MissingObjectError, StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec
 from ups_data.store.claims import check_claims
 from ups_data.store.root import Root, open_store
@@ -73,7 +74,7 @@ def verify_shard(root: Root, manifest: Manifest, spec: ShardSpec, depth: Depth =
     shard = Shard(root, manifest, spec)
     where = f"shard {shard.store.name(spec.path)}"
     try:
-        there = {key.removeprefix(f"{spec.path}/"): size for key, size in shard.store.list(spec.path)}
+        there = _sizes(shard)
         if not there:
             return [Damage(spec.path, "is missing")]
         seal = shard.seal
@@ -92,6 +93,22 @@ def verify_shard(root: Root, manifest: Manifest, spec: ShardSpec, depth: Depth =
                 reasons.append(str(error).removeprefix(f"{where}: "))
     # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
     return [Damage(spec.path, r.removeprefix(f"{where}, ").split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
+
+
+def _sizes(shard: Shard) -> dict[str, int]:
+    """Name → size of the objects of a shard; of a web server, which has no lists, of those that the seal lists.
+
+    Raises:
+        UpsDataError: the seal is missing or damaged.
+    """
+    try:
+        return {key.removeprefix(f"{shard.key}/"): size for key, size in shard.store.list(shard.key)}
+    except StoreError:
+        names, sizes = [SEAL, *shard.seal.files], {}
+        for name in names:
+            with suppress(MissingObjectError):
+                sizes[name] = shard.store.open(f"{shard.key}/{name}", None).size
+        return sizes
 
 
 def _changed(seal: Seal, there: dict[str, int], depth: Depth) -> Iterator[str]:
