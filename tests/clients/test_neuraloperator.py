@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.datasets import write_grid
-from ups_data import QueryBatch, QueryLoader, QuerySampling
+from tests.training.conftest import travelling_waves
+from ups_data import QueryBatch, QueryLoader, QuerySampling, ShardWriter
 
 neuralop = pytest.importorskip("neuralop", reason="needs the extra clients")
 from neuralop import Trainer  # noqa: E402
@@ -52,12 +53,15 @@ def summed_loss(out: Tensor, y: Tensor, batch: QueryBatch, **sample: Any) -> Ten
 
 
 def test_epochs_advance_and_the_loss_falls(tmp_path: Path) -> None:
-    write_grid(tmp_path / "d", steps=(9,) * 4)
+    rng = np.random.default_rng(0)
+    with ShardWriter(tmp_path / "d") as writer:
+        for _ in range(4):
+            writer.add(fields={"u": travelling_waves(rng, 9, (16, 16))}, split="train", time=np.arange(9.0))
     options: dict[str, Any] = {"batch_size": 8, "seed": 0}
     train = QueryLoader(tmp_path / "d", split="train", sampling=QuerySampling(ratio=0.25), **options)
     dense = QueryLoader(tmp_path / "d", split="train", sampling=1.0, shuffle=False, drop_last=False, **options)
     torch.manual_seed(0)
-    net, processor = Net(train.manifest.fields[0].channels), AtQueries()
+    net, processor = Net(channels=1), AtQueries()
     adam = torch.optim.Adam(net.parameters(), 0.01)
     trainer = Trainer(
         model=net, n_epochs=3, data_processor=processor, eval_interval=2, verbose=False
@@ -80,4 +84,4 @@ def test_epochs_advance_and_the_loss_falls(tmp_path: Path) -> None:
     assert all(torch.equal(found, points) for (_, found), points in zip(processor.seen, expected, strict=True))
     assert len({tuple(points.flatten().tolist()) for _, points in processor.seen}) == len(expected)
     steps = len(train)
-    assert sum(losses[-steps:]) < sum(losses[:steps])
+    assert sum(losses[-steps:]) < 0.95 * sum(losses[:steps])

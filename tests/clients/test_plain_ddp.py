@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.datasets import write_grid
+from tests.training.conftest import travelling_waves
+from ups_data import ShardWriter
 
 pytestmark = pytest.mark.clients
 SCRIPT = """
@@ -23,7 +25,7 @@ if __name__ == "__main__":
     loader = QueryLoader(root, split="train", batch_size=8 // int(sys.argv[4]), sampling=0.25)
     dist.init_process_group("gloo")
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.Tanh(), torch.nn.Linear(16, 2))
+    net = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
     model, losses = DistributedDataParallel(net), []
     adam = torch.optim.Adam(net.parameters(), 0.02)
     try:
@@ -69,7 +71,10 @@ def losses(folder: Path, out: str, ranks: int, stop: int = -1) -> list[float]:
 
 
 def test_the_losses_are_those_of_one_process_and_go_on_in_mid_epoch(tmp_path: Path) -> None:
-    write_grid(tmp_path / "d", steps=(9,) * 4)
+    rng = np.random.default_rng(0)
+    with ShardWriter(tmp_path / "d") as writer:
+        for _ in range(4):
+            writer.add(fields={"u": travelling_waves(rng, 9, (16, 16))}, split="train", time=np.arange(9.0))
     (tmp_path / "loop.py").write_text(SCRIPT)
     whole = losses(tmp_path, "one", 1)
     assert len(whole) == 12
