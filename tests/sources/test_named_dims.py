@@ -308,3 +308,21 @@ def test_a_chunk_over_all_times_is_decoded_once(tmp_path, monkeypatch, memory, k
             np.testing.assert_array_equal(t.fields["u"][start : start + 4, ..., 0], u[start : start + 4])
             np.testing.assert_array_equal(t.fields["v"][start : start + 4, ..., 0], v[number, start : start + 4])
     assert sum(decoded) == u.size + v.size
+
+
+def test_what_the_earlier_files_of_a_run_decoded_is_forgotten(tmp_path, monkeypatch):
+    """Ten files of one chunk each: never more of them in memory than there is room for, and each decoded once."""
+    size = 6 * 50 * 4
+    for number in range(10):
+        u = np.full((6, 50), number, np.float32)
+        coords = {"time": 6.0 * number + np.arange(6), "x": np.arange(50.0)}
+        encoding = {"u": {"chunksizes": (6, 50), "zlib": True}}
+        write(tmp_path / f"run/{number}.nc", {"u": (("time", "x"), u)}, coords, encoding)
+    monkeypatch.setattr(slabs, "MEMORY", 3 * size)
+    decoded, load = [], slabs.load
+    monkeypatch.setattr(slabs, "load", lambda variable, box: decoded.append((v := load(variable, box)).nbytes) or v)
+    [t] = open_source(tmp_path / "run", options=SourceOptions(concat="time"))
+    for start in range(0, 60, 2):
+        np.testing.assert_array_equal(t.fields["u"][start : start + 2, 0, 0], start // 6)
+        assert sum(live().in_memory for live in slabs._LIVE if live() is not None) <= 3 * size
+    assert sum(decoded) == 10 * size

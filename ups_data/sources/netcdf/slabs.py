@@ -7,6 +7,7 @@ so that a conversion takes a time that grows with the square of its length.
 import math
 import os
 import tempfile
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from ups_data.sources.netcdf.opening import CHUNKS
 # Decoded bytes that are kept in memory; what is more lies in a temporary file, which has no name.
 MEMORY = 256 * 1024**2
 Box = tuple[tuple[int, int], ...]
+_LIVE: list["weakref.ref[Slabs]"] = []  # those that hold something, the last one read at the end
 
 
 class Slabs:
@@ -24,6 +26,23 @@ class Slabs:
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[Box, np.ndarray]] = {}
+
+    def _make_room(self, size: int) -> int:
+        """Forget what other files' slabs hold, the oldest first, until `size` more bytes fit; returns those in memory.
+
+        A run in many files is read file by file: what the earlier ones decoded is not needed any more.
+        """
+        _LIVE[:] = [live for live in _LIVE if live() is not None and live() is not self]
+        others = [live for live in (reference() for reference in _LIVE) if live is not None]
+        while others and size + sum(live.in_memory for live in (self, *others)) > MEMORY:
+            others.pop(0)._held.clear()
+        _LIVE.append(weakref.ref(self))
+        return sum(live.in_memory for live in (self, *others))
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes that are held."""
+        return sum(values.nbytes for _, values in self._held.values() if not isinstance(values, np.memmap))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Slabs, ()
@@ -57,8 +76,7 @@ class Slabs:
         """The slab's values; None where there is no room for them."""
         shape = tuple(b - a for a, b in slab)
         size = math.prod(shape) * variable.dtype.itemsize
-        in_memory = sum(v.nbytes for _, v in self._held.values() if not isinstance(v, np.memmap))
-        if size + in_memory <= MEMORY:
+        if size + self._make_room(size) <= MEMORY:
             return np.asarray(load(variable, slab))
         try:
             with tempfile.TemporaryFile(prefix="ups_data-") as file:
