@@ -14,6 +14,7 @@ from ups_data.cli.commands.evaluate import evaluate
 from ups_data.cli.commands.importance import importance
 from ups_data.cli.commands.inspect import inspect
 from ups_data.cli.commands.latents import latents
+from ups_data.cli.commands.points.noise import noise, suggest_points
 from ups_data.cli.commands.predict import predict
 from ups_data.cli.commands.quickstart import quickstart
 from ups_data.cli.commands.runs.report import report
@@ -26,7 +27,7 @@ from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
 COMMANDS = (
-    *(convert, inspect, verify, copy, train, evaluate, predict, report, latents),
+    *(convert, inspect, verify, copy, train, evaluate, predict, report, latents, noise, suggest_points),
     *(importance, seal, cache, bench, simulate),
     quickstart,
 )

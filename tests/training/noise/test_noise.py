@@ -1,0 +1,140 @@
+"""The measured noise is the noise: of a model whose gradient is known, and of one that is trained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from tests.training.runs import config
+from ups_data import QueryLoader, UpsDataError
+from ups_data.batch import QueryBatch
+from ups_data.cli.main import app
+from ups_data.models.protocol import LossContext, Model
+from ups_data.training.noise import GradientNoise, Noise, StepCosts, Within, advise, measure_noise
+from ups_data.training.noise.advice import variance_at
+from ups_data.training.noise.costs import fitted
+
+
+class Mean(Model):
+    """One number for the squared field everywhere; its loss has the gradient 2 (c - mean of the square over points)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = torch.nn.Parameter(torch.zeros(()))
+
+    def losses(self, batch: QueryBatch, context: LossContext) -> dict[str, torch.Tensor]:
+        queries = batch.target_queries
+        return {"prediction": (queries.weight[..., None] * (self.c - queries.values["u"].square()).square()).mean()}
+
+    def predict(self, batch: QueryBatch) -> dict[str, torch.Tensor]:
+        return {"u": self.c.expand_as(batch.target_queries.values["u"])}
+
+
+def test_of_a_gradient_that_is_known(waves: Path) -> None:
+    """Uniform draws of Q of N points without replacement: σ_w² = 4 s² (1 - Q/N) / Q, s² the points' sample variance;
+    σ_b² is the variance of 2 times the samples' means. Of the squared field."""
+    settings = config(waves, waves / "nowhere")
+    noise = measure_noise(settings, model=Mean(), modes=["uniform"], ratios=[1 / 16, 1 / 4], samples=30, draws=40)
+    loader = QueryLoader(waves, split="train", batch_size=1, sampling=1.0, shuffle=False, horizon=1, drop_last=False)
+    frames = np.concatenate([batch.target_queries.values["u"].numpy()[..., 0] for batch in loader]).astype(float) ** 2
+    assert noise.gradient.samples == len(frames) == 30
+    np.testing.assert_allclose(noise.gradient.between, (2 * frames.mean(1)).var(ddof=1), rtol=1e-4)
+    for ratio, found in noise.gradient.within["uniform"].items():
+        expected = 4 * frames.var(1, ddof=1).mean() * (1 - ratio) / (ratio * 256)
+        # Each of 1,200 squared distances varies by about √2 times their mean.
+        assert found.variance == pytest.approx(expected, rel=6 * np.sqrt(2 / 1200))
+
+
+def test_better_modes_are_less_noisy(waves: Path) -> None:
+    noise = measure_noise(config(waves, waves / "nowhere"), ratios=[1 / 16], samples=8, draws=4)
+    assert set(noise.gradient.within) == {"uniform", "stratified"}
+    found = {mode: of[1 / 16].variance for mode, of in noise.gradient.within.items()}
+    assert 0 < found["stratified"] < found["uniform"]
+    assert noise.costs.step(2, 20) > 0
+
+
+def noise_of(between: float = 1.0, signal: float = 1.0, per_query: float = 1e-4, encoder: float = 0.01) -> Noise:
+    """Within a sample, N / Q - 1 times a quarter."""
+    within = {"uniform": {r: Within(0.25 * (1 / r - 1), 0.0) for r in (0.02, 0.1, 0.5)}}
+    costs = StepCosts(fixed=0.002, encoder=encoder, per_query=per_query, misfit=0.0)
+    return Noise(GradientNoise(10, between, 0.1, signal, within), costs, 1000, 4096, {})
+
+
+def test_advice_is_the_best_of_all_settings() -> None:
+    """Against a search over the same model of progress per second."""
+    noise = noise_of()
+    found = advise(noise, batch_size=4, ratio=1.0, mode="uniform")
+
+    def worth(size: int, ratio: float) -> float:
+        variance = (1.0 + 0.25 * (1 / ratio - 1)) / size
+        return 1 / (1 + variance) / (0.002 + size * (0.01 + ratio * 1000 * 1e-4))
+
+    best = max((worth(2**k, ratio), 2**k, ratio) for k in range(7) for ratio in (0.02, 0.1, 0.5, 1.0))
+    assert (found.batch_size, found.ratio) == best[1:]
+    assert found.gain == pytest.approx(best[0] / worth(4, 1.0))
+    assert found.queries == round(found.ratio * 1000)
+
+
+def test_dear_encoders_ask_for_more_points_and_dear_queries_for_fewer() -> None:
+    ratios = [
+        advise(noise_of(encoder=encoder, per_query=per_query), batch_size=4, ratio=0.1, mode="uniform").ratio
+        for encoder, per_query in ((1e-4, 1e-3), (0.01, 1e-4), (1.0, 1e-6))
+    ]
+    assert ratios == sorted(ratios)
+    assert ratios[0] < ratios[-1]
+
+
+def test_variance_between_measured_ratios() -> None:
+    gradient = noise_of().gradient
+    for ratio in (0.01, 0.03, 0.1, 0.3, 0.9, 1.0):
+        assert variance_at(gradient, "uniform", ratio) == pytest.approx(0.25 * (1 / ratio - 1), abs=1e-12)
+
+
+def test_costs_are_those_of_the_steps() -> None:
+    sizes = [(1, 10), (4, 10), (4, 500), (16, 100)]
+    found = fitted(sizes, [0.01 + b * (0.002 + q * 1e-5) for b, q in sizes])
+    assert (found.fixed, found.encoder, found.per_query) == pytest.approx((0.01, 0.002, 1e-5))
+    assert fitted(sizes, [0.01 - 1e-6 * b for b, _ in sizes]).encoder == 0  # never below 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"modes": ["blocks"]}, "blocks"),
+        ({"ratios": [0.0]}, "between 0 and 1"),
+        ({"samples": 1}, "at least 2"),
+        ({"run": "nowhere"}, "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(waves: Path, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(UpsDataError, match=says) as error:
+        measure_noise(config(waves, waves / "nowhere"), **change)
+    assert "\n" not in str(error.value)
+
+
+def test_noise_that_hides_the_gradient() -> None:
+    with pytest.raises(UpsDataError, match="measure more of them"):
+        advise(noise_of(signal=0.0), batch_size=4, ratio=0.1, mode="uniform")
+
+
+def test_commands(waves: Path, tmp_path: Path) -> None:
+    """The figures, as JSON; the names of its keys are relied on."""
+    given = [f"data.root={waves}", f"out={tmp_path / 'run'}", "data.batch_size=4", "training.query_sample_ratio=0.2"]
+    options = ["--ratios", "0.1,0.4", "--samples", "6", "--json", str(tmp_path / "out.json")]
+    for command, keys in (
+        ("noise", {"between", "within", "seconds"}),
+        ("suggest-points", {"batch_size", "queries", "mode", "gain", "reason"}),
+    ):
+        done = CliRunner().invoke(app, [command, "train_diffusion_reaction", *given, *options])
+        assert done.exit_code == 0, done.output
+        found = json.loads((tmp_path / "out.json").read_text())
+        assert keys <= set(found)
+        if command == "noise":
+            assert set(found["within"]["stratified"]) == {"0.1", "0.4"}
+            assert set(found["seconds"]) == {"encoder", "per_query", "fixed"}
+        else:
+            assert found["gain"] >= 1

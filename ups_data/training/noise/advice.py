@@ -1,0 +1,118 @@
+"""How many points of how many samples: what the measured noise and costs say pays best."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ups_data.errors import UpsDataError
+from ups_data.training.noise.gradients import GradientNoise, Within
+from ups_data.training.noise.measure import Noise
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A batch size, queries of a sample, and a mode.
+
+    Attributes:
+        gain: progress per second ÷ that of the present setting.
+        reason: in words.
+    """
+
+    batch_size: int
+    queries: int
+    ratio: float
+    mode: str
+    gain: float
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return dict(vars(self))
+
+
+def advise(noise: Noise, *, batch_size: int, ratio: float, mode: str, most_queries: float | None = None) -> Advice:
+    """The setting that makes most progress per second.
+
+    A step along a gradient G with noise of variance V is worth 1 / (1 + V / |G|²) of one without noise (S. McCandlish
+    et al., "An Empirical Model of Large-Batch Training", 2018, equation 2.7), and V = (σ_b² + σ_w²(Q)) / B. That is
+    divided by the seconds of a step.
+
+    Args:
+        batch_size, ratio, mode: the present setting.
+        most_queries: B times Q that fit into the device's memory; None: as many as one likes.
+
+    Raises:
+        UpsDataError: the noise hides the gradient, or the present mode was not measured.
+    """
+    gradient = noise.gradient
+    if gradient.signal <= 0:
+        raise UpsDataError(
+            f"the gradient is lost in the noise of {gradient.samples} samples: measure more of them (--samples), or an "
+            "earlier checkpoint"
+        )
+    now = _worth(noise, batch_size, ratio, mode)
+    settings = [
+        (_worth(noise, size, candidate, name), size, candidate, name)
+        for name in gradient.within
+        for candidate in (*gradient.within[name], 1.0)
+        for size in _sizes(batch_size, noise.split_samples)
+        if most_queries is None or size * candidate * noise.points <= most_queries
+    ]
+    if not settings:
+        raise UpsDataError("not even the smallest setting fits into the device's memory: take a smaller model")
+    best, size, candidate, name = max(settings, key=lambda setting: setting[0])
+    if best <= now:
+        best, size, candidate, name = now, batch_size, ratio, mode
+    return Advice(
+        size,
+        max(1, round(candidate * noise.points)),
+        candidate,
+        name,
+        best / now,
+        _reason(noise, size, candidate, name, best / now),
+    )
+
+
+def variance_at(noise: GradientNoise, mode: str, ratio: float) -> float:
+    """σ_w² of a mode at any ratio: between the ratios measured along a straight line of logarithms, 0 at ratio 1.
+
+    Raises:
+        UpsDataError: the mode was not measured.
+    """
+    if ratio >= 1:
+        return 0.0
+    if mode not in noise.within:
+        raise UpsDataError(f"mode {mode!r} was not measured: measure it too, among {', '.join(noise.within)}")
+    measured: dict[float, Within] = noise.within[mode]
+    ratios = np.array(sorted(measured))
+    # What is left of a draw's variance falls as (1 - ratio) / ratio does; the rest is interpolated.
+    scaled = np.array([measured[r].variance * r / (1 - r) for r in ratios.tolist()])
+    log = np.interp(np.log(ratio), np.log(ratios), np.log(np.maximum(scaled, 1e-300)))
+    return float(np.exp(log) * (1 - ratio) / ratio)
+
+
+def _worth(noise: Noise, batch_size: int, ratio: float, mode: str) -> float:
+    """Progress per second."""
+    gradient = noise.gradient
+    variance = (gradient.between + variance_at(gradient, mode, ratio)) / batch_size
+    seconds = noise.costs.step(batch_size, ratio * noise.points)
+    return 1 / (1 + variance / gradient.signal) / max(seconds, 1e-12)
+
+
+def _sizes(batch_size: int, samples: int) -> list[int]:
+    """Batch sizes to look at: powers of 2 up to a quarter of the samples, and the present one."""
+    most = max(1, min(16 * batch_size, samples // 4))
+    return sorted({size for k in range(12) if (size := 2**k) <= most} | {min(batch_size, max(1, samples))})
+
+
+def _reason(noise: Noise, size: int, ratio: float, mode: str, gain: float) -> str:
+    drawn, between = variance_at(noise.gradient, mode, ratio), noise.gradient.between
+    share = drawn / max(drawn + between, 1e-300)
+    seconds = noise.costs.step(size, ratio * noise.points)
+    of_queries = size * ratio * noise.points * noise.costs.per_query / max(seconds, 1e-12)
+    return (
+        f"with {ratio:g} of the points in mode {mode}, drawing them makes {share:.0%} of the gradient's variance, and "
+        f"queries take {of_queries:.0%} of a step of {size} samples ({1000 * seconds:.1f} ms); progress per second is "
+        f"{gain:.2f} times that of the present setting"
+    )

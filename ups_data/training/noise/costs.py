@@ -1,0 +1,68 @@
+"""What a training step costs: a fixed part, a part of each sample, and a part of each query."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class StepCosts:
+    """Seconds of a step of B samples with Q queries each: `fixed + B * (encoder + Q * per_query)`.
+
+    Attributes:
+        encoder: of a sample, whatever is done with it before and beside its queries.
+        misfit: root mean square of measured minus fitted time, relative to the measured mean.
+    """
+
+    fixed: float
+    encoder: float
+    per_query: float
+    misfit: float
+
+    def step(self, batch_size: int, queries: float) -> float:
+        """Seconds of a step."""
+        return self.fixed + batch_size * (self.encoder + queries * self.per_query)
+
+
+def fitted(sizes: Sequence[tuple[int, int]], seconds: Sequence[float]) -> StepCosts:
+    """The costs that fit measured steps best, none below 0.
+
+    Args:
+        sizes: (B, Q) of each step.
+        seconds: that it took.
+    """
+    rows = np.array([(1.0, size, size * queries) for size, queries in sizes])
+    scale = rows.max(0)  # or the fit would look at the queries alone
+    found, misfit = _least_squares(rows / scale, np.asarray(seconds, float))
+    fixed, encoder, per_query = (found / scale).tolist()
+    return StepCosts(fixed, encoder, per_query, misfit / float(np.mean(seconds)))
+
+
+def seconds_of(step: Callable[[], object]) -> float:
+    """The median time of a step, after one that is not counted."""
+    step()
+    taken = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        step()
+        taken.append(time.perf_counter() - begun)
+    return float(np.median(taken))
+
+
+def _least_squares(rows: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, float]:
+    """The best coefficients of which none is below 0, and the root mean square of what they leave: the best of all
+    subsets of columns whose own least squares are not below 0, which is exact and fast for three."""
+    best, least = np.zeros(rows.shape[1]), float(np.sqrt(np.mean(seconds**2)))
+    for count in range(1, rows.shape[1] + 1):
+        for columns in combinations(range(rows.shape[1]), count):
+            found = np.linalg.lstsq(rows[:, columns], seconds, rcond=None)[0]
+            misfit = float(np.sqrt(np.mean((rows[:, columns] @ found - seconds) ** 2)))
+            if (found >= 0).all() and misfit < least:
+                best, least = np.zeros(rows.shape[1]), misfit
+                best[list(columns)] = found
+    return best, least

@@ -1,0 +1,179 @@
+"""`measure_noise`: the noise of a configuration's gradient and the cost of its steps, by real passes on real data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ups_data.batch import QueryBatch
+from ups_data.errors import UpsDataError
+from ups_data.models.protocol import Model, query_sets_of
+from ups_data.sampling import QuerySampling
+from ups_data.schema import Manifest
+from ups_data.training.config import TrainConfig
+from ups_data.training.device import device_of
+from ups_data.training.loaders import open_manifest
+from ups_data.training.noise.costs import StepCosts, fitted, seconds_of
+from ups_data.training.noise.draws import Draws
+from ups_data.training.noise.gradients import GradientNoise, between_samples, gradient_of, within_samples
+from ups_data.training.runs.rng import seed_all
+from ups_data.training.runs.trained import weights_of
+from ups_data.training.step import batch_losses
+from ups_data.training.targets import model_of
+
+RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5)
+SAMPLES, DRAWS = 24, 2
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What was measured.
+
+    Attributes:
+        gradient: its variance between and within samples.
+        costs: of a step.
+        points: N, of a sample: of the largest, of all sets together.
+        split_samples: of the training split.
+        left_out: mode → why it was not measured.
+    """
+
+    gradient: GradientNoise
+    costs: StepCosts
+    points: int
+    split_samples: int
+    left_out: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """`between`, `within` (mode → ratio → σ_w²), `seconds`, and what they are to be judged by."""
+        g, c = self.gradient, self.costs
+        return {
+            "between": g.between,
+            "between_error": g.between_error,
+            "within": {mode: {f"{r:g}": w.variance for r, w in of.items()} for mode, of in g.within.items()},
+            "within_error": {mode: {f"{r:g}": w.error for r, w in of.items()} for mode, of in g.within.items()},
+            "signal": g.signal,
+            "samples": g.samples,
+            "points": self.points,
+            "seconds": {"encoder": c.encoder, "per_query": c.per_query, "fixed": c.fixed},
+            "misfit": c.misfit,
+            "left_out": self.left_out,
+        }
+
+
+def measure_noise(
+    config: TrainConfig,
+    *,
+    run: str | Path | None = None,
+    model: nn.Module | None = None,
+    modes: Sequence[str] | None = None,
+    ratios: Sequence[float] = RATIOS,
+    samples: int = SAMPLES,
+    draws: int = DRAWS,
+    progress: Progress = lambda done, total: None,
+) -> Noise:
+    """Measure on the training split, with the configuration's model, losses and data.
+
+        noise = measure_noise(load_config("train.yaml", []), run="runs/train")
+        noise.gradient.between, noise.gradient.within["stratified"][0.1].variance
+
+    Args:
+        run: folder of a run whose weights the model gets: noise changes as training goes on. None: a new model.
+        model: measured instead of the one that the configuration names.
+        modes: None: all that the dataset can be drawn in.
+        ratios: queries ÷ points.
+        samples: how many, chosen at random; draws: of each, by mode and ratio.
+
+    Raises:
+        UpsDataError: a checkpoint of another model, too few samples, a loss that needs every point, or a ratio that is
+            not between 0 and 1.
+    """
+    if not all(0 < ratio < 1 for ratio in ratios) or not ratios:
+        raise UpsDataError(f"ratios {list(ratios)}: give numbers between 0 and 1; all points are measured anyway")
+    manifest, device = open_manifest(config), device_of(config.training.device)
+    seed_all(config.training.seed)
+    made = model_of(config, manifest, model).to(device)
+    if run is not None:
+        weights_of(run, made)
+    weights, query_sets = config.loss_weights(), query_sets_of(made, config.loss_weights())
+
+    def open_draws(mode: str, ratio: float) -> Draws:
+        return Draws(config, manifest, QuerySampling(ratio=ratio, mode=mode), query_sets, device)
+
+    whole = open_draws("uniform", 1.0)
+    if len(whole) < 2 or samples < 2:
+        raise UpsDataError(f"{len(whole)} samples in split {config.data.train_split!r}: noise needs at least 2 of them")
+    numbers = np.random.default_rng(config.training.seed).permutation(len(whole))[:samples].tolist()
+    left_out: dict[str, str] = {}
+    names = _modes(manifest) if modes is None else list(modes)
+    total, done = len(numbers) * (1 + len(names) * len(ratios) * draws), 0
+
+    def gradient(of: Draws, number: int, draw: int) -> torch.Tensor:
+        nonlocal done
+        done += 1
+        progress(done, total)
+        return gradient_of(made, _loss(made, of.batch([number], draw), weights))
+
+    dense = [gradient(whole, number, 0) for number in numbers]
+    found, within = between_samples(dense), {}
+    for mode in names:
+        try:
+            opened = {ratio: open_draws(mode, ratio) for ratio in ratios}
+        except UpsDataError as error:
+            if modes is not None:
+                raise
+            left_out[mode] = str(error)
+            continue
+        within[mode] = {
+            ratio: within_samples(dense, lambda n, d, of=of: gradient(of, numbers[n], d), draws)  # type: ignore[misc]
+            for ratio, of in opened.items()
+        }
+    gradient_noise = GradientNoise(found.samples, found.between, found.between_error, found.signal, within)
+    points = sum(manifest.max_points(config.data.train_split, name) for name in manifest.set_names)
+    return Noise(gradient_noise, _costs(config, made, whole, open_draws, weights), points, len(whole), left_out)
+
+
+def _modes(manifest: Manifest) -> list[str]:
+    """Those that the dataset can be drawn in."""
+    stored = ["importance"] if manifest.importance else []
+    return ["uniform", "stratified", *(["blocks"] if manifest.blocks > 1 else []), *stored]
+
+
+def _loss(model: Model, batch: QueryBatch, weights: Mapping[str, float]) -> torch.Tensor:
+    return batch_losses(model, batch, weights=weights).total
+
+
+def _costs(
+    config: TrainConfig,
+    model: Model,
+    whole: Draws,
+    open_draws: Callable[[str, float], Draws],
+    weights: Mapping[str, float],
+) -> StepCosts:
+    """Steps of the configured batch size and a quarter of it, with few and with more points."""
+    most = min(config.data.batch_size, len(whole))
+    sizes, seconds = [], []
+    for ratio in (0.02, 0.1, 0.3):
+        of = open_draws("uniform", ratio)
+        for size in sorted({max(1, most // 4), most}):
+            batch = of.batch(range(size))
+
+            def step(batch: QueryBatch = batch) -> None:
+                model.zero_grad(set_to_none=True)
+                _loss(model, batch, weights).backward()
+                if batch.time.is_cuda:
+                    torch.cuda.synchronize()
+
+            sizes.append((size, _queries(batch)))
+            seconds.append(seconds_of(step))
+    model.zero_grad(set_to_none=True)
+    return fitted(sizes, seconds)
+
+
+def _queries(batch: QueryBatch) -> int:
+    """Target queries of a sample, of all sets."""
+    return sum(b.target_queries.index.shape[-1] for b in (batch, *batch.others.values()))
