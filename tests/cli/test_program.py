@@ -18,8 +18,8 @@ from ups_data.cli.throughput import measure, open_loader
 from ups_data.trajectory import PointSet
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["convert", "inspect", "verify", "copy", "train", "evaluate", "predict", "report", "latents"]
-NAMES += ["importance", "seal", "cache", "bench", "simulate", "quickstart"]
+NAMES = ["convert", "inspect", "verify", "copy", "train", "evaluate", "predict", "report", "latents", "noise"]
+NAMES += ["suggest-points", "importance", "seal", "cache", "bench", "simulate", "quickstart"]
 SCRIPTS = {
     "make_shards": "convert",
     "inspect_shards": "inspect",
@@ -38,7 +38,7 @@ def python(*arguments, cwd=None):
 
 
 def test_every_command_is_there():
-    assert [c.__name__ for c in COMMANDS] == NAMES
+    assert [c.__name__.replace("_", "-") for c in COMMANDS] == NAMES
     shown = printed("--help")
     assert all(f"\n  {name} " in shown for name in NAMES)
     assert "..." not in shown.replace("[ARGS]...", "")  # no summary is cut
