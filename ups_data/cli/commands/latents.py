@@ -15,7 +15,7 @@ def latents(
         bool, typer.Option("--trust-target", help="Import the model that the checkpoint names, if it is not built in.")
     ] = False,
 ) -> None:
-    """Encode every frame of a dataset once, to train an operator on.
+    """Encode every frame once, to train an operator on.
 
     The latents lie in a folder that is named after the digest of the encoder. Training with data.latents=FOLDER and
     training.start_from=RUN then reads them instead of encoding; those of another encoder are refused.

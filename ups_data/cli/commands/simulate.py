@@ -24,7 +24,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other runs.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace what exists at OUT.")] = False,
 ) -> None:
-    """Simulate a problem, in a layout that `ups-data convert` knows.
+    """Simulate a problem, as files that are then converted.
 
     diffusion-reaction: grids 64×64 in time, in PDEBench's layout. airfoils: exact potential flow around shapes of
     different sizes, surface and volume, VTK files. particles: tracers that move, in LagrangeBench's layout. heat-3d:

@@ -26,7 +26,7 @@ def noise(
     samples: Samples = 24,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure how noisy the gradient of a training step is, and what a step costs.
+    """Measure how noisy a step's gradient is, and what it costs.
 
     The variance between samples, and within a sample over draws of its points, by mode and ratio, of the
     configuration's own model, losses and data; seconds of a step's parts.
@@ -53,7 +53,7 @@ def suggest_points(
     samples: Samples = 24,
     json_file: JsonFile = None,
 ) -> None:
-    """Suggest how many points of how many samples to draw, and in which mode.
+    """Suggest how many points of how many samples to draw.
 
     The setting that makes most progress per second, by the noise and the costs that `ups-data noise` measures.
     """
