@@ -38,6 +38,9 @@ def test_padding_changes_nothing(shapes):
     assert batch["surface"].inputs.mask is not None
     latents = model.encode(batch)
     predicted = model.predict(batch)
+    inputs = batch.inputs  # of the surface; what fills its rows may lie in the midst of real points
+    among = torch.where(inputs.mask[..., None], inputs.coords, inputs.coords[:, 5:6])
+    torch.testing.assert_close(model.encode(replace(batch, inputs=replace(inputs, coords=among))), latents)
     for number, one in zip(range(4), alone, strict=False):
         torch.testing.assert_close(model.encode(one)[0], latents[number], rtol=1e-5, atol=1e-6)
         for name, values in model.predict(one).items():
