@@ -1,6 +1,7 @@
 """What is refused before the first shard is written, not after the last one."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_a_manifest_that_could_not_be_read_back(tmp_path, monkeypatch):
     refused(tmp_path, "the manifest would be .* bytes long, the limit is 1,000")
 
 
-def test_more_than_the_disk_has_room_for(tmp_path):
+def test_more_than_the_disk_has_room_for(tmp_path, monkeypatch):
     """A file of holes, which takes no room itself."""
     frames = 2**43 // (1024 * 1024 * 4)
     with open(tmp_path / "u.npy", "wb") as file:
@@ -42,6 +43,9 @@ def test_more_than_the_disk_has_room_for(tmp_path):
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         file.truncate(file.tell() + 2**43)
     refused(tmp_path, r"8,796.1 GB are to be written, .* GB are free: make room")
+    with monkeypatch.context() as patch:  # a codec makes them smaller, but not to nothing
+        patch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**9))
+        refused(tmp_path, r"34.5 GB are to be written, 1.0 GB are free: make room", codec="lz4")
 
 
 def test_what_one_trajectory_cannot_be_is_one_line(tmp_path):

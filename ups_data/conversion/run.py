@@ -15,6 +15,9 @@ from ups_data.schema import Manifest
 from ups_data.sources import Source
 from ups_data.writing.shard.written import WrittenShard, dataset_manifest
 
+# A chunk of blosc is compressed by this at most: lz4 by its format, zstd by what constants become.
+COMPRESSION = {"none": 1, "lz4": 255, "zstd": 1000}
+
 
 class Conversion:
     """One run of `convert`."""
@@ -75,8 +78,8 @@ class Conversion:
 
         self._progress(sum(counts.values()), plan.trajectories)
         missing = [shard for shard in plan.shards if shard.path not in done]
-        if self._job.options.codec == "none":  # of others it is not known how small they become
-            self._work.check_room([shard.bytes for shard in missing])
+        most = COMPRESSION[self._job.options.codec]  # how small they become is not known, but they cannot be smaller
+        self._work.check_room([shard.bytes // most for shard in missing])
         with closing(self._make(maker, missing, workers, timeout, tell)) as making:
             for shard, made in making:
                 self._check_source(self._identity.changed(self._job.path))
