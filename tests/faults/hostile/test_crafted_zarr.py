@@ -28,13 +28,14 @@ def write(path: Path, version: int) -> Path:
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_headers_of_blosc(tryer: Tryer, around: Around, version: int) -> None:
+@pytest.mark.parametrize("length", ["short", pytest.param("long", marks=pytest.mark.faults)])
+def test_headers_of_blosc(tryer: Tryer, around: Around, version: int, length: str) -> None:
     chunk = write(around.given / "intact", version)
     intact = tryer("convert", around.given / "intact", around.out / "intact")
     assert intact["status"] == 0, intact
     whole = chunk.read_bytes()
     crafts = {**KINDS, "cut": lambda body: body[: len(body) * 2 // 3], "empty": lambda body: b""}
-    for number, (kind, craft) in enumerate(crafts.items()):
+    for number, (kind, craft) in enumerate(list(crafts.items())[:: 4 if length == "short" else 1]):
         chunk.write_bytes(craft(whole))
         around.watch()
         answer = tryer("convert", around.given / "intact", around.out / str(number))

@@ -28,7 +28,7 @@ PARTS = {
     "index": f"{SHARD}/points/index/c/0/0",
     "group": f"{SHARD}/zarr.json",
 }
-SPARSE = 12
+SPARSE = 24
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.faults.hostile.ways import WAYS
 OPTIONS = ("--cast", "float32")
 # Formats of text, without a mark of their end: all that is asked of a cut one is that it is taken or refused.
 ANY_END = {"obj", "ply, ascii", "vtk"}
-SPARSE = 13  # of so many cases, one is in the default run
+SPARSE = 22  # of so many cases, one is in the default run
 # Of folders, the files that are spoilt: what says what the others are, and one with values.
 PARTS = {
     "zarr": ("zarr.json", "u/zarr.json", "u/c/0/0/0/0"),
