@@ -145,8 +145,9 @@ CHUNKS, TABLE = "fields/u/c/0/0/0", "trajectories/time/c/0"
 @pytest.mark.parametrize("what", [CHUNKS, "fields/u/zarr.json", SEAL, TABLE, MANIFEST])
 @pytest.mark.parametrize("codec", ["none", "lz4"])
 def test_damage_is_an_error_that_names_the_object(tmp_path, damage, what, codec):
+    """Of a dataset without the object that holds small ones together, whose copies would be read instead."""
     write_blocks(tmp_path / "d", codec=codec)
-    store = MemoryStore(contents(tmp_path / "d"))
+    store = MemoryStore({k: v for k, v in contents(tmp_path / "d").items() if not k.startswith("openings/")})
     (key,) = [key for key, _ in store.list("") if key.endswith(what)]
     shard = store.name("train/shard-000000.zarr")
     names = store.name(key)
