@@ -291,4 +291,5 @@ def _arrays(path: Path, data: Any, count: int, to_numpy: Any) -> dict[str, tuple
 
 def _named(data: Any) -> Iterator[tuple[str, Any]]:
     for number in range(data.GetNumberOfArrays()):
-        yield data.GetArrayName(number) or f"array_{number}", data.GetAbstractArray(number)
+        name = data.GetArrayName(number) or f"array_{number}"  # bytes, if they are no text
+        yield name.decode(errors="replace") if isinstance(name, bytes) else name, data.GetAbstractArray(number)
