@@ -64,7 +64,7 @@ def test_epochs_advance_and_the_loss_falls(tmp_path: Path) -> None:
     net, processor = Net(channels=1), AtQueries()
     adam = torch.optim.Adam(net.parameters(), 0.01)
     trainer = Trainer(
-        model=net, n_epochs=3, data_processor=processor, eval_interval=2, verbose=False
+        model=net, n_epochs=3, data_processor=processor, eval_interval=2, verbose=True
     )  # it asks `len` of `loader.dataset` otherwise
     losses: list[float] = []
 

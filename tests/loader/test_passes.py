@@ -2,11 +2,14 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from tests.datasets import write_grid
+from ups_data import QueryDataset, QueryLoader
 from ups_data.loader.passes import Passes
 
 
@@ -56,3 +59,17 @@ def test_whole_passes_passes_left_at_once_and_set_epoch_in_any_order(options: di
 
 def _context(options: dict[str, Any]) -> str | None:
     return "fork" if options["num_workers"] else None  # no thread of this project is at work here
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"drop_last": False}, {"pad": True}, {"repeats": 3}, {"world_size": 2, "rank": 1}]
+)
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_the_length_of_a_dataset_is_what_a_pass_yields(tmp_path: Path, options: dict[str, Any], split: str) -> None:
+    """With `len(loader.dataset)`, as with a DataLoader's, loops of other people count samples."""
+    write_grid(tmp_path / "d", steps=(7, 6), split=split)
+    given = dict(split=split, batch_size=4, sampling=0.5) | options
+    dataset = QueryDataset(tmp_path / "d", **given)
+    assert len(dataset) == len(list(dataset))
+    loader = QueryLoader(tmp_path / "d", **given)
+    assert len(loader.dataset) == sum(len(batch) for batch in loader)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from webdataset import DataPipeline
 from webdataset.compat import FluidInterface
 
@@ -35,6 +36,13 @@ class QueryDataset(DataPipeline, FluidInterface):
     def __init__(self, root: Root, options: LoaderOptions | None = None, **given: Any) -> None:
         self.source = SampleSource(root, collected(LoaderOptions, options, given, caller="QueryDataset"))
         super().__init__(self.source.samples)
+
+    def __len__(self) -> int:
+        """The samples that a pass yields on this rank, over all worker processes."""
+        plan, bounds = self.source.plan(self.source.passes.epoch), self.source.bounds
+        full = self.source.options.batch_size * self.source.ranks.world_size
+        short = np.flatnonzero(np.diff(bounds) != full)  # at most the last ones
+        return (len(plan) - len(short)) * self.source.options.batch_size + sum(len(plan[n]) for n in short.tolist())
 
     @property
     def manifest(self) -> Manifest:
