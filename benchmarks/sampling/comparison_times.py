@@ -100,7 +100,9 @@ def _steps(config: TrainConfig, epoch: int) -> Iterator[None]:
         for found in errors:
             loader.feedback(batch, found)
         total.item()
-        optimiser.step(total)
+        optimiser.zero_grad()
+        optimiser.backward(total)
+        optimiser.step()
 
     while True:
         batches = loader.to(device)

@@ -27,9 +27,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """16 × 16 in blocks, three training trajectories and one for validation, with importance."""
     root = tmp_path_factory.mktemp("data") / "waves"
     rng = np.random.default_rng(0)
-    with ShardWriter(root, blocks=4, importance=("gradient",)) as writer:
-        for i in range(4):
-            writer.add({"u": travelling_waves(rng, 6, (16, 16))}, split="train" if i < 3 else "valid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ups_data.writing.chunks.rows_of_block_chunk.__defaults__", (1,))  # a block of a frame to a chunk
+        with ShardWriter(root, blocks=4, importance=("gradient",)) as writer:
+            for i in range(4):
+                writer.add({"u": travelling_waves(rng, 6, (16, 16))}, split="train" if i < 3 else "valid")
     return root
 
 

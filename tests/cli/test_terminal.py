@@ -99,7 +99,7 @@ def test_help(command, width, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     printed = io.StringIO()
     with redirect_stdout(printed):  # the test runner's terminal always has 80 columns
-        app([command, "--help"], standalone_mode=False)
+        app([command.replace("_", "-"), "--help"], standalone_mode=False)
     check(printed.getvalue().replace("overrides]...", "").replace("overrides...", ""), width)
 
 

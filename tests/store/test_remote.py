@@ -217,7 +217,7 @@ def test_neighbours_are_joined_and_nothing_between_them_is_read():
 
 def test_many_requests_are_in_flight_and_no_more_than_allowed(dataset):
     data = {"x": bytes(200_000)}
-    with RangeServer(data, latency=0.02) as server:
+    with RangeServer(data, latency=0.2) as server:
         store = RemoteStore(server.url)
         start = np.arange(0, 200_000, 1000)
         store.get_ranges([(store.open("x", 200_000), start, start + 10)])

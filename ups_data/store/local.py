@@ -88,7 +88,7 @@ class LocalStore(ObjectStore):
     @property
     def looks_ahead(self) -> bool:  # type: ignore[override]
         """See `ObjectStore`: as long as the disk has to be read."""
-        return self._advised and self._warmth.cold and self.zero_copy
+        return self._advised and self._warmth.reading and self.zero_copy
 
     def ahead(self, wanted: Sequence[Wanted]) -> None:
         """See `ObjectStore.ahead`: the kernel begins to read those ranges, all at once."""

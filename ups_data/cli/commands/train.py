@@ -21,7 +21,7 @@ def train(
 
     SIGTERM, or Ctrl-C once, ends the run after the step in hand, saved. The same command then goes on from there, as it
     does after a kill from the last checkpoint. Under torchrun, all ranks train one model:
-    torchrun --nproc-per-node 4 -m ups_data.cli train CONFIG …
+    torchrun --nproc-per-node 4 -m ups_data.cli train CONFIG
     """
     if "WORLD_SIZE" in os.environ:  # torch's advice against an option of DDP that is meant to be on
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

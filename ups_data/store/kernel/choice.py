@@ -36,11 +36,10 @@ WORTH = 1.25  # a map costs no copy: reading has to be so much faster
 def choose_io(root: Path) -> LocalIO:
     """`"map"` on local disks; elsewhere what is faster for a few ranges of a file of the folder.
 
-    Where nothing can be measured, as the folder holds only small files, files are mapped.
+    Where nothing can be measured, as the folder holds only small files, files are mapped. Without the native module
+    nothing is mapped, and nothing measured: files are read when they are needed, unless "read" is asked for.
     """
-    if built.native is None:
-        return "read"
-    if not file_system(root).startswith(NETWORK):
+    if built.native is None or not file_system(root).startswith(NETWORK):
         return "map"
     path = _large_file(root)
     if path is None:
