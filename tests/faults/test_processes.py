@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,13 @@ from tests.faults.damage import write_dataset
 SCRIPT = Path(one_loader.__file__)
 SECONDS = 10  # in which an error comes and processes end
 BOTH = [pytest.param("forkserver"), pytest.param("spawn", marks=pytest.mark.faults)]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of a short name: a socket in it has a path of at most 107 characters."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 class Running:
