@@ -166,7 +166,8 @@ def test_buffers_are_used_again(tmp_path):
     write_grid(tmp_path / "d", grid=(128, 128), steps=(12,))
     source = loader(tmp_path / "d", threads=1)
     seen = [b.inputs.fields["u"].data_ptr() for _ in range(20) for b in source]
-    assert len(set(seen)) <= 6
+    # One block is made, two are ready, one is handed out, and one is about to be; each of at most three batches.
+    assert len(set(seen)) <= 15 < len(seen)
     part = next(iter(source)).inputs.fields["u"][0, :3]  # a small view keeps its buffer from being used again
     before = part.clone()
     for _ in source:

@@ -26,7 +26,8 @@ class Shape:
     def manifest(self):
         points = max(1, self.frame // 20_000)
         axes = [AxisSpec(name="x", physical=list(range(points)), normalised=[0.0] * points)]
-        one = FieldStatistics(count=1, mean=[0.0], std=[1.0], rms=[1.0], min=[0.0], max=[1.0])
+        zeros, ones = [0.0] * (self.frame // points), [1.0] * (self.frame // points)
+        one = FieldStatistics(count=1, mean=zeros, std=ones, rms=ones, min=zeros, max=ones)
         fields = [
             FieldSpec(
                 name=name,
