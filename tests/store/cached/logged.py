@@ -1,8 +1,13 @@
 """A store that is read through a cache in tests: files that are never mapped, and a log of what was asked for."""
 
+import gc
+import re
+import threading
 from collections import Counter
 from pathlib import Path
 
+from tests.store.reading import digests
+from ups_data.store.cached.store import CachedStore
 from ups_data.store.local import LocalStore
 
 
@@ -44,3 +49,15 @@ def lines(log) -> list[str]:
 def disk_bytes(folder) -> int:
     """What the mirrors take on the disk."""
     return sum(path.stat().st_blocks * 512 for path in Path(folder).rglob("*.data") if path.exists())
+
+
+def fill(store: CachedStore) -> None:
+    """Read a dataset through a cache, and wait for the threads that still fill it for the next epoch."""
+    before = set(threading.enumerate())
+    digests(store)
+    store.close()
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        if re.match(r"ups_data_(cache_)?\d", thread.name):
+            thread.join(30)
+            assert not thread.is_alive()

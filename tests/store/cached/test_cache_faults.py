@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.store.cached.logged import LoggedStore, asked, disk_bytes, lines
+from tests.store.cached.logged import LoggedStore, asked, disk_bytes, fill, lines
 from tests.store.reading import digests, write_blocks
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.store.cached import locks
@@ -89,7 +89,7 @@ def test_files_that_are_spoilt_while_they_are_mapped(dataset, expected, tmp_path
 
 def test_an_abandoned_claim_is_taken_over(dataset, expected, tmp_path):
     """A killed process leaves a chunk marked as being filled, half of its bytes written, and no lock."""
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     for mirror in [Mirror(path) for path in (tmp_path / "cache").rglob("*.data")]:
         mirror.write(0, memoryview(b"half"))
         with mirror.changing() as changes:
@@ -101,7 +101,7 @@ def test_an_abandoned_claim_is_taken_over(dataset, expected, tmp_path):
 
 
 def test_what_a_killed_process_was_taking_out_is_taken_out(dataset, expected, tmp_path):
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     for mirror in Ledger(tmp_path / "cache").mirrors():
         with mirror.changing() as changes:
             changes.mark(np.flatnonzero(changes.states() == PRESENT), LEAVING)
@@ -112,7 +112,7 @@ def test_what_a_killed_process_was_taking_out_is_taken_out(dataset, expected, tm
 
 
 def test_a_claim_that_is_held_is_waited_for(dataset, expected, tmp_path):
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     mirror = max(Ledger(tmp_path / "cache").mirrors(), key=lambda m: m.layout.size)
     data = mirror.read(0)
     with mirror.changing() as changes:

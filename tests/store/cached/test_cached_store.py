@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.store.cached.logged import LoggedStore, asked, disk_bytes, lines
+from tests.store.cached.logged import LoggedStore, asked, disk_bytes, fill, lines
 from tests.store.contract import StoreContract
 from tests.store.reading import digests, write_blocks
 from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
@@ -129,7 +129,7 @@ def chunks(folder):
 
 
 def test_damage_in_the_cache_is_fetched_again(dataset, expected, tmp_path):
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     for mirror in chunks(tmp_path):
         with open(mirror.path, "r+b") as file:
             file.seek(int(mirror.layout.start[0]) + 9)
@@ -147,7 +147,7 @@ def test_damage_in_the_cache_is_fetched_again(dataset, expected, tmp_path):
 @pytest.mark.parametrize("what", ["data", "map"])
 @pytest.mark.parametrize("how", ["cut", "removed", "garbage"])
 def test_a_file_of_the_cache_that_is_broken_before_a_start_is_made_again(dataset, expected, tmp_path, what, how):
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     for path in (tmp_path / "cache").rglob(f"*.{what}"):
         if how == "removed":
             path.unlink()
@@ -183,7 +183,7 @@ def test_damage_on_the_way_is_asked_for_again_and_then_an_error(dataset, expecte
 
 def test_what_another_boot_has_left_is_compared_before_it_is_used(dataset, expected, tmp_path):
     """As after a power cut: the mark was written, the bytes were not."""
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     for mirror in chunks(tmp_path):
         with open(mirror.path, "r+b") as file:
             file.write(bytes(int(mirror.layout.stop[0])))
@@ -194,11 +194,12 @@ def test_what_another_boot_has_left_is_compared_before_it_is_used(dataset, expec
     # Even if nobody else compares anything.
     assert digests(cached(dataset, tmp_path, log="again"), verify="never") == expected
     assert asked(tmp_path / "again")
+    fill(cached(dataset, tmp_path))
     assert all(set(m.states().tolist()) <= {ABSENT, PRESENT} for m in chunks(tmp_path))
 
 
 def test_a_cache_is_shown_checked_and_emptied(dataset, expected, tmp_path):
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     folder = tmp_path / "cache"
     found = contents(folder, check=True)
     assert found.objects > 1
@@ -211,6 +212,7 @@ def test_a_cache_is_shown_checked_and_emptied(dataset, expected, tmp_path):
     assert damaged == len(chunks(tmp_path))
     assert contents(folder).unfinished == damaged
     assert digests(cached(dataset, tmp_path, log="again"), verify="never") == expected  # nobody uses what was found bad
+    fill(cached(dataset, tmp_path))
     done = CliRunner().invoke(app, ["cache", str(folder), "--empty"])
     assert done.exit_code == 0, done.output
     assert "emptied" in done.output
@@ -221,7 +223,7 @@ def test_a_cache_is_shown_checked_and_emptied(dataset, expected, tmp_path):
 
 
 def test_the_command_shows_what_is_there(dataset, tmp_path):
-    digests(cached(dataset, tmp_path))
+    fill(cached(dataset, tmp_path))
     done = CliRunner().invoke(app, ["cache", str(tmp_path / "cache"), "--check"])
     assert done.exit_code == 0, done.output
     assert "damaged chunks" in done.output

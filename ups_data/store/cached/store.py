@@ -155,8 +155,9 @@ class CachedStore(ObjectStore):
                 for number in range(FILLERS):
                     arguments = weakref.ref(self), self._ahead
                     threading.Thread(target=_fill, args=arguments, name=f"ups_data_cache_{number}", daemon=True).start()
-        if self._ahead.qsize() < WAITING:
-            self._ahead.put(parts)
+            queue = self._ahead
+        if queue.qsize() < WAITING:
+            queue.put(parts)
 
     def counts(self) -> StoreCounts:
         """See `ObjectStore.counts`."""
@@ -233,11 +234,15 @@ class CachedStore(ObjectStore):
         if maps:
             advice.will_need(*advice.as_addresses(maps))
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """End the threads that fill the cache ahead, once they have done what they were given."""
         queue: SimpleQueue[list[Part] | None] | None = getattr(self, "_ahead", None)
+        self._ahead = None
         if queue is not None:
             for _ in range(FILLERS):
                 queue.put(None)
+
+    __del__ = close
 
 
 def _parts(wanted: Sequence[Wanted]) -> list[Part]:
