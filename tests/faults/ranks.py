@@ -91,17 +91,11 @@ def alone(root: str | Path, plan: str, state: dict[str, Any] | None = None) -> I
         yield digest([rows(batch)]), loader.state_dict()
 
 
-class Still:
+class Still(torch.nn.Module):
     """A model that predicts no change, for the figures of a validation."""
 
-    training = False
-
-    def train(self, mode: bool = True) -> None: ...
-
-    def eval(self) -> None: ...
-
-    def predict(self, inputs: Any, dt: Tensor, params: Any) -> dict[str, Tensor]:
-        return dict(inputs.fields)
+    def predict(self, batch: QueryBatch) -> dict[str, Tensor]:
+        return dict(batch.inputs.fields)
 
 
 def validate(root: str | Path, ranks: int = 1) -> float:

@@ -1,12 +1,13 @@
 """Dataclasses of tensors: what is done with all tensors of one, however deep they lie, and how one is printed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 _T = TypeVar("_T")
+Errors = Tensor | Mapping[str, Tensor]  # of target queries; set of points → errors where a batch has several
 
 
 class Record:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ups_data.batch import QueryBatch, Sample, query_collate
+from ups_data.batch.records import Errors
 from ups_data.engine.blocks import Pass
 from ups_data.engine.engine import Engine
 from ups_data.engine.processes.workers import Workers
@@ -16,7 +17,6 @@ from ups_data.loader.feedback.feedback import Feedback
 from ups_data.loader.mixture import QueryMixture
 from ups_data.loader.options import LoaderOptions, Sampling, collected, takes_options
 from ups_data.loader.position import Position
-from ups_data.loader.protocol import Errors
 from ups_data.loader.state import VERSION, check_state, differences, identity
 from ups_data.loader.webdataset import QueryDataset
 from ups_data.reading.damage import DamagedSamples

@@ -6,11 +6,12 @@ from typing import Any
 import torch
 
 from ups_data.batch import QueryBatch
+from ups_data.batch.records import Errors
 from ups_data.engine.stats import LoaderStats
 from ups_data.errors import UpsDataError
 from ups_data.loader.device import DeviceLoader
 from ups_data.loader.position import Position
-from ups_data.loader.protocol import Errors, Mixable
+from ups_data.loader.protocol import Mixable
 from ups_data.loader.state import VERSION, check_state, differences
 from ups_data.plan import MixturePlan, plan_mixture
 from ups_data.schema import Manifest

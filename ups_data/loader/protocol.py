@@ -3,13 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from torch import Tensor
-
 from ups_data.batch import QueryBatch
+from ups_data.batch.records import Errors
 from ups_data.engine.stats import LoaderStats
 from ups_data.schema import Manifest
-
-Errors = Tensor | Mapping[str, Tensor]
 
 
 class Batches(Protocol):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_data.batch import QueryBatch
+from ups_data.batch.records import Errors
 from ups_data.errors import UpsDataError
 
 
@@ -42,14 +43,15 @@ class LossContext:
         weights: loss term → weight, as the configuration has them (`TrainConfig.loss_weights`).
         bundle: `compute_operator_loss_bundle` with these weights, this epoch and the inverse terms' ramp filled in.
         epoch: the epoch, from 0; None outside of a training run.
-        on_errors: takes the error of every target query, `(B, Q)` or `(B, K, Q)`, see `query_errors`: points are then
-            drawn where it is large (the importance metric `error`). None: nobody wants them.
+        on_errors: takes the error of every target query, `(B, Q)` or `(B, K, Q)`, see `query_errors`; of a batch with
+            several sets of points, set → errors. Points are then drawn where it is large (the importance metric
+            `error`). None: nobody wants them.
     """
 
     weights: Mapping[str, float]
     bundle: Callable[..., LossBundle]
     epoch: int | None = None
-    on_errors: Callable[[Tensor], None] | None = None
+    on_errors: Callable[[Errors], None] | None = None
 
 
 class TrainedOn(Protocol):

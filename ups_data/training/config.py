@@ -61,7 +61,7 @@ class TrainingConfig(Section):
         accumulate: a step takes `data.batch_size` samples this many times, and adds up the gradients: the step of a
             batch that many times as large, in the memory of one.
         precision: of autocast; fp16 scales the loss.
-        compile: compile the losses by `torch.compile`: the first steps take long.
+        compile: compile the losses by `torch.compile`: the first steps take long. A CPU needs a C++ compiler.
         ema: decay of an exponential moving average of the weights, say 0.999, which is then what is validated and
             loaded; null: none.
         loss_weights: term → weight (see `bundle`); a term left out has its default weight. Another model may have

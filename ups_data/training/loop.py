@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from ups_data.batch import QueryBatch
 from ups_data.engine.stats import LoaderStats
 from ups_data.errors import shown
 from ups_data.models.protocol import as_model, query_sets_of
+from ups_data.training.compiled import check_needs
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of, peak_memory_mb
 from ups_data.training.evaluation.validation import Evaluation, evaluate
@@ -29,7 +31,7 @@ from ups_data.training.runs.result import EpochTally, StepRecord, TrainResult, r
 from ups_data.training.runs.rng import rng_state, seed_all, seed_of_rank, set_rng_state_of
 from ups_data.training.sinks import ConsoleSink, Sink
 from ups_data.training.sinks.machine import machine_values
-from ups_data.training.sinks.named import check_packages, named_sinks
+from ups_data.training.sinks.named import named_sinks
 from ups_data.training.sinks.pictures import draw_validation
 from ups_data.training.step import TrainStep, loss_context
 from ups_data.training.targets import model_of, name_of
@@ -116,7 +118,7 @@ class Trainer:
         self.bar = ConsoleSink(self.console, steps=settings.epochs * len(self.loader), epochs=settings.epochs)
         self.sinks: list[Sink] = [self.bar, *sinks] if group.first else []
         self.watched = False  # whether there are sinks that want more than the console and the file
-        check_packages(settings)
+        check_needs(settings, device)
         if group.rank > 0:
             seed_all(seed_of_rank(settings.seed, group.rank))
 
@@ -233,18 +235,14 @@ class Trainer:
 
     def _step(self, batch: QueryBatch) -> dict[str, float]:
         settings = self.config.training
-        errors: list[Tensor] = []
         context = loss_context(
             self.weights,
             epoch=self.epoch,
             inverse_loss_warmup_epochs=settings.inverse_loss_warmup_epochs,
             inverse_loss_max_weight=settings.inverse_loss_max_weight,
-            on_errors=errors.append if self.feeds_back else None,
+            on_errors=partial(self.loader.feedback, batch) if self.feeds_back else None,
         )
-        loss = self.step(batch, context, self.in_step.samples)
-        if errors:
-            self.loader.feedback(batch, torch.cat(errors))
-        return loss
+        return self.step(batch, context, self.in_step.samples)
 
     def _validate(self, entry: dict[str, Any]) -> None:
         if self.valid is None:

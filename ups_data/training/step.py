@@ -2,8 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ups_data.batch import QueryBatch
+from ups_data.batch.records import Errors
 from ups_data.errors import UpsDataError
 from ups_data.models.protocol import LossBundle, LossContext, Model, total_of
 from ups_data.training.bundle import compute_operator_loss_bundle
+from ups_data.training.compiled import Compiled
 from ups_data.training.config import TrainingConfig
 from ups_data.training.optimiser import Average, Optimiser
 from ups_data.training.ranks.group import Group, told_if_gone
@@ -38,9 +41,7 @@ class TrainStep:
     ) -> None:
         self.model, self.optimiser, self.average = model, optimiser, average
         self.group, self.parts = group, settings.accumulate
-        self.losses: nn.Module = _Losses(model)
-        if settings.compile:
-            self.losses.compile()
+        self.losses: nn.Module = Compiled(_Losses(model)) if settings.compile else _Losses(model)
         self.shared: DistributedDataParallel | None = None
         if group.size > 1:
             # A term whose weight is still 0 leaves parameters unused. The option also keeps the gradients in the groups
@@ -63,15 +64,17 @@ class TrainStep:
         whole = len(batch) if samples is None else samples
         parts = self._parts(batch)
         found: list[tuple[float, Tensor]] = []
+        told: list[Errors] = []
         self.optimiser.zero_grad()
         for number, part in enumerate(parts, 1):
             share = len(part) / whole
             with self._gradients_stay_here(number < len(parts)), told_if_gone():
                 with self.optimiser.autocast():
-                    terms = self.losses(part, context)
+                    terms, errors = self.losses(part, replace(context, on_errors=None), context.on_errors is not None)
                     total = total_of(terms)
                 scale = share * self.group.size  # of what the ranks have, the mean is taken
                 self.optimiser.backward(total if scale == 1 else total * scale)
+            told += errors
             found.append((share, torch.stack([value.detach().float() for value in (total, *terms.values())])))
         mine = [0.0] * len(found[0][1])
         for share, values in found:
@@ -82,6 +85,8 @@ class TrainStep:
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.model)
+        if context.on_errors is not None and told:
+            context.on_errors(joined_errors(told))
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -115,14 +120,31 @@ class TrainStep:
 
 
 class _Losses(nn.Module):
-    """A model's losses as a forward pass: this is what can be compiled, and shared between ranks."""
+    """A model's losses as a forward pass: this is what can be compiled, and shared between ranks.
+
+    The errors of the queries, if they are wanted, come out beside the losses: with a function of each step's own to
+    take them, the losses would be compiled for each step.
+    """
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, batch: QueryBatch, context: LossContext) -> dict[str, Tensor]:
-        return dict(self.model.losses(batch, context))
+    def forward(
+        self, batch: QueryBatch, context: LossContext, wants_errors: bool
+    ) -> tuple[dict[str, Tensor], list[Errors]]:
+        errors: list[Errors] = []
+        if wants_errors:
+            context = LossContext(context.weights, context.bundle, context.epoch, errors.append)
+        return dict(self.model.losses(batch, context)), errors
+
+
+def joined_errors(parts: Sequence[Errors]) -> Errors:
+    """The errors of a batch's queries from those of its parts."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+    return {name: torch.cat([part[name] for part in parts if isinstance(part, Mapping)]) for name in first}
 
 
 def batch_losses(
@@ -133,7 +155,7 @@ def batch_losses(
     epoch: int | None = None,
     inverse_loss_warmup_epochs: int = 0,
     inverse_loss_max_weight: float | None = None,
-    on_errors: Callable[[Tensor], None] | None = None,
+    on_errors: Callable[[Errors], None] | None = None,
 ) -> LossBundle:
     """The model's losses on a batch, and their sum.
 
@@ -162,13 +184,14 @@ def loss_context(
     epoch: int | None = None,
     inverse_loss_warmup_epochs: int = 0,
     inverse_loss_max_weight: float | None = None,
-    on_errors: Callable[[Tensor], None] | None = None,
+    on_errors: Callable[[Errors], None] | None = None,
 ) -> LossContext:
     """What `model.losses` gets beside the batch; `loss_context({"prediction": 1.0})` is enough to try a model."""
     bundle = partial(
         compute_operator_loss_bundle,
         weights=weights,
-        current_epoch=epoch,
+        # After the warm-up an epoch is as good as another: compiled losses are not compiled again for each.
+        current_epoch=None if epoch is None else min(epoch, inverse_loss_warmup_epochs),
         inverse_loss_warmup_epochs=inverse_loss_warmup_epochs,
         inverse_loss_max_weight=inverse_loss_max_weight,
     )

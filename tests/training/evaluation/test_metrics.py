@@ -91,3 +91,21 @@ def test_measures_are_those_of_the_well(grid: tuple[int, ...]) -> None:
         torch.testing.assert_close(found.float(), expected, rtol=1e-6, atol=1e-6)
     both = metrics.VRMSE.eval(*theirs, meta).mean(-1)
     torch.testing.assert_close(vrmse(predicted, target).float(), both, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("grid", [(64,), (30, 28), (26, 30, 28)])
+def test_measures_are_those_of_pdebench(grid: tuple[int, ...]) -> None:
+    """Its own code, where it is installed: `pip install --no-deps pdebench`, which asks for versions long gone."""
+    theirs = pytest.importorskip("pdebench.models.metrics").metric_func
+    predicted, target = pair(3, math.prod(grid), 2)
+    frames = [x.unflatten(1, grid).unsqueeze(-2) for x in (predicted, target)]  # (batch, *grid, step, channel)
+    _, relative, _, largest, _, spectrum = theirs(*frames, if_mean=False)
+    each = [(predicted[..., c : c + 1], target[..., c : c + 1]) for c in (0, 1)]
+    ours = torch.stack([nrmse(*pair_).mean() for pair_ in each])
+    torch.testing.assert_close(ours.float(), relative[:, 0], rtol=1e-6, atol=1e-6)
+    most = torch.stack([max_error(*pair_).max() for pair_ in each])
+    torch.testing.assert_close(most.float(), largest[:, 0], rtol=1e-6, atol=1e-6)
+    found = bands_of(shell_errors(predicted, target, grid).mean(0), math.prod(grid))
+    expected = dict(zip(("low", "mid", "high"), spectrum[..., 0].mean(0).tolist(), strict=True))
+    assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-5)

@@ -4,14 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from tests.training.ranks.mortal import DIES
 from tests.training.ranks.processes import assert_alike, config, ended, losses, run_all, start
 from tests.training.runs import QUIET, outcome
+from ups_data.training import evaluate, load_trained
 from ups_data.training.config import TrainConfig
 from ups_data.training.loop import train
+from ups_data.training.runs.checkpoint import CHECKPOINT, load_checkpoint
 
+NORMED = "tests.training.ranks.normed:build"
 # Parts, an average, checkpoints in the middle of an epoch, and a last batch that is smaller: 30 samples in steps of 8.
 ALL: dict[str, Any] = {
     "data__batch_size": 4,
@@ -40,13 +44,14 @@ def ran(waves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         config(waves, folder / "killed", **ALL),
         config(waves, folder / "whole", **ALL),
         config(waves, folder / "plain"),
+        config(waves, folder / "normed", training__ema=0.9, model__options={}, model__target=NORMED),
         config(waves, folder / "odd", data__batch_size=7),
         config(waves, folder / "no-data", data__root=str(folder)),
         config(waves, folder / "many", data__batch_size=1000),
         config(waves, folder / "plain", model__options={"dim": 32, "depth": 1, "tokens": 4}),
     )
-    assert first[:3] == second[:3] == [None] * 3
-    (folder / "errors").write_text("\n".join(str(error) for error in [*first[3:], *second[3:]]))
+    assert first[:4] == second[:4] == [None] * 4
+    (folder / "errors").write_text("\n".join(str(error) for error in [*first[4:], *second[4:]]))
     return folder
 
 
@@ -68,6 +73,16 @@ def test_two_ranks_train_as_one_does(waves: Path, ran: Path, tmp_path: Path) -> 
     undivided = {**ALL, "data__batch_size": 8, "training__accumulate": 1}
     assert_alike(ran / "whole", alone(config(waves, tmp_path / "undivided", **undivided)))
     assert_alike(ran / "plain", alone(config(waves, tmp_path / "plain")))
+
+
+def test_buffers_are_those_of_the_first_rank(ran: Path) -> None:
+    """Each rank's BatchNorm sees other samples; both validate with the statistics that are saved."""
+    state = load_checkpoint(ran / "normed" / CHECKPOINT)
+    for name in ("net.1.running_mean", "net.1.running_var", "net.1.num_batches_tracked"):
+        assert torch.equal(state["model"][name], state["average"]["model"][name])
+    model, loader = load_trained(ran / "normed", trust_target=True)
+    assert state["history"]["valid_nrmse"] == pytest.approx(evaluate(model, loader).nrmse, rel=1e-6)
+    assert state["history"]["untrained_nrmse"] > state["history"]["valid_nrmse"]
 
 
 def test_bad_input_is_told_once_and_leaves_nothing(ran: Path) -> None:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ups_data.batch import QueryBatch, QuerySet
+from ups_data.batch.records import Errors
 from ups_data.engine.ranks import is_distributed, summed
 from ups_data.errors import UpsDataError
 from ups_data.loader.feedback.averages import TileAverages
 from ups_data.loader.pipeline import SampleSource
-from ups_data.loader.protocol import Errors
 from ups_data.points.domain import Domain
 from ups_data.points.tiles import tiles_in
 from ups_data.reading.geometry import GEOMETRIES

@@ -1,7 +1,6 @@
 """`PointsModel`: normalisation, supernodes, latent operator and decoders as one module."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -121,8 +120,8 @@ class PointsModel(Model):
             for term, value in found.items():
                 terms.setdefault(term, []).append((value, max(1, len(part.target_queries.values))))
         if context.on_errors is not None:
-            tell: Any = context.on_errors
-            tell(errors if batch.others else errors[batch.set_name])
+            named = {str(name): of_set for name, of_set in errors.items()}
+            context.on_errors(named if batch.others else errors[batch.set_name])
         return {term: _mean(values) for term, values in terms.items()}
 
     def _of_set(

@@ -11,6 +11,7 @@ from ups_data.batch import QueryBatch
 from ups_data.engine.ranks import is_distributed, summed
 from ups_data.models.protocol import Model, check_predicted
 from ups_data.training.evaluation.metrics import nrmse
+from ups_data.training.ranks.buffers import share_buffers
 
 Fields = Mapping[str, Tensor]
 
@@ -28,7 +29,8 @@ class Evaluation(NamedTuple):
 def evaluate(model: Model, batches: Iterable[QueryBatch], *, device: torch.device | str = "cpu") -> Evaluation:
     """Predict every sample of dense batches and compare.
 
-    Where `torch.distributed` is initialised, every rank calls this with its part, and all get the figures of the whole.
+    Where `torch.distributed` is initialised, every rank calls this with its part, and all get the figures of the whole,
+    of rank 0's buffers.
 
     Args:
         batches: with every point of the target frames (ratio 1), such as a `QueryLoader` of the validation split.
@@ -38,6 +40,7 @@ def evaluate(model: Model, batches: Iterable[QueryBatch], *, device: torch.devic
     """
     was_training = model.training
     model.eval()
+    share_buffers(model)
     errors: dict[str, list[Tensor]] = {}
     still: list[Tensor] = []
     for batch in batches:
