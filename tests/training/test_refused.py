@@ -11,7 +11,7 @@ from ups_data import ShardWriter
 from ups_data.errors import UpsDataError
 from ups_data.training import train
 
-TRAIN = ["train", "train_diffusion_reaction", "data.batch_size=2", "training.device=cpu", "training.epochs=1"]
+TRAIN = ["train", "bare.yaml", "data.batch_size=2", "training.device=cpu", "training.epochs=1"]
 POINTS = "outside.csv"
 
 
@@ -29,6 +29,7 @@ def folder(waves_run: Path, static: Path, clouds: Path, tmp_path_factory: pytest
             writer.add({n: rng.random((6, 6, 6, 1), np.float32) for n in "ab"}, split=split)
     train(config(folder / "two", folder / "two-run", data={"target_fields": ["b"]}, epochs=1), console=QUIET)
     (folder / POINTS).write_text("0.5,0.5\n1.5,0.2\n")
+    (folder / "bare.yaml").write_text("data: {root: waves}\n")
     return folder
 
 
@@ -50,11 +51,11 @@ CASES = {
         "no field 'v'",
     ),
     "a target that cannot be imported": (
-        [*TRAIN, "data.root=waves", "out=new", "model.target=no.such:build", "model.options={}"],
+        [*TRAIN, "data.root=waves", "out=new", "model.target=no.such:build"],
         "model.target 'no.such:build' cannot be imported .*: give package.module:function",
     ),
     "a target without losses": (
-        [*TRAIN, "data.root=waves", "out=new", "model.target=torch.nn:Identity", "model.options={}"],
+        [*TRAIN, "data.root=waves", "out=new", "model.target=torch.nn:Identity"],
         r"Identity has no method losses\(batch, context\)",
     ),
     "weights of another model": (
@@ -67,7 +68,7 @@ CASES = {
     ),
     "latents that nobody made": (
         [*TRAIN, "data.root=waves", "out=new", "data.latents=waves"],
-        "no latents of the encoder .*: start from the run whose encoder they are of",
+        "waves: a dataset, not latents of one: start from the run whose encoder they are of",
     ),
     "a part that the model does not have": (
         [*TRAIN, "data.root=waves", "out=new", "training.frozen=[encodr]"],

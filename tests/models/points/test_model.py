@@ -13,6 +13,7 @@ from ups_data.models.points.model import PointsModel
 from ups_data.models.points.pooling import chosen
 from ups_data.training import batch_losses, load_config, load_trained, train
 from ups_data.training.config import DataConfig
+from ups_data.training.runs.checkpoint import CHECKPOINT, load_checkpoint
 
 SETS = ("surface", "volume")
 SMALL = {"dim": 16, "depth": 1, "heads": 2, "tokens": 8, "supernodes": 12, "neighbours": 4}
@@ -174,3 +175,23 @@ out: {tmp_path / "run"}
     batch = next(iter(valid))
     torch.testing.assert_close(model.predict(batch), result.model.eval().predict(batch))
     assert batch["volume"].target_queries.mask is not None  # every point of shapes of different sizes
+
+
+def test_a_run_feeds_the_errors_of_every_set_back(shapes, tmp_path):
+    """In parts of a step, too."""
+    path = tmp_path / "shapes.yaml"
+    path.write_text(
+        f"""
+data: {{root: {shapes}, batch_size: 2, horizon: 0, repeats: 2, ragged: pad, input_fields: [normal],
+  target_fields: [p, u]}}
+model: {{dim: 16, depth: 1, tokens: 8, supernodes: 12, neighbours: 4}}
+training: {{epochs: 2, query_sample_ratio: 0.5, accumulate: 2, query_sampling_mode: importance, importance_window: 1,
+  importance_metric: error, device: cpu}}
+out: {tmp_path / "run"}
+"""
+    )
+    train(load_config(path))
+    told = load_checkpoint(tmp_path / "run" / CHECKPOINT)["loader"]["feedback"]
+    assert set(told) == {"surface", "volume"}
+    for name, of_set in told.items():
+        assert float((of_set["average"] + of_set["sum"]).sum()) > 0, name

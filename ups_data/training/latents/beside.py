@@ -105,8 +105,10 @@ def with_latents(loader: QueryLoader, folder: str | Path, model: nn.Module, data
         about = f"those of {', '.join(have)} are" if have else "none are"
         raise UpsDataError(f"{folder}: no latents of the encoder {digest[:16]} ({about} there): {AGAIN}")
     source: Mapping[str, str] = Manifest.load(found).source
-    if source.get("encoder") != digest:
-        other = source.get("encoder", "none")[:16]
+    if "encoder" not in source:
+        raise UpsDataError(f"{found}: a dataset, not latents of one: {AGAIN}")
+    if source["encoder"] != digest:
+        other = source["encoder"][:16]
         raise UpsDataError(f"{found}: latents of the encoder {other}, the model's is {digest[:16]}: {AGAIN}")
     if source.get("dataset") != dataset_digest(loader.manifest):
         raise UpsDataError(f"{found}: latents of another dataset than the loader's: {AGAIN}")
