@@ -60,6 +60,13 @@ def test_the_second_epoch_comes_out_of_the_cache(tmp_path):
     assert int(last.split()[0]) > 0
 
 
+@pytest.mark.slow
+def test_a_conversion_on_dask(tmp_path):
+    pytest.importorskip("distributed")
+    *_, last = run("convert_on_dask.py", tmp_path / "d", cwd=tmp_path).splitlines()
+    assert last.endswith("files, equal")
+
+
 def test_only_the_blocks_that_are_drawn_come_over_the_network(tmp_path):
     *batches, last = run(STREAM, tmp_path, cwd=tmp_path).splitlines()
     assert len(batches) == 4

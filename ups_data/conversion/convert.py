@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from ups_data.conversion.cluster.address import check_address
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.run import Conversion
 from ups_data.conversion.shard_plan import OnError
@@ -35,6 +36,7 @@ def convert(
     workers: int = 1,
     on_error: OnError = "raise",
     timeout: float = 300,
+    dask: str | None = None,
     reading: SourceOptions = DEFAULTS,
     store_options: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -59,7 +61,11 @@ def convert(
         on_error: "skip" leaves out a trajectory that cannot be read, is unlike the others or holds what may not be
             stored. The manifest lists it, and every other trajectory goes where it would have gone. "raise": the
             conversion ends.
-        timeout: seconds after which a worker that does nothing (it was stopped, or a read never returns) is an error.
+        timeout: seconds after which a worker that does nothing (it was stopped, or a read never returns) is an error,
+            or a Dask cluster without a scheduler or a worker.
+        dask: a Dask cluster that writes the shards instead: the address of its scheduler (`tcp://10.0.0.1:8786`), or
+            `local:4` for four processes of this machine. The bytes are the same. The source, and `out` unless it is a
+            URL, lie in folders that every worker has under the same path. Needs the extra `dask`.
         reading: how the source is read: links, limits.
         store_options: credentials, endpoint and the like for a URL, see `RemoteStore`.
         progress: called with (trajectories done, number of trajectories), unless the dataset is complete already.
@@ -72,6 +78,8 @@ def convert(
     path = Path(path)
     options = collected(options, given, caller="convert")
     _check_work(workers, on_error, timeout)
+    if dask is not None:
+        check_address(dask)
     if split is not None:
         check_shares(split)
     check_paths(path, reading)
@@ -84,7 +92,7 @@ def convert(
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
     conversion = Conversion(work, source, Job(path, format, options, 0, on_error, reading), identity, split, progress)
     try:
-        return conversion.run(workers, timeout)
+        return conversion.run(workers, timeout, dask)
     except UpsDataError as e:
         # The writer knows the field and the trajectory, the reader's user wants the file as well.
         raise e if str(path) in str(e) or str(out) in str(e) else UpsDataError(f"{path}: {e}") from None

@@ -46,7 +46,7 @@ class Identity(Model):
         return cls(
             source=str(source),
             options={name: json.dumps(value) for name, value in sorted(options.items())},
-            writer={"format": WRITER, "zarr": version("zarr"), "numcodecs": version("numcodecs")},
+            writer=writer_versions(),
             files={name: _mark(file) for name, file in _files(source)},
         )
 
@@ -60,6 +60,11 @@ class Identity(Model):
         files = {name: [mark.size, mark.ends] for name, mark in self.files.items()}
         text = json.dumps([self.source, self.options, files], sort_keys=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    @property
+    def digest(self) -> str:
+        """Of the files alone; see `files_digest`."""
+        return _digest(self.files)
 
     def changed(self, source: Path) -> str | None:
         """The first of the files that is not as it was, in words. Size and time are compared: it is asked often."""
@@ -90,6 +95,25 @@ class Identity(Model):
             if self.files[name] != now.files[name]:
                 return f"{name} of the source has changed"
         return None
+
+
+def writer_versions() -> dict[str, str]:
+    """What decides the bytes beside source and options."""
+    return {"format": WRITER, "zarr": version("zarr"), "numcodecs": version("numcodecs")}
+
+
+def files_digest(source: Path) -> str:
+    """The same for a copy of the source's files, with other times.
+
+    Raises:
+        UpsDataError: a file cannot be read.
+    """
+    return _digest({name: _mark(file) for name, file in _files(source)})
+
+
+def _digest(files: Mapping[str, FileMark]) -> str:
+    text = json.dumps([[name, mark.size, mark.ends] for name, mark in files.items()])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _files(source: Path) -> Iterator[tuple[str, Path]]:

@@ -35,9 +35,15 @@ class Conversion:
         self._split, self._progress = split, progress
         self._name = work.name
         self._any_finished = False
+        self._dask: str | None = None
 
-    def run(self, workers: int, timeout: float) -> Manifest:
-        """With the folder to itself."""
+    def run(self, workers: int, timeout: float, dask: str | None = None) -> Manifest:
+        """With the folder to itself.
+
+        Args:
+            dask: where a Dask cluster is that writes the shards; None: `workers` processes of this machine.
+        """
+        self._dask = dask
         if self._work.has_manifest() and not self._work.is_unfinished():
             return self._complete()
         try:
@@ -109,6 +115,14 @@ class Conversion:
         timeout: float,
         tell: Callable[[PlannedShard, int], None],
     ) -> Generator[tuple[PlannedShard, Made], None, None]:
+        if self._dask is not None and missing:
+            from ups_data.conversion.cluster.run import make_on_cluster  # late: needs distributed
+
+            identity, work = self._identity, self._work
+            yield from make_on_cluster(
+                self._dask, self._job, missing, identity, work.delivery(), work.receive, tell, timeout
+            )
+            return
         if workers > 1 and len(missing) > 1:
             yield from make_in_workers(self._job, missing, self._work.aside, workers, tell, timeout)
             return

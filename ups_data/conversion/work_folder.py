@@ -10,6 +10,7 @@ followed; and what a run removes is what it made, and what lies in the places of
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ups_data.atomic import exclusive, remove_debris, replacing
+from ups_data.conversion.cluster.delivery import MARK, Delivery, SharedFolder
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
@@ -41,6 +43,7 @@ class WorkFolder:
         self._renamed: list[tuple[Path, Path]] = []  # shards that this run has put into their places, their records
         self._new_plan = False
         self._held: os.stat_result | None = None  # the lock
+        self._shared = self._asides  # with tasks in other processes
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -159,6 +162,22 @@ class WorkFolder:
         """
         return check_inside(self._out, self._asides / shard.path.replace("/", "-"))
 
+    def delivery(self) -> Delivery:
+        """How tasks in other processes, perhaps on other machines, hand over shards to this run."""
+        folder = self._out.absolute() / FOLDER / "writing" / str(os.getpid()) / uuid.uuid4().hex
+        for path in (self._writing, self._asides, self._asides / folder.name):
+            make_folder(self._out, path)
+        (folder / MARK).touch()
+        self._shared = folder
+        return SharedFolder(self.name, folder)
+
+    def receive(self, shard: PlannedShard, name: str) -> None:
+        """Take over what a task has delivered under that name; `publish` follows."""
+        delivered, aside = check_inside(self._shared, self._shared / name), self.aside(shard)
+        remove_folder(self._out, aside)
+        if delivered.exists():  # not if all of its trajectories were left out
+            delivered.rename(aside)
+
     def publish(self, shard: PlannedShard, made: Made) -> None:
         """Rename a shard that was written aside into its place, and record it.
 
@@ -175,6 +194,9 @@ class WorkFolder:
             _sync(self.aside(shard))
             self._renamed.append((place, self._record(shard)))
             self.aside(shard).rename(place)
+        self._save_record(shard, made)
+
+    def _save_record(self, shard: PlannedShard, made: Made) -> None:
         record = {
             "written": None if made.written is None else made.written.to_json(),
             "left_out": {str(number): entry.model_dump() for number, entry in made.left_out.items()},

@@ -57,7 +57,7 @@ def make_in_workers(
     Raises:
         UpsDataError, OSError: as `ShardMaker.make`; or a worker cannot be started, was killed, or does nothing.
     """
-    _check_formats(job)
+    check_formats(job)
     waiting = list(reversed(shards))
     of_connection: dict[Connection, subprocess.Popen[bytes]] = {}
     busy: dict[Connection, PlannedShard] = {}
@@ -132,7 +132,8 @@ class _Silence:
         return ready
 
 
-def _check_formats(job: Job) -> None:
+def check_formats(job: Job) -> None:
+    """Raises UpsDataError if another process cannot import the class of a format."""
     for source in job.formats:
         if source.__module__ == "__main__" or "<locals>" in source.__qualname__:
             raise UpsDataError(

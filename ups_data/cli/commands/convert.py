@@ -24,6 +24,10 @@ def convert(
         str, typer.Option(help="raise, or skip: leave out what cannot be read or stored, and list it at the end.")
     ] = "raise",
     timeout: Annotated[float, typer.Option(help="Seconds after which a worker that does nothing is an error.")] = 300,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="A Dask cluster that writes the shards: tcp://HOST:PORT, or local:4 for 4 processes here."),
+    ] = None,
     allow_links: Annotated[
         bool, typer.Option("--allow-links", help="Read what links in the source lead to, also outside of it.")
     ] = False,
@@ -96,6 +100,7 @@ def convert(
             format=format,
             split=shares,
             workers=workers,
+            dask=dask,
             reading=reading,
             on_error=on_error,  # type: ignore[arg-type]  # convert checks it
             timeout=timeout,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ups_data.conversion.cluster.delivery import Delivery, StoreUpload, upload_shard
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.conversion.work_folder import FOLDER, WorkFolder
@@ -23,7 +24,6 @@ from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
 from ups_data.store.seal import SEAL
 from ups_data.writing.folders import remove_empty, remove_folder
-from ups_data.writing.shard.written import files_of
 
 LOCK = f"{FOLDER}/lock"
 PLAN = "plan.json"
@@ -45,6 +45,7 @@ class UploadFolder(WorkFolder):
         self._writer = writer
         self._remote_lock = StoreLock(writer, LOCK, self._out)
         self._uploaded_plan = False
+        self._in_store: set[str] = set()  # shards that tasks in other processes have put there
 
     @property
     def name(self) -> str:
@@ -105,8 +106,21 @@ class UploadFolder(WorkFolder):
         """See `WorkFolder.check_room`: shards go one by one."""
         super().check_room([max(sizes, default=0)])
 
+    def delivery(self) -> Delivery:
+        """See `WorkFolder.delivery`: tasks put shards into the store themselves."""
+        return StoreUpload(self._store, LOCK, self._remote_lock.text)
+
+    def receive(self, shard: PlannedShard, name: str) -> None:
+        """See `WorkFolder.receive`."""
+        self._in_store.add(shard.path)
+
     def publish(self, shard: PlannedShard, made: Made) -> None:
         """See `WorkFolder.publish`, and upload it."""
+        if shard.path in self._in_store:
+            self.check_held()
+            self._save_record(shard, made)
+            self._upload_record(shard)
+            return
         super().publish(shard, made)
         self._upload(shard)
 
@@ -149,12 +163,13 @@ class UploadFolder(WorkFolder):
         """The objects of a shard, its seal last; then its record. Its local files go."""
         self.check_held()
         place = self._out / shard.path
-        seal = place / SEAL
-        for file in sorted(files_of(place), key=lambda file: file == seal):
-            self._writer.put_file(file.relative_to(self._out).as_posix(), file)
+        upload_shard(self._writer, place, shard.path)
+        self._upload_record(shard)
+        remove_folder(self._out, place)
+
+    def _upload_record(self, shard: PlannedShard) -> None:
         record = self._record(shard)
         self._store.put(f"{FOLDER}/{record.name}", record.read_bytes())
-        remove_folder(self._out, place)
 
     def _bring_records(self) -> None:
         """Plan and records that another machine's run has left in the store."""

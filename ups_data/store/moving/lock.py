@@ -31,6 +31,11 @@ class StoreLock:
         self._text = json.dumps({**self._machine, "process": os.getpid(), "token": uuid.uuid4().hex}).encode()
         self._ends, self._lost = threading.Event(), False
 
+    @property
+    def text(self) -> bytes:
+        """What the object holds as long as this one holds it."""
+        return self._text
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold it.

@@ -1,0 +1,1 @@
+"""Conversions beyond one machine: the tasks of a conversion on a Dask cluster (extra `dask`)."""
