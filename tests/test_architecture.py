@@ -16,20 +16,25 @@ ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATIONS},
     "points": set(),
     "schema": {"points"},
+    "pages": set(),
     "sources": {"schema"},
     "store": {"points", "schema"},
     "writing": {"points", "schema", "store"},
-    "conversion": {"points", "schema", "sources", "store", "writing"},
     "plan": {"schema"},
     "sampling": {"points"},
+    # What a dataset shows of itself, with points drawn as a loader draws them.
+    "card": {"points", "schema", "store", "sampling", "pages"},
+    "conversion": {"points", "schema", "sources", "store", "writing", "card"},
     "batch": {"points", "sampling"},
     "reading": {"points", "schema", "store", "plan", "sampling", "batch"},
     "engine": {"points", "schema", "store", "plan", "sampling", "batch", "reading"},
     "loader": {"points", "schema", "store", "plan", "sampling", "batch", "reading", "engine"},
     "models": {"points", "schema", "sampling", "batch"},
     # It writes what it predicts, and latents, as datasets.
-    "training": {"points", "schema", "store", "writing", "sampling", "batch", "engine", "loader", "models"},
+    "training": {"points", "schema", "store", "writing", "sampling", "batch", "engine", "loader", "models", "pages"},
+    "exporting": {"points", "schema", "store"},
 }
+ALLOWED["training"].add("exporting")
 ALLOWED["cli"] = set(ALLOWED)
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

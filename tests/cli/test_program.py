@@ -18,7 +18,20 @@ from ups_data.cli.throughput import measure, open_loader
 from ups_data.trajectory import PointSet
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["convert", "inspect", "verify", "copy", "train", "evaluate", "predict", "report", "latents", "noise"]
+NAMES = [
+    "convert",
+    "inspect",
+    "card",
+    "verify",
+    "copy",
+    "export",
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "latents",
+    "noise",
+]
 NAMES += ["suggest-points", "importance", "seal", "cache", "bench", "simulate", "quickstart"]
 SCRIPTS = {
     "make_shards": "convert",

@@ -21,7 +21,7 @@ def run(name, *arguments, cwd):
     return done.stdout
 
 
-def test_shards_are_written_and_trained_on(tmp_path):
+def test_shards_are_written_trained_on_and_handed_on(tmp_path):
     run("write_shards.py", cwd=tmp_path)
     manifest = Manifest.load(tmp_path / "data/waves")
     assert {name: s.num_trajectories for name, s in manifest.splits.items()} == {"train": 12, "valid": 4}
@@ -33,6 +33,11 @@ def test_shards_are_written_and_trained_on(tmp_path):
     assert errors[-1] < errors[0]
     assert errors[-1] < 0.5 * persistence
     assert lines[-1].startswith("384 samples; waited ")
+    card, page, netcdf, well = run("share_a_dataset.py", "data/waves", "shared", cwd=tmp_path).splitlines()
+    assert card == "card: card/height.png, README.md"
+    assert (tmp_path / "shared" / page.split()[1]).read_text().startswith("<!doctype html>")
+    assert netcdf == "netcdf: 16 trajectories in 16 files"
+    assert well == "the_well: 16 trajectories in 3 files"
 
 
 def test_a_run_is_evaluated_and_predicts(tmp_path):
@@ -88,6 +93,7 @@ def test_airfoils_from_meshes_to_lift(tmp_path):
 
 def test_there_is_no_example_without_a_test():
     tested = {"write_shards.py", "training_loop.py", "cloud_in_blocks.py", "airfoils.py", "cached_store.py"}
+    tested |= {"share_a_dataset.py"}
     assert {p.name for p in EXAMPLES.glob("*.py")} == tested | {
         "evaluate_and_predict.py",
         "stream_from_object_store.py",

@@ -16,8 +16,11 @@ from tests.sources import files
 from tests.sources.operator_files import write_domino
 from tests.sources.solver_files import write_cgns, write_ensight, write_openfoam
 from tests.sources.well_files import write_well
+from ups_data import ShardWriter
+from ups_data.exporting import export_dataset
 from ups_data.sources import FORMATS, Trajectory, open_source
 from ups_data.sources.domino.source import NAMES, SETS
+from ups_data.trajectory import PointSet
 
 # A format's example: writes a file in the folder → its path, the names in it, those that are coordinates or times.
 Example = tuple[Path, set[str], set[str]]
@@ -197,6 +200,17 @@ def _mat(folder):
 def _domino(folder):
     names = write_domino(folder / "car.zarr")
     return [(folder / "car.zarr", {NAMES.get(n, n) for n in names}, {c for c, _ in SETS.values()})]
+
+
+@example("noether")
+def _noether(folder):
+    with ShardWriter(folder / "d", cast="float32") as writer:
+        places = files.values(6, 3)
+        sets = {name: PointSet(places, {f"{name}_p": places[None]}) for name in ("surface", "volume")}
+        writer.add(sets=sets)
+    export_dataset(folder / "d", folder / "store", "noether")
+    names = {f"{domain}_{name}" for domain in ("surface", "volume") for name in ("p", "position")}
+    return [(folder / "store", names, {"surface_position", "volume_position"})]
 
 
 @example("xarray")

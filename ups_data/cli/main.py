@@ -18,6 +18,8 @@ from ups_data.cli.commands.points.noise import noise, suggest_points
 from ups_data.cli.commands.predict import predict
 from ups_data.cli.commands.quickstart import quickstart
 from ups_data.cli.commands.runs.report import report
+from ups_data.cli.commands.sharing.card import card
+from ups_data.cli.commands.sharing.export import export
 from ups_data.cli.commands.simulate import simulate
 from ups_data.cli.commands.storage.cache import cache
 from ups_data.cli.commands.storage.copy import copy
@@ -27,7 +29,7 @@ from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
 COMMANDS = (
-    *(convert, inspect, verify, copy, train, evaluate, predict, report, latents, noise, suggest_points),
+    *(convert, inspect, card, verify, copy, export, train, evaluate, predict, report, latents, noise, suggest_points),
     *(importance, seal, cache, bench, simulate),
     quickstart,
 )

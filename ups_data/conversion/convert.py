@@ -39,6 +39,7 @@ def convert(
     dask: str | None = None,
     reading: SourceOptions = DEFAULTS,
     store_options: Mapping[str, Any] | None = None,
+    card: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
     **given: Any,
 ) -> Manifest:
@@ -68,6 +69,7 @@ def convert(
             URL, lie in folders that every worker has under the same path. Needs the extra `dask`.
         reading: how the source is read: links, limits.
         store_options: credentials, endpoint and the like for a URL, see `RemoteStore`.
+        card: write `README.md` and pictures beside the manifest, see `ups_data.card`; the rest has the same bytes.
         progress: called with (trajectories done, number of trajectories), unless the dataset is complete already.
 
     Raises:
@@ -90,7 +92,9 @@ def convert(
     work = _work_folder(out, store_options)
     if path.is_dir() and not is_url(out) and Path(out).resolve().is_relative_to(path.resolve()):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
-    conversion = Conversion(work, source, Job(path, format, options, 0, on_error, reading), identity, split, progress)
+    conversion = Conversion(
+        work, source, Job(path, format, options, 0, on_error, reading), identity, split, progress, card=card
+    )
     try:
         return conversion.run(workers, timeout, dask)
     except UpsDataError as e:

@@ -30,9 +30,11 @@ class Conversion:
         identity: Identity,
         split: Mapping[str, float] | None,
         progress: Callable[[int, int], None],
+        *,
+        card: bool = False,
     ) -> None:
         self._work, self._source, self._job, self._identity = work, source, job, identity
-        self._split, self._progress = split, progress
+        self._split, self._progress, self._card = split, progress, card
         self._name = work.name
         self._any_finished = False
         self._dask: str | None = None
@@ -96,6 +98,8 @@ class Conversion:
         manifest = self._manifest(plan, maker, done)
         self._check_source(self._identity.difference(self._identity.again(self._job.path)))
         self._work.check_published([made.written.spec for made in done.values() if made.written is not None])
+        if self._card:
+            self._work.save_card(manifest)
         self._work.save_manifest(manifest)
         self._work.remove()
         return manifest

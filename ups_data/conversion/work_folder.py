@@ -24,6 +24,9 @@ from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, LeftOut, Manifest, ShardSpec, limits
 from ups_data.schema.json_text import parse_json
+from ups_data.store.local import LocalStore
+from ups_data.store.moving.card import has_foreign_readme
+from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
 from ups_data.writing.shard.written import WrittenShard, files_of, is_whole
@@ -104,6 +107,10 @@ class WorkFolder:
         """The last step but one: the dataset is complete."""
         make_openings(self._out, manifest)
         manifest.save(self._out)
+
+    def save_card(self, manifest: Manifest) -> None:
+        """Before the manifest, so that a complete dataset has its card; a text of somebody else stays."""
+        self._write_card(LocalStore(self._out), manifest)
 
     def is_whole(self, spec: ShardSpec) -> bool:
         """Whether a shard is in its place as it was written; see `written.is_whole`."""
@@ -275,6 +282,13 @@ class WorkFolder:
                 if folder == self._path:
                     self.remove()
                 remove_empty(folder)
+
+    @staticmethod
+    def _write_card(store: ObjectStore, manifest: Manifest) -> None:
+        from ups_data.card import write_card  # late: a worker draws nothing
+
+        if not has_foreign_readme(store):
+            write_card(store, manifest)
 
     def _is_recorded_whole(self, spec: ShardSpec) -> bool:
         return self.is_whole(spec)

@@ -21,6 +21,7 @@ from ups_data.sources.meshes.solver import CgnsSource, EnSightSource, OpenFoamSo
 from ups_data.sources.meshes.stl import StlSource
 from ups_data.sources.meshes.vtk import VtkSource
 from ups_data.sources.netcdf.files import XarraySource
+from ups_data.sources.noether.store import NoetherSource
 from ups_data.sources.numpy.files import NpySource, NpzSource
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.particles.lagrangebench import LagrangebenchSource
@@ -58,6 +59,7 @@ FORMATS.update(
         StlSource,
         MatSource,
         WellSource,
+        NoetherSource,
         DominoSource,
         LagrangebenchSource,
         PdebenchSource,

@@ -192,6 +192,8 @@ def _leaves(path: Path) -> Iterator[tuple[Path, list[Path]]]:
 
 def _files_or_folders(path: Path) -> tuple[list[Path], list[Path]]:
     files, folders = list_folder(path)
+    named_by = {file.name for file in files if file.suffix == ".pvd"}  # `run.pvd` names the files of the folder `run`
+    folders = [folder for folder in folders if f"{folder.name}.pvd" not in named_by]
     if not files and not folders:
         raise UpsDataError(f"{path}: a folder that holds no data: add files or remove it")
     if files and folders:

@@ -58,6 +58,9 @@ def convert(
     weigh: Annotated[
         str | None, typer.Option("--weigh", help="Bytes on disk with these blocks, as 4,16; write nothing that stays.")
     ] = None,
+    card: Annotated[
+        bool, typer.Option("--card/--no-card", help="Write README.md and a picture of every field beside the data.")
+    ] = True,
     **written: Any,
 ) -> None:
     """Convert simulations into a dataset.
@@ -104,6 +107,7 @@ def convert(
             reading=reading,
             on_error=on_error,  # type: ignore[arg-type]  # convert checks it
             timeout=timeout,
+            card=card,
             progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
     counts = ", ".join(f"{n} {s.num_trajectories}" for n, s in manifest.splits.items())

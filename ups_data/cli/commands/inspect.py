@@ -12,11 +12,13 @@ def inspect(
     split: Annotated[str, typer.Option(help="Split to draw from.")] = "train",
     ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the drawing.")] = 0.05,
     mode: Annotated[str, typer.Option(help="Sampling mode, for the drawing.")] = "stratified",
+    html: Annotated[Path | None, typer.Option(help="Write all of it, with pictures, into this HTML page.")] = None,
     number: Annotated[int, typer.Option(help="Which sample of the split is drawn.")] = 10,
 ) -> None:
     """Show what a dataset holds, and draw a sample.
 
-    Prints fields, shapes, statistics and splits. With --plot, also draws a sample with its query points.
+    Prints fields, shapes, statistics and splits; --html writes them as a page with pictures. With --plot, also draws a
+    sample with its query points.
     """
     from rich.console import Console
 
@@ -29,6 +31,10 @@ def inspect(
     console = Console(emoji=False)
     console.print(geometry(manifest))
     console.print(splits_table(manifest), fields_table(manifest), statistics_table(manifest))
+    if html is not None:
+        from ups_data.card import write_page
+
+        console.print(f"written: {shown(write_page(root, html))}", soft_wrap=True)
     if plot is not None:
         from ups_data.cli.pictures import plot_blocks, plot_sample
         from ups_data.sampling import QuerySampling

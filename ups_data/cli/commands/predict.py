@@ -36,7 +36,8 @@ def predict(
     from ups_data.cli.raw import as_dataset
     from ups_data.cli.stopping import stopping
     from ups_data.errors import printable
-    from ups_data.training.prediction.files import RESULT, check_format, set_aside, write_predictions
+    from ups_data.exporting.aside import RESULT, set_aside
+    from ups_data.training.prediction.files import check_format, write_predictions
     from ups_data.training.prediction.run import Asked, predict_run
 
     check_format(format)

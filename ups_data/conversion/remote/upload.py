@@ -83,6 +83,10 @@ class UploadFolder(WorkFolder):
         except ExistsError:
             raise UpsDataError(f"{self.name} holds another dataset by now: choose another place") from None
 
+    def save_card(self, manifest: Manifest) -> None:
+        """See `WorkFolder.save_card`."""
+        self._write_card(self._store, manifest)
+
     def is_whole(self, spec: ShardSpec) -> bool:
         """See `WorkFolder.is_whole`."""
         try:

@@ -100,6 +100,7 @@ class Collection:
         self._path, self._options = path, options
         self._frames = list(frames)
         self._last: tuple[int, Mesh] | None = None
+        self._params: dict[str, float] = {}  # numbers of the whole mesh that are the same in all frames
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_last": None}
@@ -127,6 +128,7 @@ class Collection:
             fields=fields or own_field("position", coords),
             static=dict(first.measures) if cells and not moves else {},
             time=np.array([time for time, _ in self._frames]),
+            params=self._params,
             coords=coords,
             units=first.units,
             left_out=first.left_out,
@@ -138,7 +140,7 @@ class Collection:
     def _moves(self, cells: bool) -> bool:
         first = self._mesh(0)
         names = set(first.point_data), set(first.cell_data)
-        still = True
+        still, self._params = True, dict(first.params)
         for number in range(1, len(self._frames)):
             mesh = self._mesh(number)
             if (set(mesh.point_data), set(mesh.cell_data)) != names or mesh.points.shape != first.points.shape:
@@ -146,6 +148,7 @@ class Collection:
                     f"{self._frames[number][1]}: has other fields or another number of points than "
                     f"{self._frames[0][1].name}: a series is one mesh in time, convert the others apart"
                 )
+            self._params = {n: v for n, v in self._params.items() if mesh.params.get(n) == v}
             still = still and np.array_equal(self._place(mesh, cells), self._place(first, cells))
         return not still
 

@@ -31,7 +31,8 @@ class VtkSource(Source):
     - Beside cell data, the cells' sizes are the static field `cell_volume`, `cell_area` or `cell_length`, and a
       surface's unit normals are `normal`; a field of the file under that name comes before.
 
-    The key is the file's name. Of the field data, `TimeValue` is the time, and other single numbers are parameters.
+    The key is the file's name. Of the field data, `TimeValue` is the time, and other single numbers are parameters; of
+    a collection's, those that are the same in all frames.
     Coordinates have three components, flat meshes too.
 
     Raises:

@@ -83,7 +83,8 @@ def layout_of(path: Path, engine: str, dataset: Any, chosen: Sequence[str] = (),
             f"{path}: no dimension {unknown[0]!r} to stack: there are {', '.join(map(str, dataset.dims))}"
         )
     curved = curvilinear_dims(dataset, used)
-    given = dict.fromkeys(curved, "points") | dict.fromkeys(stacked, "channel")
+    own = [dim for dim in used if str(dim).endswith("_channel")]  # as this package writes a field's own channels
+    given = dict.fromkeys(curved, "points") | dict.fromkeys([*stacked, *own], "channel")
     roles = roles_of(str(path), used, {dim: dataset[dim].attrs for dim in used if dim in dataset.coords}, given)
     on_points = {dim for dim, role in roles.items() if role == "points"}
     positions = positions_on(dataset, on_points, roles)

@@ -16,6 +16,7 @@ from ups_data.atomic import exclusive
 from ups_data.errors import MissingObjectError, StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, limits
 from ups_data.store.local import LocalStore
+from ups_data.store.moving.card import copy_card
 from ups_data.store.moving.staging import staging_folder
 from ups_data.store.moving.writers import Writer, writer_of
 from ups_data.store.object_store import ObjectStore
@@ -92,6 +93,7 @@ def copy_dataset(
                     done += item.size
                     progress(done, total)
         make_openings(source, manifest, into=target)
+        copy_card(source, target, manifest)
         writer.put_new(MANIFEST, text)
     return Copied(objects, size, kept)
 

@@ -33,12 +33,6 @@ class Places:
     axes: tuple[Axis, ...] | None = None
 
 
-def axes_of(manifest: Manifest) -> tuple[Axis, ...]:
-    """A grid's axes in array order, in physical units."""
-    assert manifest.grid is not None
-    return tuple(Axis(a.name, np.asarray(a.physical), a.units, a.periodic) for a in manifest.grid.axes)
-
-
 def at_resolution(manifest: Manifest, text: str) -> Places:
     """Points of a grid of that many points along each axis, `512x512` in array order, over the same domain.
 

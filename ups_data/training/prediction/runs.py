@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from ups_data.batch import QueryBatch, QuerySet
+from ups_data.exporting.trajectories import axes_of
 from ups_data.schema import Manifest
 from ups_data.store.shard import Shard
 from ups_data.training.forecast.forecast import Forecast
 from ups_data.training.forecast.parts import SetName, sets_of, with_sets
 from ups_data.training.forecast.scales import Scales
-from ups_data.training.prediction.places import Places, axes_of, check_inside
+from ups_data.training.prediction.places import Places, check_inside
 from ups_data.training.prediction.times import Times
 from ups_data.trajectory import PointSet, Trajectory
 

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from ups_data.errors import printable
+from ups_data.pages import text
 from ups_data.training.report.axes import Axis, told
 
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 46  # around the curves, in pixels
@@ -81,11 +80,6 @@ def chart(
         f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
         "</figure>"
     )
-
-
-def text(value: object) -> str:
-    """For HTML: on one line, and nothing in it is markup."""
-    return escape(printable(value), quote=True)
 
 
 def _drawable(points: Sequence[tuple[float, float]], log: bool) -> list[tuple[float, float]]:

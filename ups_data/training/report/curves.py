@@ -1,5 +1,6 @@
 """The sections with curves: errors, losses, time."""
 
+from ups_data.pages import section
 from ups_data.training.report.charts import Curve, chart
 from ups_data.training.report.recorded import Recorded, number
 
@@ -19,7 +20,7 @@ def error_section(run: Recorded) -> str:
     for name, key in (("persistence baseline", "persistence_nrmse"), ("untrained", "untrained_nrmse")):
         if (value := number(run.history.get(key))) is not None:
             curves.append(Curve(name, [(0, value)], level=True))
-    return _section("Validation", [chart(curves, x="epoch", y="nRMSE, every point", log=True)])
+    return section("Validation", [chart(curves, x="epoch", y="nRMSE, every point", log=True)])
 
 
 def loss_section(run: Recorded) -> str:
@@ -38,7 +39,7 @@ def loss_section(run: Recorded) -> str:
         chart([rate], x="step", y="learning rate", from_zero=True, half=True),
         chart([queries], x="step", y="queries per sample", from_zero=True, half=True),
     ]
-    return _section(
+    return section(
         "Losses",
         [chart(losses, x="step", y="loss, weighted terms", log=True), f'<div class="pair">{"".join(pair)}</div>'],
     )
@@ -53,11 +54,7 @@ def time_section(run: Recorded) -> str:
         chart([Curve("step", medians)], x="epoch", y="time per step, median, ms", from_zero=True, half=True),
         chart([Curve("waited", share)], x="epoch", y="waited for data, % of the time", from_zero=True, half=True),
     ]
-    return _section("Time", [f'<div class="pair">{"".join(charts)}</div>'] if any(charts) else [])
-
-
-def _section(title: str, parts: list[str]) -> str:
-    return f"<section><h2>{title}</h2>{''.join(parts)}</section>" if any(parts) else ""
+    return section("Time", [f'<div class="pair">{"".join(charts)}</div>'] if any(charts) else [])
 
 
 def _terms(step: dict[str, object]) -> dict[str, object]:

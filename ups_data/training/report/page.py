@@ -1,18 +1,13 @@
 """`write_report`: a run as one HTML page that needs nothing else and asks nobody for anything."""
 
-from base64 import b64encode
 from pathlib import Path
 
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
-from ups_data.training.report.charts import text
+from ups_data.pages import document, figure, section, text
 from ups_data.training.report.curves import error_section, loss_section, time_section
 from ups_data.training.report.recorded import Recorded, number, read_run
-from ups_data.training.report.style import STYLE
 from ups_data.training.report.tables import config_section, data_section, epochs_section
-
-# The page may show itself and nothing from elsewhere, whatever names in it come from.
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def write_report(run: str | Path, out: str | Path) -> Path:
@@ -44,7 +39,7 @@ def write_report(run: str | Path, out: str | Path) -> Path:
 
 def page_of(run: Recorded) -> str:
     """The page as HTML."""
-    title = text(run.out.resolve().name)
+    title = run.out.resolve().name
     sections = (
         _header(run, title),
         error_section(run),
@@ -55,14 +50,7 @@ def page_of(run: Recorded) -> str:
         config_section(run),
         data_section(run),
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n<footer>Written by ups-data report.</footer>\n</main>\n</body>\n</html>\n"
-    )
+    return document(title, sections, "Written by ups-data report.")
 
 
 def _header(run: Recorded, title: str) -> str:
@@ -84,20 +72,13 @@ def _header(run: Recorded, title: str) -> str:
     ]
     boxes = "".join(f"<div><b>{text(value)}</b><span>{text(name)}</span></div>" for name, value in figures if value)
     return (
-        f"<header><h1>{title}</h1><p>{text(run.config('data', 'root') or '')}</p></header>"
+        f"<header><h1>{text(title)}</h1><p>{text(run.config('data', 'root') or '')}</p></header>"
         f'<div class="figures">{boxes}</div>'
     )
 
 
 def _pictures_section(run: Recorded) -> str:
-    if not run.pictures:
-        return ""
-    figures = "".join(
-        f"<figure><figcaption>{text(name)}</figcaption>"
-        f'<img alt="{text(name)}" src="data:image/png;base64,{b64encode(content).decode()}"></figure>'
-        for name, content in run.pictures.items()
-    )
-    return f"<section><h2>Pictures</h2>{figures}</section>"
+    return section("Pictures", [figure(name, content) for name, content in run.pictures.items()])
 
 
 def _short(value: float | None) -> str | None:

@@ -1,12 +1,12 @@
 """The sections with tables: epochs, configuration, data card."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ups_data.errors import UpsDataError
+from ups_data.pages import table, text
 from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
-from ups_data.training.report.charts import text
 from ups_data.training.report.recorded import Recorded, number
 
 MOST_EPOCHS = 60  # rows
@@ -66,20 +66,6 @@ def data_section(run: Recorded) -> str:
         "</section>",
     ]
     return "".join(parts)
-
-
-def table(
-    head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: bool = True, best: int | None = None
-) -> str:
-    """An HTML table; `numbers`: columns behind the first are aligned to the right."""
-
-    def row(cells: Sequence[object], tag: str) -> str:
-        kinds = ["", *[' class="n"' if numbers else ""] * (len(cells) - 1)]
-        return "".join(f"<{tag}{kind}>{text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
-
-    body = "".join(f"<tr{' class=best' * (n == best)}>{row(cells, 'td')}</tr>" for n, cells in enumerate(rows))
-    header = f"<thead><tr>{row(head, 'th')}</tr></thead>" if any(head) else ""
-    return f'<div class="scroll"><table>{header}<tbody>{body}</tbody></table></div>'
 
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:

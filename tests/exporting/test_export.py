@@ -1,0 +1,263 @@
+"""Exports: other libraries read the dataset's values, and so do conversions back."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+from tests.cli.programs import printed
+from ups_data import ShardWriter, UpsDataError
+from ups_data.conversion.convert import convert
+from ups_data.exporting import FORMATS, export_dataset
+from ups_data.schema import Manifest
+from ups_data.sources import open_source
+from ups_data.store.shard import Shard
+from ups_data.trajectory import Axis, PointSet
+
+SPLITS = {"train": 2, "valid": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`grid`, which is uneven and whose y descends; `even`; `cloud`, whose points move; `mesh`, of two sets."""
+    root, rng = tmp_path_factory.mktemp("exported"), np.random.default_rng(0)
+
+    def values(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    grids = {"grid": [3.0, 2.5, 1.0, 0.5], "even": [0.1, 0.2, 0.3, 0.4]}
+    for name, y in grids.items():
+        with ShardWriter(root / name, blocks=4) as writer:
+            axes = [Axis("y", np.array(y), "m"), Axis("x", np.linspace(0, 1, 6), "m", True)]
+            for split, count in SPLITS.items():
+                for number in range(count):
+                    u = values(3, 4, 6, 2)
+                    writer.add(
+                        {"u": u, "p": values(3, 4, 6, 1), "c": values(3, 4, 6, 3)},
+                        static={"k": values(4, 6, 1)}, axes=axes, split=split, time=[0.0, 0.5, 2.0],
+                        params={"nu": 0.1 * (number + 1)}, units={"u": "m/s <b>"},
+                    )  # fmt: skip
+    with ShardWriter(root / "cloud", blocks=2) as writer:
+        for split, count in SPLITS.items():
+            for number in range(count):
+                n = 20 + number
+                writer.add({"v": values(2, n, 3)}, coords=values(2, n, 3), split=split, params={"nu": 1.0})
+    with ShardWriter(root / "mesh", blocks=2) as writer:
+        for split, count in SPLITS.items():
+            for number in range(count):
+                surface = PointSet(values(9 + number, 3), {"surface_p": values(1, 9 + number, 1)})
+                volume = PointSet(values(5000, 3), {"v": values(1, 5000, 3)})
+                writer.add(sets={"surface": surface, "volume": volume}, split=split)
+    return root
+
+
+@pytest.fixture(scope="module")
+def export(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    done: dict[tuple[str, str], Path] = {}
+
+    def exported(name: str, to: str) -> Path:
+        if (name, to) not in done:
+            done[name, to] = tmp_path_factory.mktemp(f"{name}-{to}") / "out"
+            export_dataset(made / name, done[name, to], to)
+        return done[name, to]
+
+    return exported
+
+
+def stored(root: Path, field: str, split: str = "train", number: int = 0) -> np.ndarray:
+    """`(T, N, C)` of a field that changes in time; `(1, N, C)` of one that does not."""
+    manifest = Manifest.load(root)
+    shard = Shard(root, manifest, manifest.split(split).shards[0])
+    steps = 1 if manifest.field(field).static else shard.steps[number]
+    return np.stack([shard.frame(field, number, step) for step in range(steps)])
+
+
+def test_xarray_reads_a_grid_with_its_units_and_directions(made: Path, export: Callable[[str, str], Path]) -> None:
+    xarray = pytest.importorskip("xarray")
+    for split, count in SPLITS.items():
+        for number in range(count):
+            with xarray.open_dataset(export("grid", "netcdf") / split / f"{number:06d}.nc") as found:
+                for field in ("u", "c"):
+                    ours = stored(made / "grid", field, split, number)
+                    np.testing.assert_array_equal(found[field].values.reshape(ours.shape), ours)
+                assert found["p"].dims == ("time", "y", "x")
+                assert found["k"].dims == ("y", "x")
+                assert found["u"].attrs["units"] == "m/s <b>"
+                assert [found[name].attrs["axis"] for name in ("time", "y", "x")] == ["T", "Y", "X"]
+                np.testing.assert_array_equal(found["y"].values, [3.0, 2.5, 1.0, 0.5])
+                assert float(found["nu"]) == found.attrs["nu"] == 0.1 * (number + 1)
+
+
+@pytest.mark.parametrize("name", ["grid", "even"])
+def test_vtk_reads_a_lattice_where_its_points_are(name: str, made: Path, export: Callable[[str, str], Path]) -> None:
+    vtk = pytest.importorskip("vtk")
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    folder = export(name, "vtk") / "valid" / "000000"
+    files = sorted(folder.iterdir())
+    assert [f.suffix for f in files] == [".vtr" if name == "grid" else ".vti"] * 3
+    reader = (vtk.vtkXMLRectilinearGridReader if name == "grid" else vtk.vtkXMLImageDataReader)()
+    reader.SetFileName(str(files[1]))
+    reader.Update()
+    found = reader.GetOutput()
+    axes = Manifest.load(made / name).grid.axes  # type: ignore[union-attr]
+    ours = stored(made / name, "u", "valid")[1]
+    places = np.array([(x, y, 0.0) for y in axes[0].physical for x in axes[1].physical])
+    theirs = vtk_to_numpy(found.GetPointData().GetArray("u"))
+    for place, value in zip(places, ours, strict=True):
+        np.testing.assert_array_equal(theirs[found.FindPoint(place)], value)
+        np.testing.assert_allclose(found.GetPoint(found.FindPoint(place)), place, atol=1e-12)
+    array = found.GetPointData().GetArray("u")
+    assert array.GetInformation().Get(array.UNITS_LABEL()) == "m/s <b>"
+    assert found.GetFieldData().GetArray("nu").GetTuple1(0) == 0.1
+    assert found.GetFieldData().GetArray("TimeValue").GetTuple1(0) == 0.5
+
+
+def test_vtk_reads_points_that_move(made: Path, export: Callable[[str, str], Path]) -> None:
+    pytest.importorskip("vtk")
+    back = open_source(export("cloud", "vtk") / "train")
+    assert len(back) == 2
+    for number, trajectory in enumerate(back):
+        np.testing.assert_array_equal(trajectory.fields["v"][:], stored(made / "cloud", "v", "train", number))
+        assert trajectory.coords.shape == (2, 20 + number, 3)
+    assert trajectory.params == {"nu": 1.0}
+
+
+def test_h5py_reads_what_the_well_expects(made: Path, export: Callable[[str, str], Path]) -> None:
+    [path] = (export("grid", "the_well") / "data" / "train").iterdir()
+    with h5py.File(path) as file:
+        ours = [stored(made / "grid", "u", "train", number) for number in range(2)]
+        np.testing.assert_array_equal(file["t1_fields/u"][:].reshape(2, 3, 24, 2), ours)
+        assert file["t0_fields"].attrs["field_names"].tolist() == ["p", "c_0", "c_1", "c_2", "k"]
+        assert file["t0_fields/k"].shape == (2, 4, 6)
+        assert not file["t0_fields/k"].attrs["time_varying"]
+        np.testing.assert_array_equal(file["scalars/nu"][:], [0.1, 0.2])
+        assert list(file["boundary_conditions"]) == ["x_periodic"]
+        assert file["dimensions"].attrs["spatial_dims"].tolist() == ["y", "x"]
+
+
+def test_zarr_reads_noether_s_store_shuffled_alike(made: Path, export: Callable[[str, str], Path]) -> None:
+    """By the store's manifest alone, as noether's own reader does."""
+    root = export("mesh", "noether")
+    manifest = json.loads((root / "manifest.json").read_text())
+    assert (manifest["format_version"], manifest["values_dtype"]) == (1, "float32")
+    assert list(manifest["samples"]) == ["train/000000", "train/000001", "valid/000000"]
+    entry = manifest["samples"]["train/000001"]
+    assert entry["domains"]["volume"] == {"n_points": 5000, "chunk_points": 4096, "shard_points": 8192, "n_chunks": 2}
+    group = zarr.open_group(root / entry["relpath"], mode="r")
+    source = Manifest.load(made / "mesh")
+    shard = Shard(made / "mesh", source, source.split("train").shards[0])
+    for domain, field in (("surface", "surface_p"), ("volume", "v")):
+        held = manifest["domains"][domain]
+        arrays = {name: group[spec["array_name"]] for name, spec in held["arrays"].items()}
+        assert [a.chunks[0] for a in arrays.values()] == [entry["domains"][domain]["chunk_points"]] * 2
+        places = arrays[held["position"]][:]
+        ours, values = shard.positions(domain, 1), shard.frame(field, 1)
+        assert not np.array_equal(places, ours)
+        order, theirs = np.lexsort(ours.T), np.lexsort(places.T)
+        np.testing.assert_array_equal(places[theirs], ours[order])
+        [name] = set(arrays) - {held["position"]}
+        np.testing.assert_array_equal(arrays[name][:][theirs], values[order])
+
+
+@pytest.mark.parametrize(("name", "to"), [("grid", "netcdf"), ("grid", "the_well"), ("cloud", "netcdf")])
+def test_there_and_back(name: str, to: str, made: Path, export: Callable[[str, str], Path], tmp_path: Path) -> None:
+    before = Manifest.load(made / name)
+    after = convert(export(name, to), tmp_path / "back")
+    assert {s: split.num_trajectories for s, split in after.splits.items()} == SPLITS
+    assert after.params == before.params
+    for split, count in SPLITS.items():
+        assert after.splits[split].params == before.splits[split].params
+        for number in range(count):
+            for spec in before.fields:
+                if to == "the_well" and spec.name == "c":
+                    parts = [stored(tmp_path / "back", f"c_{channel}", split, number) for channel in range(3)]
+                    found = np.concatenate(parts, axis=-1)
+                else:
+                    found = stored(tmp_path / "back", spec.name, split, number)
+                np.testing.assert_array_equal(found, stored(made / name, spec.name, split, number))
+    if before.grid is not None:
+        assert after.grid is not None
+        assert [(a.name, a.physical) for a in after.grid.axes] == [(a.name, a.physical) for a in before.grid.axes]
+        if to == "the_well":
+            assert [bool(a.periodic) for a in after.grid.axes] == [False, True]
+
+
+@pytest.mark.parametrize("to", ["vtk", "noether"])
+def test_there_and_back_of_sets(to: str, made: Path, export: Callable[[str, str], Path], tmp_path: Path) -> None:
+    if to == "vtk":
+        pytest.importorskip("vtk")
+    after = convert(export("mesh", to), tmp_path / "back")
+    assert set(after.sets or ()) == {"surface", "volume"}
+    assert {s: split.num_trajectories for s, split in after.splits.items()} == SPLITS
+    name = {"vtk": "v", "noether": "volume_v"}[to]
+    found, ours = stored(tmp_path / "back", name, "valid"), stored(made / "mesh", "v", "valid")
+    if to == "noether":
+        found, ours = np.sort(found, axis=1), np.sort(ours, axis=1)
+    np.testing.assert_array_equal(found, ours)
+
+
+def test_the_command_says_how_large_the_files_are(made: Path, tmp_path: Path) -> None:
+    """Sizes beside each other: `-s` prints them."""
+    for to in ("vtk", "netcdf", "the_well"):
+        out = tmp_path / to
+        text = printed("export", made / "grid", "--to", to, "--out", out, columns=200)
+        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        assert f"3 trajectories as {to}: " in text
+        assert f"{size / 1e6:.1f} MB" in text
+        print(f"{to}: {size:,} bytes; the dataset: {Manifest.load(made / 'grid').splits['train'].shards[0].bytes:,}")
+    only = tmp_path / "only"
+    printed("export", made / "grid", "--to", "netcdf", "--out", only, "--split", "valid")
+    assert [path.name for path in only.iterdir()] == ["valid"]
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "says"),
+    [
+        ("grid", "obj", "choose one of vtk, netcdf, the_well, noether"),
+        ("grid", "noether", "holds points, and this dataset is a grid"),
+        ("cloud", "the_well", "holds grids, and this dataset is points"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(name: str, to: str, says: str, made: Path, tmp_path: Path) -> None:
+    with pytest.raises(UpsDataError, match=says) as error:
+        export_dataset(made / name, tmp_path / "out", to)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_shard_leaves_nothing_behind(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "grid", tmp_path / "d")
+    seal = next((tmp_path / "d" / "valid").rglob("checksums.json"))
+    seal.write_text("{}")
+    for to in set(FORMATS) - {"noether"}:
+        with pytest.raises(UpsDataError):
+            export_dataset(tmp_path / "d", tmp_path / "out", to)
+        assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.update(format_version=2), "format_version 2"),
+        (lambda m: m["samples"]["train/000000"].update(relpath="../../x"), "leaves the store"),
+        (lambda m: m["samples"]["train/000000"]["domains"]["surface"].update(n_points=7), "its manifest says"),
+        (lambda m: m["domains"]["surface"].update(position="x"), "has no positions"),
+        (lambda m: m.update(domains=3), "is no manifest"),
+    ],
+)
+def test_a_store_that_is_not_what_it_says_is_refused(
+    change: Callable[[dict], object], says: str, export: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(export("mesh", "noether"), tmp_path / "store")
+    manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    change(manifest)
+    (tmp_path / "store" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UpsDataError, match=says) as error:
+        open_source(tmp_path / "store")[0]
+    assert "\n" not in str(error.value)

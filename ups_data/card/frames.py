@@ -1,0 +1,81 @@
+"""The frames that a card shows: the middle one of the first trajectory of every split, with points drawn of it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ups_data.points.domain import Domain
+from ups_data.sampling import QuerySampling, Stream, draw_queries, sample_keys
+from ups_data.schema import FieldSpec, Manifest
+from ups_data.store.object_store import ObjectStore
+from ups_data.store.shard import Shard
+
+MOST_BYTES = 256 * 1024**2  # of a frame that is read for a picture
+MOST_DRAWN, SHARE = 2000, 0.05  # points drawn of a frame
+MOST_ORDERED = 2_000_000  # points that are put in order along a curve
+MOST_LINES = 512  # frames of a picture over time
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame of a field.
+
+    Attributes:
+        values: `(N, C)`.
+        coords: `(N, d)` in the source's units; None: a grid.
+        before: likewise, of the first frame, if the points move.
+        drawn: `(Q,)`, numbers of points.
+        time, step, steps: when, and which of how many frames.
+        over_time: `(frames, N)` of the first channel, of a grid with one axis, and the times.
+    """
+
+    split: str
+    values: np.ndarray
+    coords: np.ndarray | None
+    before: np.ndarray | None
+    drawn: np.ndarray
+    time: float
+    step: int
+    steps: int
+    over_time: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def frames_of(store: ObjectStore, manifest: Manifest, field: FieldSpec) -> list[Shown]:
+    """A frame for every split.
+
+    Raises:
+        UpsDataError: a shard is damaged.
+        ValueError: a frame is too large to be drawn.
+    """
+    if manifest.frame_bytes(field) > MOST_BYTES:
+        raise ValueError(f"its frames are {manifest.frame_bytes(field) / 1e6:,.0f} MB")
+    return [_frame(Shard(store, manifest, s.shards[0]), manifest, field, n) for n, s in manifest.splits.items()]
+
+
+def _frame(shard: Shard, manifest: Manifest, field: FieldSpec, split: str) -> Shown:
+    steps = shard.steps[0]
+    step = 0 if field.static else steps // 2
+    values = shard.frame(field.name, 0, step)
+    coords = before = over_time = None
+    if manifest.grid is None:
+        spec = manifest.point_set(field.point_set)
+        origin = np.asarray(spec.origin or [0.0] * spec.dim)
+        at = partial(shard.positions, field.point_set, 0)
+        coords = at(step) + origin
+        before = at(0) + origin if spec.moving and step else None
+    elif len(manifest.grid.shape) == 1 and not field.static and steps > 1:
+        numbers = np.unique(np.linspace(0, steps - 1, min(steps, MOST_LINES)).astype(int))
+        over_time = np.stack([shard.frame(field.name, 0, n)[:, 0] for n in numbers]), shard.time[numbers]
+    drawn = _drawn(manifest, coords, len(values))
+    time = float(shard.time[step])
+    return Shown(split, values, coords, before, drawn, time, step, 1 if field.static else steps, over_time)
+
+
+def _drawn(manifest: Manifest, coords: np.ndarray | None, points: int) -> np.ndarray:
+    grid = manifest.grid.shape if manifest.grid is not None else None
+    mode = "stratified" if points <= MOST_ORDERED else "uniform"
+    count = max(1, min(MOST_DRAWN, round(SHARE * points)))
+    domain = Domain(points, grid, coords=None if coords is None else coords.astype(np.float32))
+    keys = sample_keys(0, 0, [0], [0], Stream.TARGET_QUERIES)
+    return draw_queries(QuerySampling(num_queries=count, mode=mode), domain, keys, 0).points[0]

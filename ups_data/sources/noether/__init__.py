@@ -1,0 +1,1 @@
+"""noether's stores of zarr."""
