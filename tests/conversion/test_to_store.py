@@ -51,6 +51,16 @@ def s3():
         yield options
 
 
+def test_a_card_lies_in_the_store_too(s3, source, tmp_path):
+    url = new_bucket(s3)
+    convert(source, f"{url}/run", card=True, store_options=s3, **OPTIONS)
+    convert(source, tmp_path / "local", card=True, **OPTIONS)
+    store = open_store(f"{url}/run", s3)
+    for key in ("README.md", "card/data.png"):
+        assert store.get(key, 2**24) == (tmp_path / "local" / key).read_bytes()
+    assert verify_dataset(store) == []
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "u.npy"

@@ -231,6 +231,20 @@ def test_bad_input_is_one_line_and_writes_nothing(name: str, to: str, says: str,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "to", "says"),
+    [
+        ({"c": 3, "c_0": 1}, "the_well", "'c_0' would be there twice"),
+        ({"time": 1}, "netcdf", "the field 'time' is called as a coordinate is"),
+    ],
+)
+def test_names_that_have_another_meaning(fields: dict[str, int], to: str, says: str, tmp_path: Path) -> None:
+    with ShardWriter(tmp_path / "d") as writer:
+        writer.add({name: np.zeros((1, 4, 4, channels), np.float32) for name, channels in fields.items()})
+    with pytest.raises(UpsDataError, match=says):
+        export_dataset(tmp_path / "d", tmp_path / "out", to)
+
+
 def test_a_damaged_shard_leaves_nothing_behind(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "grid", tmp_path / "d")
     seal = next((tmp_path / "d" / "valid").rglob("checksums.json"))

@@ -145,9 +145,10 @@ def _time(manifest: Manifest) -> list[Cell]:
 
 
 def _sets(manifest: Manifest) -> Iterator[Sequence[Cell]]:
+    splits = [name for name, split in manifest.splits.items() if split.shards]
     for name in manifest.set_names:
         spec = manifest.point_set(name)
-        counts = [n for s in manifest.splits for n in (manifest.min_points(s, name), manifest.max_points(s, name))]
+        counts = [n for s in splits for n in (manifest.min_points(s, name), manifest.max_points(s, name))]
         count = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
         boxes = [split.coords[name or ""] for split in manifest.splits.values() if split.coords is not None]
         origin = spec.origin or [0.0] * spec.dim

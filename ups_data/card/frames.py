@@ -50,7 +50,8 @@ def frames_of(store: ObjectStore, manifest: Manifest, field: FieldSpec) -> list[
     """
     if manifest.frame_bytes(field) > MOST_BYTES:
         raise ValueError(f"its frames are {manifest.frame_bytes(field) / 1e6:,.0f} MB")
-    return [_frame(Shard(store, manifest, s.shards[0]), manifest, field, n) for n, s in manifest.splits.items()]
+    firsts = [(name, split.shards[0]) for name, split in manifest.splits.items() if split.shards]
+    return [_frame(Shard(store, manifest, spec), manifest, field, name) for name, spec in firsts]
 
 
 def _frame(shard: Shard, manifest: Manifest, field: FieldSpec, split: str) -> Shown:

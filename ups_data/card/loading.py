@@ -6,7 +6,8 @@ from ups_data.schema import Manifest
 
 def loading_section(manifest: Manifest) -> Section:
     """For training, and one frame as numpy has it. Names are what a manifest allows: nothing in them is code."""
-    split = "train" if "train" in manifest.splits else next(iter(manifest.splits))
+    splits = [name for name, held in manifest.splits.items() if held.shards]
+    split = "train" if "train" in splits else splits[0]
     target = manifest.default_targets()[0]
     of_set = manifest.field(target).point_set
     part = "batch" if of_set is None else f'batch["{of_set}"]'

@@ -75,7 +75,13 @@ def write_page(root: Root, out: str | Path) -> Path:
 
 
 def full_card(store: ObjectStore, manifest: Manifest) -> Card:
-    """A card with its pictures."""
+    """A card with its pictures.
+
+    Raises:
+        UpsDataError: the dataset lists no shards.
+    """
+    if not any(split.shards for split in manifest.splits.values()):
+        raise UpsDataError(f"{store}: lists no shards; make the dataset again")
     card = card_of(manifest)
     card.sections.insert(0, _pictures(store, manifest))
     card.sections.append(loading_section(manifest))

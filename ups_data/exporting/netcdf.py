@@ -8,17 +8,23 @@ import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.points.directions import directions
+from ups_data.schema import Manifest
 from ups_data.trajectory import ArrayLike, Axis, Trajectory
 
 CONVENTIONS = "CF-1.11"
 
 
-def check_netcdf() -> None:
+def check_netcdf(manifest: Manifest | None = None) -> None:
     """Refuse to begin what cannot be written.
 
     Raises:
-        UpsDataError: the package h5netcdf is missing.
+        UpsDataError: the package h5netcdf is missing, or a field of the dataset is called as a coordinate is.
     """
+    if manifest is not None:
+        grid = [] if manifest.grid is None else [axis.name for axis in manifest.grid.axes]
+        taken = {"time", *(grid or (f"{name}_{c}" if name else c for name in manifest.set_names for c in "xyz"))}
+        if found := next((spec.name for spec in manifest.fields if spec.name in taken), None):
+            raise UpsDataError(f"netcdf: the field {found!r} is called as a coordinate is: rename it")
     try:
         import h5netcdf  # noqa: F401
     except ImportError:

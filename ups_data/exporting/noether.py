@@ -29,13 +29,19 @@ def check_noether(manifest: Manifest) -> None:
     """Refuse to begin what the layout has no place for.
 
     Raises:
-        UpsDataError: the dataset is a grid, or a field is called as positions are.
+        UpsDataError: the dataset is a grid, or a field is called there as another or as positions are.
     """
     if manifest.grid is not None:
         raise UpsDataError("noether: holds points, and this dataset is a grid: export it as the_well, netcdf or vtk")
+    taken = {(set_name or ALONE, POSITION) for set_name in manifest.set_names}
     for spec in manifest.fields:
-        if field_name(spec.name, spec.point_set or ALONE) == POSITION:
-            raise UpsDataError(f"noether: the field {spec.name!r} is called as positions are there: rename it")
+        domain = spec.point_set or ALONE
+        place = domain, field_name(spec.name, domain)
+        if place in taken:
+            raise UpsDataError(
+                f"noether: the field {spec.name!r} is {'/'.join(place)} there, which is taken: rename it"
+            )
+        taken.add(place)
 
 
 class NoetherStore:

@@ -64,9 +64,8 @@ def export_dataset(
     manifest = Manifest.load(store)
     chosen = splits or tuple(manifest.splits)
     total, done = sum(manifest.split(split).num_trajectories for split in chosen), 0
-    {"netcdf": lambda m: check_netcdf(), "the_well": check_well, "noether": check_noether}.get(to, lambda m: None)(
-        manifest
-    )
+    if check := {"netcdf": check_netcdf, "the_well": check_well, "noether": check_noether}.get(to):
+        check(manifest)
 
     def counted(split: str) -> Iterator[Trajectory]:
         nonlocal done

@@ -23,16 +23,18 @@ def check_well(manifest: Manifest) -> None:
     """Refuse to begin what the layout has no place for.
 
     Raises:
-        UpsDataError: the dataset has no grid, or a name that the layout has another meaning for.
+        UpsDataError: the dataset has no grid, or two things of one name.
     """
     if manifest.grid is None:
         raise UpsDataError("the_well: holds grids, and this dataset is points: export it as vtk, netcdf or noether")
-    names = [axis.name for axis in manifest.grid.axes]
-    taken = next((name for name in (*names, *manifest.params) if name == "time" or names.count(name) > 1), None)
-    if taken is not None:
-        raise UpsDataError(
-            f"the_well: an axis or a parameter is called {taken!r}, which has a meaning there: rename it"
-        )
+    dim = len(manifest.grid.axes)
+    axes = ["time", *(axis.name for axis in manifest.grid.axes)]
+    names = [stored for spec in manifest.fields for stored, _, _ in _parts(spec.name, spec.channels, dim)]
+    names += manifest.params
+    for held in (axes, names):
+        twice = next((name for name in held if held.count(name) > 1), None)
+        if twice is not None:
+            raise UpsDataError(f"the_well: {twice!r} would be there twice: rename an axis, a field or a parameter")
 
 
 def write_well(folder: Path, name: str, split: str, trajectories: Iterator[Trajectory]) -> None:
