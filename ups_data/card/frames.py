@@ -14,6 +14,7 @@ from ups_data.store.shard import Shard
 MOST_BYTES = 256 * 1024**2  # of a frame that is read for a picture
 MOST_DRAWN, SHARE = 2000, 0.05  # points drawn of a frame
 MOST_ORDERED = 2_000_000  # points that are put in order along a curve
+MOST_SPLITS = 8
 MOST_LINES = 512  # frames of a picture over time
 
 
@@ -42,7 +43,7 @@ class Shown:
 
 
 def frames_of(store: ObjectStore, manifest: Manifest, field: FieldSpec) -> list[Shown]:
-    """A frame for every split.
+    """A frame for every split, of many for the first ones.
 
     Raises:
         UpsDataError: a shard is damaged.
@@ -50,7 +51,7 @@ def frames_of(store: ObjectStore, manifest: Manifest, field: FieldSpec) -> list[
     """
     if manifest.frame_bytes(field) > MOST_BYTES:
         raise ValueError(f"its frames are {manifest.frame_bytes(field) / 1e6:,.0f} MB")
-    firsts = [(name, split.shards[0]) for name, split in manifest.splits.items() if split.shards]
+    firsts = [(name, split.shards[0]) for name, split in manifest.splits.items() if split.shards][:MOST_SPLITS]
     return [_frame(Shard(store, manifest, spec), manifest, field, name) for name, spec in firsts]
 
 

@@ -11,11 +11,13 @@ def loading_section(manifest: Manifest) -> Section:
     target = manifest.default_targets()[0]
     of_set = manifest.field(target).point_set
     part = "batch" if of_set is None else f'batch["{of_set}"]'
+    longest = max(n for shard in manifest.splits[split].shards for n in shard.steps)
+    steps = "horizon=0, " if longest == 1 else ""  # a frame is its own target
     lines = [
         "from ups_data import QueryLoader, QuerySampling",
         "",
         'root = "."  # the folder of this file, or the URL of the dataset',
-        f'loader = QueryLoader(root, split="{split}", batch_size=8, sampling=QuerySampling(ratio=0.1))',
+        f'loader = QueryLoader(root, split="{split}", batch_size=8, {steps}sampling=QuerySampling(ratio=0.1))',
         "for batch in loader:",
         f"    {part}.inputs, {part}.target_queries  # what a model sees, and the points drawn with their values",
         "",

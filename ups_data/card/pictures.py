@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context, rcdefaults
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -29,7 +30,8 @@ def picture_of(manifest: Manifest, field: FieldSpec, frames: Sequence[Shown]) ->
     """
     rows = [(frame, c) for n, frame in enumerate(frames) for c in range(_channels(field) if n == 0 else 1)]
     columns = 1 + max(1, len(_planes(manifest, field)))
-    with warnings.catch_warnings():
+    with rc_context(), warnings.catch_warnings():
+        rcdefaults()  # whatever somebody's configuration says
         warnings.simplefilter("ignore")  # of glyphs that the font lacks, and of axes without an extent
         figure, places = _panels(len(rows), columns, _height(manifest, field, frames[0]))
         for axes, (frame, channel) in zip(places, rows, strict=True):

@@ -1,5 +1,6 @@
 """`write_card` and `write_page`: a card beside a dataset, or as a page."""
 
+import logging
 from pathlib import Path
 
 from ups_data.atomic import replacing
@@ -90,12 +91,18 @@ def full_card(store: ObjectStore, manifest: Manifest) -> Card:
 
 def _pictures(store: ObjectStore, manifest: Manifest) -> Section:
     """A picture for each field; where one cannot be drawn, the text says why."""
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it says where it keeps its cache, and that it makes one
     try:
         import matplotlib.figure  # noqa: F401
+
+        drawn = [_picture(store, manifest, field) for field in manifest.fields[:MOST_PICTURES]]
     except ImportError:
         why = "There are no pictures: matplotlib was not installed. `ups-data card` adds them once it is."
         return Section("Pictures", [[why]])
-    drawn = [_picture(store, manifest, field) for field in manifest.fields[:MOST_PICTURES]]
+    finally:
+        logger.setLevel(level)
     text = [list(picture.caption) for picture in drawn if picture.png is None]
     if len(manifest.fields) > MOST_PICTURES:
         text.append([f"Only the first {MOST_PICTURES} of {len(manifest.fields):,} fields are drawn."])
