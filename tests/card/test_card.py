@@ -128,6 +128,17 @@ def test_frames_are_the_dataset_s_with_points_drawn_of_them(mesh: Path) -> None:
     assert "| `v` |  | 3 | by frame | float32 | `float64` | `volume` |" in text
 
 
+def test_points_without_a_value_are_not_drawn(tmp_path: Path) -> None:
+    u = np.ones((1, 20, 20, 1), np.float32)
+    u[:, :10] = np.nan
+    with ShardWriter(tmp_path / "d", allow_nonfinite=True) as writer:
+        writer.add({"u": u})
+    manifest = Manifest.load(tmp_path / "d")
+    [frame] = frames_of(open_store(tmp_path / "d"), manifest, manifest.field("u"))
+    assert len(np.unique(frame.drawn)) == 10
+    assert (frame.drawn >= 200).all()
+
+
 class Seen(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -69,15 +69,19 @@ def _frame(shard: Shard, manifest: Manifest, field: FieldSpec, split: str) -> Sh
     elif len(manifest.grid.shape) == 1 and not field.static and steps > 1:
         numbers = np.unique(np.linspace(0, steps - 1, min(steps, MOST_LINES)).astype(int))
         over_time = np.stack([shard.frame(field.name, 0, n)[:, 0] for n in numbers]), shard.time[numbers]
-    drawn = _drawn(manifest, coords, len(values))
+    drawn = _drawn(manifest, coords, np.isfinite(values).all(-1))
     time = float(shard.time[step])
     return Shown(split, values, coords, before, drawn, time, step, 1 if field.static else steps, over_time)
 
 
-def _drawn(manifest: Manifest, coords: np.ndarray | None, points: int) -> np.ndarray:
+def _drawn(manifest: Manifest, coords: np.ndarray | None, counts: np.ndarray) -> np.ndarray:
+    """Numbers of points drawn among those that have a value, `counts`: `(N,)`; without one, among all."""
+    keys, points = sample_keys(0, 0, [0], [0], Stream.TARGET_QUERIES), len(counts)
+    held = np.flatnonzero(counts)
+    count = max(1, min(MOST_DRAWN, round(SHARE * (len(held) or points))))
+    if 0 < len(held) < points:
+        return held[draw_queries(QuerySampling(num_queries=count), Domain(len(held)), keys, 0).points[0]]
     grid = manifest.grid.shape if manifest.grid is not None else None
     mode = "stratified" if points <= MOST_ORDERED else "uniform"
-    count = max(1, min(MOST_DRAWN, round(SHARE * points)))
     domain = Domain(points, grid, coords=None if coords is None else coords.astype(np.float32))
-    keys = sample_keys(0, 0, [0], [0], Stream.TARGET_QUERIES)
     return draw_queries(QuerySampling(num_queries=count, mode=mode), domain, keys, 0).points[0]

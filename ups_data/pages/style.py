@@ -35,7 +35,9 @@ circle { fill: currentColor; }
 .legend i { display: inline-block; width: 18px; border-top: 2.5px solid currentColor; margin-right: 6px;
   vertical-align: middle; }
 .legend .dashed i { border-top-style: dashed; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .scroll + .scroll { margin-top: 22px; }
+h1 code { font-size: inherit; } pre { background: var(--card); border-radius: 8px;
+  padding: 12px 14px; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th, td { padding: 5px 12px 5px 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: anywhere; }
