@@ -244,6 +244,16 @@ def test_chunks_of_zarr_that_are_missing_are_no_numbers(tmp_path, zarr_format):
         open_source(tmp_path / "a.zarr")
 
 
+def test_a_last_shard_of_zarr_that_is_not_full_is_whole(tmp_path):
+    counts = np.arange(1, 21, dtype="i4").reshape(5, 4)
+    dataset = xr.Dataset({"n": (("time", "x"), counts)})
+    dataset.to_zarr(tmp_path / "a.zarr", zarr_format=3, encoding={"n": {"chunks": (1, 4), "shards": (2, 4)}})
+    np.testing.assert_array_equal(open_source(tmp_path / "a.zarr")[0].fields["n"][:][..., 0], counts)
+    (tmp_path / "a.zarr/n/c/2/0").unlink()
+    with pytest.raises(UpsDataError, match="the others were never written"):
+        open_source(tmp_path / "a.zarr")
+
+
 @pytest.mark.parametrize("declared", [None, -999.0])
 def test_fill_values_are_no_numbers(tmp_path, declared):
     u = files.values(3, 4)
