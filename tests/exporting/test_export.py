@@ -262,6 +262,8 @@ def test_a_damaged_shard_leaves_nothing_behind(made: Path, tmp_path: Path) -> No
         (lambda m: m["samples"]["train/000000"].update(relpath="../../x"), "leaves the store"),
         (lambda m: m["samples"]["train/000000"]["domains"]["surface"].update(n_points=7), "its manifest says"),
         (lambda m: m["domains"]["surface"].update(position="x"), "has no positions"),
+        (lambda m: m["domains"].update({"../x": m["domains"]["surface"]}), "leaves the store"),
+        (lambda m: m["samples"]["train/000000"].update(relpath="gone.zarr"), "the sample is missing"),
         (lambda m: m.update(domains=3), "is no manifest"),
     ],
 )

@@ -54,7 +54,9 @@ class NoetherSource(Source):
                 f"{self.path / MANIFEST}: is no manifest of a noether store of version {VERSION}, or damaged: copy the "
                 f"store again ({type(error).__name__}: {error})"
             ) from None
-        for _, place, _ in self._samples:
+        places = [place for _, place, _ in self._samples]
+        places += [name for domain in self._domains.values() for name in (domain.name, *domain.arrays.values())]
+        for place in places:
             if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
                 raise UpsDataError(f"{self.path / MANIFEST}: {place} leaves the store: copy the store again")
 
@@ -80,11 +82,13 @@ class NoetherSource(Source):
     def __getitem__(self, number: int, /) -> Trajectory:
         sample, place, counts = self._samples[number]
         group = self.path / place
+        if not group.is_dir():
+            raise UpsDataError(f"{group}: the sample is missing: copy the store again")
         refuse_pickles(group)
         there = sum(file.stat().st_size for file in group.rglob("*") if file.is_file())
         sets = {}
         for name, domain in self._domains.items():
-            if name in counts:
+            if name in counts and (group / name).is_dir():
                 refuse_pickles(group / name)
                 sets[name] = self._set(group, domain, counts[name], there)
         if not sets:
@@ -106,7 +110,7 @@ class NoetherSource(Source):
             try:
                 held = opened[array]
                 shape = tuple(held.shape)
-            except (KeyError, AttributeError):
+            except (KeyError, AttributeError, ValueError):
                 raise UpsDataError(f"{group}: {array} is missing: copy the store again") from None
             check_claim(group, array, claimed_bytes(shape, held.dtype), there, self.options.expansion)
             if len(shape) != 2 or shape[0] != count.get("n_points"):
