@@ -9,6 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "ups_data"
 # A script or a folder of the checkout, or an earlier name of a command.
 CHECKOUT = re.compile(r"\b(tools|configs|benchmarks|docs|tests)/|\b\w+\.py\b|_shards\b|README")
+CARD = "README.md"  # the whole name of a dataset's card, which lies beside its manifest
 
 
 def messages(path):
@@ -28,4 +29,4 @@ def messages(path):
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_message_names_a_script(path):
-    assert [text for text in messages(path) if CHECKOUT.search(text)] == []
+    assert [text for text in messages(path) if CHECKOUT.search(text) and text != CARD] == []

@@ -59,7 +59,8 @@ def convert(
         str | None, typer.Option("--weigh", help="Bytes on disk with these blocks, as 4,16; write nothing that stays.")
     ] = None,
     card: Annotated[
-        bool, typer.Option("--card/--no-card", help="Write README.md and a picture of every field beside the data.")
+        bool,
+        typer.Option("--card/--no-card", help="Write a card beside the data: a text, and a picture of every field."),
     ] = True,
     **written: Any,
 ) -> None:
