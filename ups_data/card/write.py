@@ -54,6 +54,12 @@ def write_card(root: Root, manifest: Manifest | None = None) -> list[str]:
     return list(files)
 
 
+def write_own_card(store: ObjectStore, manifest: Manifest) -> None:
+    """Write a card where no `README.md` of somebody else lies; that one stays."""
+    if not has_foreign_readme(store):
+        write_card(store, manifest)
+
+
 def write_page(root: Root, out: str | Path) -> Path:
     """Write the card as one page of HTML that needs nothing else and asks nobody for anything.
 

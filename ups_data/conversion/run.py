@@ -98,8 +98,10 @@ class Conversion:
         manifest = self._manifest(plan, maker, done)
         self._check_source(self._identity.difference(self._identity.again(self._job.path)))
         self._work.check_published([made.written.spec for made in done.values() if made.written is not None])
-        if self._card:
-            self._work.save_card(manifest)
+        if self._card:  # before the manifest: a dataset that is complete has its card
+            from ups_data.card.write import write_own_card  # late: a worker draws nothing
+
+            write_own_card(self._work.store(), manifest)
         self._work.save_manifest(manifest)
         self._work.remove()
         return manifest

@@ -25,7 +25,6 @@ from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, LeftOut, Manifest, ShardSpec, limits
 from ups_data.schema.json_text import parse_json
 from ups_data.store.local import LocalStore
-from ups_data.store.moving.card import has_foreign_readme
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
@@ -91,6 +90,10 @@ class WorkFolder:
         """What messages call the dataset's place."""
         return str(self._out)
 
+    def store(self) -> ObjectStore:
+        """Where the dataset lies."""
+        return LocalStore(self._out)
+
     def has_manifest(self) -> bool:
         """Whether the dataset is complete, but perhaps for this folder's removal."""
         return (self._out / MANIFEST).exists()
@@ -107,10 +110,6 @@ class WorkFolder:
         """The last step but one: the dataset is complete."""
         make_openings(self._out, manifest)
         manifest.save(self._out)
-
-    def save_card(self, manifest: Manifest) -> None:
-        """Before the manifest, so that a complete dataset has its card; a text of somebody else stays."""
-        self._write_card(LocalStore(self._out), manifest)
 
     def is_whole(self, spec: ShardSpec) -> bool:
         """Whether a shard is in its place as it was written; see `written.is_whole`."""
@@ -282,13 +281,6 @@ class WorkFolder:
                 if folder == self._path:
                     self.remove()
                 remove_empty(folder)
-
-    @staticmethod
-    def _write_card(store: ObjectStore, manifest: Manifest) -> None:
-        from ups_data.card import write_card  # late: a worker draws nothing
-
-        if not has_foreign_readme(store):
-            write_card(store, manifest)
 
     def _is_recorded_whole(self, spec: ShardSpec) -> bool:
         return self.is_whole(spec)

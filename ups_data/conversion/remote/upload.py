@@ -59,6 +59,10 @@ class UploadFolder(WorkFolder):
             self._bring_records()
             yield
 
+    def store(self) -> ObjectStore:
+        """See `WorkFolder.store`."""
+        return self._store
+
     def has_manifest(self) -> bool:
         """See `WorkFolder.has_manifest`."""
         try:
@@ -82,10 +86,6 @@ class UploadFolder(WorkFolder):
             self._writer.put_new(MANIFEST, with_digest(manifest.model_dump_json(indent=1, exclude_none=True)))
         except ExistsError:
             raise UpsDataError(f"{self.name} holds another dataset by now: choose another place") from None
-
-    def save_card(self, manifest: Manifest) -> None:
-        """See `WorkFolder.save_card`."""
-        self._write_card(self._store, manifest)
 
     def is_whole(self, spec: ShardSpec) -> bool:
         """See `WorkFolder.is_whole`."""
