@@ -39,6 +39,7 @@ cdef class _Views:
 
 
 include "copies.pxi"
+include "scaling.pxi"
 include "points.pxi"
 include "draws.pxi"
 include "lz4.pxi"

@@ -6,6 +6,10 @@ cdef extern from *:
     #if defined(__SSE2__)
     #include <emmintrin.h>
     #endif
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <immintrin.h>
+    #define UPS_AVX2 __attribute__((target("avx2")))
+    #endif
     #if defined(__GNUC__)
     #define UPS_PREFETCH(p) __builtin_prefetch(p, 0, 0)
     #define UPS_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2)
@@ -14,6 +18,33 @@ cdef extern from *:
     #define UPS_PREFETCH_FAR(p) ((void)(p))
     #endif
 
+    /* Whether the processor has AVX2. Lines written in two halves instead of four: a tenth faster, measured on runs of
+       48 KB that lie anywhere in 200 MB. */
+    static int ups_is_wide(void)
+    {
+    #if defined(UPS_AVX2)
+        static int wide = -1;
+        if (wide < 0) wide = __builtin_cpu_supports("avx2") != 0;
+        return wide;
+    #else
+        return 0;
+    #endif
+    }
+    #if defined(UPS_AVX2)
+    UPS_AVX2 static size_t ups_copy_lines_wide(char *out, const char *in, size_t size)
+    {
+        size_t i = 0;
+        for (; i + 64 <= size; i += 64) {
+            if (((size_t)(in + i) & 4095) < 64) UPS_PREFETCH(in + i + 4096);
+            UPS_PREFETCH(in + i + 512);
+            __m256i a = _mm256_loadu_si256((const __m256i *)(in + i));
+            __m256i b = _mm256_loadu_si256((const __m256i *)(in + i + 32));
+            _mm256_stream_si256((__m256i *)(out + i), a);
+            _mm256_stream_si256((__m256i *)(out + i + 32), b);
+        }
+        return i;
+    }
+    #endif
     /* Copy past the caches: a batch is larger than they are, and what writes it does not read it again. Measured on
        frames of 256 KB that take turns in a few buffers: 15 us each, memcpy 16 to 37. */
     static void ups_copy_past(char *out, const char *in, size_t size)
@@ -23,6 +54,12 @@ cdef extern from *:
         if (head > size) head = size;
         memcpy(out, in, head);
         out += head; in += head; size -= head;
+    #if defined(UPS_AVX2)
+        if (ups_is_wide()) {
+            head = ups_copy_lines_wide(out, in, size);
+            out += head; in += head; size -= head;
+        }
+    #endif
         for (; size >= 64; size -= 64, in += 64, out += 64) {
             if (((size_t)in & 4095) < 64) UPS_PREFETCH(in + 4096);  /* the next page's address is looked up meanwhile */
             UPS_PREFETCH(in + 512);
@@ -59,38 +96,6 @@ cdef extern from *:
             out[i] = number;
         }
     }
-    /* Coordinates of 1 to 3 components, less `low` and times `scale`; `low` is repeated to 12 numbers, which every
-       number of components divides. `in` may be `out`. */
-    static void ups_scale_run(float *out, const char *in, Py_ssize_t count, const float *low, float scale, int past)
-    {
-        Py_ssize_t i = 0;
-        float number;
-    #if defined(__SSE2__)
-        __m128 l0 = _mm_loadu_ps(low), l1 = _mm_loadu_ps(low + 4), l2 = _mm_loadu_ps(low + 8), s = _mm_set1_ps(scale);
-        past = past && !((size_t)out & 15);
-        for (; i + 12 <= count; i += 12) {
-            const float *from = (const float *)(in + 4 * i);
-            if (((size_t)from & 4095) < 48) UPS_PREFETCH((const char *)from + 4096);
-            UPS_PREFETCH((const char *)from + 512);
-            __m128 a = _mm_mul_ps(_mm_sub_ps(_mm_loadu_ps(from), l0), s);
-            __m128 b = _mm_mul_ps(_mm_sub_ps(_mm_loadu_ps(from + 4), l1), s);
-            __m128 c = _mm_mul_ps(_mm_sub_ps(_mm_loadu_ps(from + 8), l2), s);
-            if (past) {
-                _mm_stream_ps(out + i, a);
-                _mm_stream_ps(out + i + 4, b);
-                _mm_stream_ps(out + i + 8, c);
-            } else {
-                _mm_storeu_ps(out + i, a);
-                _mm_storeu_ps(out + i + 4, b);
-                _mm_storeu_ps(out + i + 8, c);
-            }
-        }
-    #endif
-        for (; i < count; ++i) {
-            memcpy(&number, in + 4 * i, 4);
-            out[i] = (number - low[i % 12]) * scale;
-        }
-    }
     /* Before another thread reads what was copied so. */
     static void ups_settle(void)
     {
@@ -108,7 +113,6 @@ cdef extern from *:
     """
     void ups_copy_past(char *out, const char *run, size_t size) nogil
     void ups_widen(int64_t *out, const char *run, Py_ssize_t count) nogil
-    void ups_scale_run(float *out, const char *run, Py_ssize_t count, const float *low, float scale, int past) nogil
     void ups_settle() nogil
 
 # Batches below this stay in the caches.
@@ -169,54 +173,3 @@ def stack_widened(list buffers not None, const int64_t[::1] buffer not None, con
         ups_settle()
     if run == NULL:
         raise IndexError(f"run {i} of {count} numbers is not in its buffer")
-
-
-cdef int _repeat(const float[::1] low, float *out) except -1:
-    """`low` again and again, 12 numbers."""
-    cdef Py_ssize_t i
-    if not 1 <= low.shape[0] <= 3:
-        raise ValueError(f"{low.shape[0]} components of a coordinate")
-    for i in range(12):
-        out[i] = low[i % low.shape[0]]
-    return 0
-
-
-def stack_scaled(list buffers not None, const int64_t[::1] buffer not None, const int64_t[::1] offset not None,
-                 Py_ssize_t points, const float[::1] low not None, float scale, float[::1] out not None):
-    """`stack` of runs of `points` coordinates, of which each becomes `(coordinate - low) * scale`.
-
-    Raises:
-        ValueError, IndexError: as `stack`.
-    """
-    cdef _Views views = _Views(buffers)
-    cdef Py_ssize_t i = 0, runs = buffer.shape[0], count = points * low.shape[0]
-    cdef const char *run = NULL
-    cdef float lows[12]
-    _repeat(low, lows)
-    if offset.shape[0] != runs or runs * count != out.shape[0]:
-        raise ValueError(f"{runs} runs of {count} numbers, {offset.shape[0]} offsets, room for {out.shape[0]}")
-    if out.shape[0] == 0:
-        return
-    with nogil:
-        for i in range(runs):
-            run = views.at(buffer[i], offset[i], 4 * count)
-            if run == NULL:
-                break
-            ups_scale_run(&out[i * count], run, count, lows, scale, 4 * out.shape[0] > CACHED)
-        ups_settle()
-    if run == NULL:
-        raise IndexError(f"run {i} of {points} coordinates is not in its buffer")
-
-
-def scale(const float[::1] low not None, float scale, float[::1] out not None):
-    """Make each coordinate of `out` `(coordinate - low) * scale`, in place.
-
-    Raises:
-        ValueError: a coordinate has none or more than 3 components.
-    """
-    cdef float lows[12]
-    _repeat(low, lows)
-    if out.shape[0] == 0:
-        return
-    with nogil:
-        ups_scale_run(&out[0], <const char *> &out[0], out.shape[0], lows, scale, 0)
