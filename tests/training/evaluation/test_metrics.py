@@ -96,7 +96,7 @@ def test_measures_are_those_of_the_well(grid: tuple[int, ...]) -> None:
 @pytest.mark.clients
 @pytest.mark.parametrize("grid", [(64,), (30, 28), (26, 30, 28)])
 def test_measures_are_those_of_pdebench(grid: tuple[int, ...]) -> None:
-    """Its own code, where it is installed: `pip install --no-deps pdebench`, which asks for versions long gone."""
+    """Its own code, where there is any: `pip install --no-deps --ignore-requires-python pdebench`."""
     theirs = pytest.importorskip("pdebench.models.metrics").metric_func
     predicted, target = pair(3, math.prod(grid), 2)
     frames = [x.unflatten(1, grid).unsqueeze(-2) for x in (predicted, target)]  # (batch, *grid, step, channel)
