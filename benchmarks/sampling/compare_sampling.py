@@ -3,8 +3,12 @@
 `compare_sampling.py configs/compare_burgers.yaml data.root=DIR --modes uniform,stratified,importance:error --ratios
 0.3,0.1 --also "stratified cosine:1.0:0.2" --seeds 0,1,2 --out DIR`. Dense training is always among them. The same
 command goes on where it was interrupted, run by run; without costs.json it only measures what steps take again.
+
+With `--budget SECONDS` every way trains for as long: `--budget 60 --to-dense --batch-sizes 1,4 --rates 0.5,1,2`.
 """
 
+import json
+import math
 import sys
 from pathlib import Path
 
@@ -16,7 +20,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.sampling.comparison import compare, configs_of, costs_of, variants
+from benchmarks.sampling.comparison import Variant, compare, configs_of, costs_of, variants
+from benchmarks.sampling.comparison_budget import HEADER as EQUAL_TIME
+from benchmarks.sampling.comparison_budget import Budget, as_json, kept_costs, with_batch_sizes
 from benchmarks.sampling.comparison_table import HEADER, markdown, rows
 from benchmarks.sampling.comparison_times import Costs
 from ups_data.cli.errors import run
@@ -48,9 +54,27 @@ def main(
     ),
     rounds: Annotated[int, typer.Option(min=1, help="Steps of each way that are timed, in turn, after all runs.")] = 25,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once; they share the machine's cores.")] = 1,
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds of training for each run, instead of the configuration's epochs.")
+    ] = None,
+    to_dense: Annotated[
+        bool, typer.Option("--to-dense", help="With --budget: in which part of it is dense training's error reached?")
+    ] = False,
+    batch_sizes: Annotated[str, typer.Option(help="With --budget: every way with each of them.")] = "",
+    rates: Annotated[
+        str, typer.Option(help="With --budget: learning rates, times the configuration's, that every way is tuned on.")
+    ] = "0.5,1,2",
 ) -> None:
     console = Console()
     chosen = variants(parts(modes), parts(ratios), parts(also), whole(dense_epochs, "--dense-epochs"))
+    if budget is not None:
+        sizes, factors = whole(batch_sizes, "--batch-sizes"), numbers(rates, "--rates")
+        chosen = with_batch_sizes([variant for variant in chosen if variant.epochs is None], sizes)
+        of_runs = (config, overrides or [], chosen, whole(seeds, "--seeds"), budget, out)
+        compare_at_equal_time(of_runs, console, rounds, jobs, factors, to_dense=to_dense)
+        return
+    if to_dense or batch_sizes:
+        raise UpsDataError("--to-dense and --batch-sizes compare runs of equal time: give --budget SECONDS too")
     configs = configs_of(config, overrides or [], chosen, whole(seeds, "--seeds"), out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(""))
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
@@ -75,6 +99,60 @@ def main(
     for row in found:
         table.add_row(*row.cells())
     console.print(table, f"{out}: table.md, curves.png, costs.json, runs")
+
+
+def compare_at_equal_time(
+    of_runs: tuple[Path, list[str], list[Variant], list[int], float, Path],
+    console: Console,
+    rounds: int,
+    jobs: int,
+    rates: list[float],
+    *,
+    to_dense: bool,
+) -> None:
+    """`--budget`: the table, and the same as budget.json."""
+    config, overrides, chosen, *_, seconds, out = of_runs
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(""))
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
+        task = bar.add_task("steps timed", total=None, running="")
+        costs = kept_costs(
+            config,
+            overrides,
+            chosen,
+            out,
+            rounds=rounds,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+        task = bar.add_task("steps", total=None, running="")
+        made = Budget(
+            *of_runs,
+            costs,
+            rates=rates,
+            jobs=jobs,
+            progress=lambda done, total, running: bar.update(task, completed=done, total=total, running=running),
+        )
+        found = made.rows(to_dense=to_dense)
+    (out / "table.md").write_text(markdown(found, EQUAL_TIME))
+    (out / "budget.json").write_text(json.dumps({"seconds": seconds, "rows": as_json(found)}, indent=1))
+    table = Sheet(*EQUAL_TIME, title=f"{config.name}, {seconds:g} s of training each", folds=EQUAL_TIME[:1])
+    for row in found:
+        table.add_row(*row.cells())
+    console.print(table, f"{out}: table.md, budget.json, costs.json, runs")
+
+
+def numbers(text: str, option: str) -> list[float]:
+    """`0.5,1` as a list.
+
+    Raises:
+        UpsDataError: they are none, or not above 0.
+    """
+    try:
+        found = [float(part) for part in parts(text)]
+    except ValueError:
+        found = []
+    if not found or not all(0 < number < math.inf for number in found):
+        raise UpsDataError(f"{option} {text!r}: give numbers above 0, such as 0.5,1,2")
+    return found
 
 
 def parts(text: str) -> list[str]:

@@ -6,10 +6,10 @@ was interrupted continues from its checkpoint.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -35,16 +35,24 @@ class Variant:
         mode: a mode; `importance:METRIC`; or a mixture, `stratified=0.7+importance=0.3:METRIC`.
         ratio: a number, or a schedule: `cosine:1.0:0.2` from the first epoch to the last.
         epochs: of a run shorter than the configuration's, None for as long; its learning rate falls as much.
+        batch_size: None: the configuration's.
     """
 
     mode: str
     ratio: str
     epochs: int | None = None
+    batch_size: int | None = None
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every point is drawn."""
+        return self.ratio in ("1", "1.0")
 
     @property
     def name(self) -> str:
         """For tables."""
-        name = DENSE if self.ratio in ("1", "1.0") else f"{self.mode} {self.ratio}"
+        name = DENSE if self.is_dense else f"{self.mode} {self.ratio}"
+        name = name if self.batch_size is None else f"{name}, batch {self.batch_size}"
         return name if self.epochs is None else f"{name}, {self.epochs} epoch{'s' * (self.epochs > 1)}"
 
     @property
@@ -73,7 +81,8 @@ class Variant:
             raise UpsDataError(f"ratio {self.ratio!r}: give a number, or a schedule such as cosine:1.0:0.2")
         if self.epochs is not None:
             keys.append(f"epochs={self.epochs}")
-        return [f"training.{key}" for key in keys]
+        batch_size = [] if self.batch_size is None else [f"data.batch_size={self.batch_size}"]
+        return [*(f"training.{key}" for key in keys), *batch_size]
 
 
 def variants(
@@ -121,8 +130,16 @@ def configs_of(
     return found
 
 
+class Named(Protocol):
+    """A kind of run."""
+
+    @property
+    def name(self) -> str:
+        """For progress and records."""
+
+
 def compare(
-    configs: dict[tuple[Variant, int], TrainConfig],
+    configs: Mapping[tuple[Named, int], TrainConfig],
     *,
     jobs: int = 1,
     progress: Callable[[int, int, str], None] = lambda done, total, running: None,
@@ -139,7 +156,7 @@ def compare(
     Raises:
         UpsDataError: a run failed, or what it left is of other settings.
     """
-    steps = {key: config.training.epochs * len(train_loader(config)) for key, config in configs.items()}
+    steps = {key: config.training.steps_in_all(len(train_loader(config))) for key, config in configs.items()}
     threads = max(1, torch.get_num_threads() // jobs)
     tasks = []
     for (variant, seed), config in configs.items():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.sampling.comparison import DENSE, curve
 from benchmarks.sampling.comparison_times import Costs
@@ -99,9 +99,16 @@ def curves_of(records: Sequence[dict[str, Any]], costs: Costs) -> dict[str, list
     return found
 
 
-def markdown(found: Sequence[Row]) -> str:
+class Cells(Protocol):
+    """A row of a table."""
+
+    def cells(self) -> tuple[str, ...]:
+        """As in its header."""
+
+
+def markdown(found: Sequence[Cells], header: Sequence[str] = HEADER) -> str:
     """The table for a README."""
-    lines = [HEADER, ("---",) * len(HEADER), *(row.cells() for row in found)]
+    lines = [header, ("---",) * len(header), *(row.cells() for row in found)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 

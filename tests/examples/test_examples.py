@@ -91,10 +91,22 @@ def test_airfoils_from_meshes_to_lift(tmp_path):
     assert len(lifts) == 1
 
 
+def test_a_run_chooses_how_many_points(tmp_path):
+    run("write_shards.py", cwd=tmp_path)
+    lines = run("how_many_points.py", cwd=tmp_path).splitlines()
+    found = {line.split(":")[0]: float(line.split()[2]) for line in lines if line.endswith("within a sample")}
+    assert set(found) == {f"{mode} {ratio}" for mode in ("uniform", "stratified") for ratio in ("0.05", "0.2")}
+    assert found["stratified 0.05"] < found["uniform 0.05"]
+    assert lines[-2].startswith("advice: ")
+    assert re.match(r"auto: ratio (0\.\d+|1) from epoch 1 on, nRMSE \d", lines[-1])
+
+
 def test_there_is_no_example_without_a_test():
     tested = {"write_shards.py", "training_loop.py", "cloud_in_blocks.py", "airfoils.py", "cached_store.py"}
     tested |= {"share_a_dataset.py"}
     assert {p.name for p in EXAMPLES.glob("*.py")} == tested | {
         "evaluate_and_predict.py",
+        "convert_on_dask.py",
+        "how_many_points.py",
         "stream_from_object_store.py",
     }

@@ -1,5 +1,6 @@
 """Kill -9 and SIGTERM at random moments of a training run: what comes out is what an undisturbed run gives."""
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -81,3 +82,23 @@ def test_the_same_with_worker_processes(trainable: Path, tmp_path: Path) -> None
     found = outcome(out)
     # Worker processes are seeded from torch's global generator each time that an epoch is begun or continued.
     assert {k: v for k, v in found.items() if k != "rng"} == {k: v for k, v in expected.items() if k != "rng"}
+
+
+@pytest.mark.faults
+def test_points_that_a_run_chose_outlive_kill_9(trainable: Path, tmp_path: Path) -> None:
+    """The times that a choice depends on differ from process to process: it comes from the checkpoint."""
+    out, whole = tmp_path / "killed", tmp_path / "whole"
+    run = TrainingProcess(trainable, out, 2, ratio="auto")
+    run.wait_for_lines(2)
+    run.kill()
+    shutil.copytree(out, whole)
+    expected = undisturbed(trainable, whole, 2, ratio="auto")
+    for lines in (4, 9):
+        run = TrainingProcess(trainable, out, 2, ratio="auto")
+        run.wait_for_lines(lines)
+        assert run.kill() == -signal.SIGKILL
+    run = TrainingProcess(trainable, out, 2, ratio="auto")
+    assert run.end() == 0, run.output
+    assert outcome(out) == expected
+    [chosen] = load_checkpoint(out / CHECKPOINT)["history"]["points"]
+    assert (out / "metrics.jsonl").read_text().count(chosen["reason"]) == 1

@@ -15,9 +15,14 @@ LIMIT = 120  # seconds after which a process that should have moved on hangs
 
 
 class TrainingProcess:
-    """A run of the small model, 14 steps an epoch, in a process group of its own."""
+    """A run of the small model, 14 steps an epoch, in a process group of its own.
 
-    def __init__(self, root: Path, out: Path, epochs: int, **data: Any) -> None:
+    Args:
+        ratio: of the points, or auto.
+        data: keys of that section.
+    """
+
+    def __init__(self, root: Path, out: Path, epochs: int, *, ratio: float | str = 0.3, **data: Any) -> None:
         self.metrics = out / METRICS
         settings = {
             "data.root": root,
@@ -29,7 +34,7 @@ class TrainingProcess:
             "training.device": "cpu",
             "training.epochs": epochs,
             "training.checkpoint_every": 3,
-            "training.query_sample_ratio": 0.3,
+            "training.query_sample_ratio": ratio,
             "out": out,
             **{f"data.{name}": value for name, value in data.items()},
         }

@@ -79,3 +79,21 @@ def test_each_epoch_is_set(waves: Path, tmp_path: Path, monkeypatch: pytest.Monk
     train(config(waves, tmp_path, epochs=3), console=QUIET, stop=lambda: next(left, None) is None)
     train(config(waves, tmp_path, epochs=3), console=QUIET)
     assert found == [0, 1, 2]
+
+
+def test_a_run_ends_within_an_epoch(waves: Path, tmp_path: Path) -> None:
+    """After ten steps of seven an epoch, its learning rate at the end of its schedule; also if it was stopped."""
+    settings = {"epochs": 3, "max_steps": 10, "query_sample_ratio": 0.2, "checkpoint_every": 2, "validate_every": 2}
+    result = train(config(waves, tmp_path / "whole", **settings), console=QUIET)
+    assert result.finished
+    assert [entry["steps"] for entry in result.epochs] == [7, 3]
+    assert result.valid_nrmse == result.epochs[-1]["valid_nrmse"]
+    rates = [line["lr"] for line in lines(tmp_path / "whole") if "loss" in line]
+    assert rates[-1] == min(rates[2:]) < 0.1 * max(rates)
+    for limit in (6, 5, 7, 1, 100):
+        left = iter([False] * limit)
+        done = train(config(waves, tmp_path / "stopped", **settings), console=QUIET, stop=lambda: next(left, True))  # noqa: B023
+    assert done.finished
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+    unbound = train(config(waves, tmp_path / "long", **{**settings, "epochs": 1}), console=QUIET)
+    assert [entry["steps"] for entry in unbound.epochs] == [7]

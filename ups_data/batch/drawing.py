@@ -30,7 +30,8 @@ def draw(block: SampleBlock) -> dict[Stream, Draw]:
             continue
         steps = block.target_steps if stream is Stream.TARGET_QUERIES else block.step[:, None]
         trajectory = np.repeat(block.trajectory, steps.shape[1])
-        keys = sample_keys(recipe.seed, block.epoch, trajectory, steps.ravel(), stream)
+        epoch = 0 if sampling.cycle else block.epoch  # a cycle's keys hold none
+        keys = sample_keys(recipe.seed, epoch, trajectory, steps.ravel(), stream)
         if block.repetition.any():
             again = np.repeat(block.repetition, steps.shape[1])
             keys = np.where(again > 0, absorb(keys, again), keys)

@@ -17,11 +17,10 @@ from ups_data.sampling.mode_options import (
     parse_mode_schedule,
     record_of,
 )
+from ups_data.sampling.modes.cycle import check_cycle
 from ups_data.sampling.modes.lattice import LATTICE
 from ups_data.sampling.registry import import_modules, modules_of
-from ups_data.sampling.schedule import Schedule, ratio_at
-
-SCHEDULES = ", ".join(s for s in get_args(Schedule) if s != "constant")
+from ups_data.sampling.schedule import Schedule, check_ramp, ratio_at
 
 
 class QuerySampling(BaseModel):
@@ -68,6 +67,9 @@ class QuerySampling(BaseModel):
             models that take one geometry for a batch. They are drawn as for the batch's first sample. So which points
             are drawn also depends on which samples share a batch: on `batch_size` and on the number of ranks. On meshes
             that are stored once for each trajectory, not with `blocks` or `importance`, which differ between them.
+        cycle: draw no point again before every point has been drawn: each sample goes through its points in
+            ceil(N / Q) epochs, in a new order each time; `start_epoch` begins the first cycle. For `uniform` and
+            `stratified` with a constant number of points. Each epoch by itself is drawn as without it.
         importance_metric: of mode `importance`: `gradient` or `variance` of the data, or `error`, the model's own.
         importance_floor: share of the queries that `importance` spreads evenly, in (0, 1]; so every point can be drawn
             and no weight exceeds 1 / floor.
@@ -97,6 +99,7 @@ class QuerySampling(BaseModel):
     off_grid: bool = False
     order: Literal["stored", "random"] = "stored"
     shared: bool = False
+    cycle: bool = False
     importance_metric: Literal["gradient", "variance", "error"] = "gradient"
     importance_floor: float = 0.1
     importance_window: int = 1
@@ -158,20 +161,16 @@ class QuerySampling(BaseModel):
                 raise ValueError(
                     f"off_grid needs every point's neighbours, mode {mode.name!r} reads none: use mode 'stratified'"
                 )
+        if self.cycle:
+            varying = {
+                "schedule": self.schedule != "constant",
+                "mode_schedule": self.mode_schedule,
+                "shared": self.shared,
+            }
+            check_cycle(record_of(self.mode), [name for name, given in varying.items() if given])
         ramp = {"start_ratio": self.start_ratio, "end_ratio": self.end_ratio, "end_epoch": self.end_epoch}
-        if self.schedule == "constant":
-            given = [name for name, value in ramp.items() if value is not None]
-            if given:
-                raise ValueError(f"{given[0]} has no effect on a constant schedule: set schedule to {SCHEDULES}")
-            return self
-        missing = [name for name, value in ramp.items() if value is None]
-        if missing:
-            them = "it" if len(missing) == 1 else "them"
-            raise ValueError(f"schedule {self.schedule!r} needs {' and '.join(missing)}: give {them}")
-        for name in ("ratio", "num_queries"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"{name} and schedule {self.schedule!r} are both given: leave {name} out")
-        if self.end_epoch is not None and self.end_epoch < self.start_epoch:
+        check_ramp(self.schedule, ramp, {"ratio": self.ratio, "num_queries": self.num_queries})
+        if self.schedule != "constant" and self.end_epoch is not None and self.end_epoch < self.start_epoch:
             raise ValueError(f"end_epoch {self.end_epoch} is before start_epoch {self.start_epoch}: swap them")
         return self
 
@@ -204,7 +203,7 @@ class QuerySampling(BaseModel):
 
     def as_lattice(self) -> "QuerySampling":
         """The same numbers of points, in mode `lattice` at every epoch."""
-        as_grid = {"mode": LATTICE.name, "mode_schedule": None, "off_grid": False, "order": "stored"}
+        as_grid = {"mode": LATTICE.name, "mode_schedule": None, "off_grid": False, "order": "stored", "cycle": False}
         return self.model_copy(update=as_grid)
 
     def with_count(self, count: int) -> "QuerySampling":

@@ -73,6 +73,8 @@ class Mode:
         equal_places: (keys, Q, M) → `(B, Q)` different places out of [0, M), each as likely as any other: how the mode
             takes part in mixtures. None: it does not, or it prefers some points.
         preferred_places: `Request` → `Preferred`: how a mode that looks at importance takes part in mixtures.
+        window: (`Request`, w) → the draw of epoch w of a cycle of ceil(N / Q) epochs, in which every point comes once
+            before any comes twice; the request's keys are those of the cycle. None: the mode does not draw so.
         aliases: other names of it.
         module: the module whose import registers it; worker processes import it. By default the one that defines
             `draw`.
@@ -91,6 +93,7 @@ class Mode:
     along_curve: bool = False
     equal_places: Callable[[NDArray[np.uint64], int, int], NDArray[np.int64]] | None = None
     preferred_places: Callable[[Request], Preferred] | None = None
+    window: Callable[[Request, int], Draw] | None = None
     aliases: tuple[str, ...] = ()
     module: str = ""
 

@@ -1,13 +1,17 @@
 """`draw_queries`: the points of a whole batch."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
+from ups_data.hashing import absorb
 from ups_data.points.domain import Domain
 from ups_data.sampling.config import QuerySampling
 from ups_data.sampling.draw import Draw
 from ups_data.sampling.mode import Mode, Request
+from ups_data.sampling.modes.cycle import cycle_keys, place_in_cycle
 from ups_data.sampling.modes.full import draw_full
 from ups_data.sampling.modes.off_grid import jitter
 from ups_data.sampling.order import in_random_order
@@ -32,9 +36,9 @@ def draw_queries(
         sampling: how many points, and how.
         domain: the points to choose from, the same for the whole batch.
         keys: `(B,)` uint64 from `sample_keys`, one per sample. A sample's points depend on its own key only. Where the
-            sampling is `shared`, they come from `share_keys`.
-        epoch: for the schedules of ratio and mode (the keys hold it already); fractional if `schedule_unit` is
-            `step`.
+            sampling is `shared`, they come from `share_keys`; if it is a `cycle`, they are those of epoch 0.
+        epoch: for the schedules of ratio and mode (the keys hold it already, but for a `cycle`); fractional if
+            `schedule_unit` is `step`.
         importance: `(B, K)` importance per point of each tile, any scale, in the order of `tiles_in(domain, K)`; for
             `importance` and mixtures with it. None for the metric `error` means that no error is known yet: every tile
             is as important as any other.
@@ -63,6 +67,8 @@ def _drawn(
 ) -> Draw:
     """A draw for every key, off the grid and in the order that is asked for."""
     draw = _on_points(sampling, domain, keys, epoch, importance)
+    if sampling.cycle:
+        keys = absorb(keys, math.floor(epoch))
     if sampling.off_grid:
         draw = jitter(draw, domain, keys)
     if sampling.order == "stored":
@@ -81,6 +87,9 @@ def _on_points(
     if count == domain.num_points and not (mode.reads_part_of_blocks and domain.blocks is not None):
         return draw_full(domain, keys, count)
     mode.check(domain)
+    if sampling.cycle and mode.window is not None:
+        cycle, window = place_in_cycle(math.floor(epoch) - sampling.start_epoch, count, domain.num_points)
+        return mode.window(Request(domain, cycle_keys(keys, cycle), count), window)
     if not mode.needs_importance:
         return mode.draw(Request(domain, keys, count))
     importance = _known_importance(sampling, mode, keys, importance)

@@ -13,6 +13,7 @@ from ups_data.loader.options import Inputs, LoaderOptions, Sampling, StoreOption
 from ups_data.models.config import Count, ModelConfig, Natural, Section
 from ups_data.sampling import QuerySampling
 from ups_data.training.bundle import check_term, check_weight
+from ups_data.training.points.keys import PointKeys
 from ups_data.training.yaml_file import read_yaml
 
 Positive = Annotated[float, Field(gt=0)]
@@ -53,10 +54,11 @@ class DataConfig(LoaderOptions):
         return LoaderOptions(**{**values, "split": split, **changed})
 
 
-class TrainingConfig(Section):
+class TrainingConfig(PointKeys):
     """The loop, the losses and the points that they see.
 
     Attributes:
+        max_steps: optimiser steps after which the run ends, if the epochs have more, and its learning rate with it.
         lr: peak learning rate, reached after `lr_warmup_steps`, then falling along a cosine.
         accumulate: a step takes `data.batch_size` samples this many times, and adds up the gradients: the step of a
             batch that many times as large, in the memory of one.
@@ -75,21 +77,11 @@ class TrainingConfig(Section):
         sinks: where the numbers go beside the console and `metrics.jsonl`: `csv`, `tensorboard`, `wandb`.
         pictures: validation samples that are drawn after each validation, into `out/pictures`.
         device: `auto`, or a torch device.
-        query_sample_ratio: queries ÷ points; 1.0, the default, trains on the full grid.
-        query_sampling_mode: `random` is an alias of `uniform`; a mapping is a mixture, {stratified: 0.7, uniform: 0.3}.
-        query_mode_schedule: first epoch → mode, {20: importance}; `query_sampling_mode` holds before the first.
-        query_sampling_schedule: with another than `constant`, the ratio goes from `query_sample_start_ratio` (default
-            1.0) at `query_sample_start_epoch` to `query_sample_end_ratio` (default `query_sample_ratio`) at the last.
-            A constant ratio holds from `query_sample_start_epoch` on; before it, every point is drawn.
-        query_schedule_unit: `epoch`, or `step`: the ratio moves on with every step.
-        query_schedule_jumps: of the schedule `step`.
-        query_multiple: the number of queries is rounded to a multiple of this.
-        query_off_grid: queries at random places between the grid's points.
-        importance_metric, importance_window, importance_floor, importance_decay, importance_shared: of the mode
-            `importance`; see `QuerySampling`, whose defaults they have.
+        query_…, importance_…: see `PointKeys`.
     """
 
     epochs: Count = 40
+    max_steps: Count | None = None
     lr: Positive = 3e-3
     lr_warmup_steps: Natural = 20
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
@@ -112,52 +104,18 @@ class TrainingConfig(Section):
     inverse_loss_warmup_epochs: Natural = 0
     inverse_loss_max_weight: Annotated[float, Field(ge=0)] | None = None
 
-    query_sample_ratio: float = 1.0
-    query_sampling_schedule: str = "constant"
-    query_sample_start_ratio: float | None = None
-    query_sample_end_ratio: float | None = None
-    query_sample_start_epoch: Natural = 0
-    query_sampling_mode: str | dict[str, float] = "uniform"
-    query_mode_schedule: dict[Natural, str | dict[str, float]] | None = None
-    query_schedule_unit: Literal["epoch", "step"] = "epoch"
-    query_schedule_jumps: Count = 4
-    query_multiple: Count = 1
-    query_off_grid: bool = False
-    importance_metric: Literal["gradient", "variance", "error"] | None = None
-    importance_window: Count | None = None
-    importance_floor: Positive | None = None
-    importance_decay: Annotated[float, Field(ge=0)] | None = None
-    importance_shared: bool | None = None
-
     def to_sampling(self) -> QuerySampling:
         """The points of a training step.
 
         Raises:
             UpsDataError: one line that names the option.
         """
-        importance = ("metric", "window", "floor", "decay", "shared")
-        given = {f"importance_{name}": getattr(self, f"importance_{name}") for name in importance}
-        options: dict[str, Any] = {
-            "mode": self.query_sampling_mode,
-            "mode_schedule": self.query_mode_schedule,
-            "schedule_unit": self.query_schedule_unit,
-            "jumps": self.query_schedule_jumps,
-            "query_multiple": self.query_multiple,
-            "off_grid": self.query_off_grid,
-            "start_epoch": self.query_sample_start_epoch,
-            **{name: value for name, value in given.items() if value is not None},
-        }
-        start, end = self.query_sample_start_ratio, self.query_sample_end_ratio
-        if self.query_sampling_schedule == "constant":
-            return QuerySampling(ratio=self.query_sample_ratio, start_ratio=start, end_ratio=end, **options)
-        schedule: Any = self.query_sampling_schedule
-        return QuerySampling(
-            schedule=schedule,
-            start_ratio=1.0 if start is None else start,
-            end_ratio=self.query_sample_ratio if end is None else end,
-            end_epoch=self.epochs - 1,
-            **options,
-        )
+        return self.sampling_over(self.epochs)
+
+    def steps_in_all(self, steps_per_epoch: int) -> int:
+        """Optimiser steps of the whole run."""
+        steps = self.epochs * steps_per_epoch
+        return steps if self.max_steps is None else min(steps, self.max_steps)
 
 
 class TrainConfig(Section):
@@ -181,6 +139,10 @@ class TrainConfig(Section):
             raise ValueError(f"training.loss_weights.rollout needs data.horizon of 2 or more, it is {horizon}")
         if weights["inverse_decoding"] > 0 and self.data.input_steps > 1:
             raise ValueError("training.loss_weights.inverse_decoding needs data.input_steps=1: one frame is decoded")
+        if self.training.chooses_points and self.data.sampling is not None:
+            raise ValueError(
+                "training.query_sample_ratio=auto chooses the points, and data.sampling names them: leave one out"
+            )
         if sampling.metric == "error" and not (weights["prediction"] or weights["rollout"]):
             raise ValueError("training.importance_metric=error needs the errors of a prediction or rollout loss")
         if not any(weights.values()):

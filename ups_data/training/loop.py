@@ -1,5 +1,6 @@
 """`train`: from a configuration to a trained model."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,26 +15,27 @@ from torch import nn
 from ups_data.batch import QueryBatch
 from ups_data.engine.stats import LoaderStats
 from ups_data.errors import shown
-from ups_data.models.protocol import as_model, query_sets_of
+from ups_data.models.protocol import as_model
 from ups_data.training.compiled import check_needs
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of, peak_memory_mb
 from ups_data.training.evaluation.validation import Evaluation, evaluate
-from ups_data.training.latents.start import beside_latents, started
-from ups_data.training.loaders import open_manifest, train_loader, valid_loader
+from ups_data.training.latents.start import started
+from ups_data.training.loaders import open_manifest, valid_loader
 from ups_data.training.optimiser import Average, Optimiser
+from ups_data.training.points.batches import chosen_together, opened
 from ups_data.training.ranks.batches import InStep, Stopped
 from ups_data.training.ranks.group import Group, joined, local_rank
 from ups_data.training.runs.checkpoint import CHECKPOINT, VERSION, reading, save_checkpoint
 from ups_data.training.runs.folder import last_checkpoint, only_run_in, write_history
 from ups_data.training.runs.metrics import METRICS, MetricsFile
-from ups_data.training.runs.result import EpochTally, StepRecord, TrainResult, reading_figures
+from ups_data.training.runs.result import DAMAGED, EpochTally, StepRecord, TrainResult, reading_figures
 from ups_data.training.runs.rng import rng_state, seed_all, seed_of_rank, set_rng_state_of
 from ups_data.training.sinks import ConsoleSink, Sink
 from ups_data.training.sinks.machine import machine_values
 from ups_data.training.sinks.named import named_sinks
 from ups_data.training.sinks.pictures import draw_validation
-from ups_data.training.step import TrainStep, loss_context
+from ups_data.training.step import TrainStep, training_context
 from ups_data.training.targets import model_of, name_of
 
 
@@ -105,17 +107,18 @@ class Trainer:
         settings = config.training
         seed_all(settings.seed)
         self.model = started(model_of(config, open_manifest(config), model), config).to(device)
-        self.loader = beside_latents(train_loader(config, query_sets_of(self.model, self.weights)), config, self.model)
-        self.batches = self.loader.to(device)
+        self.loader, self.batches = opened(config, self.model, device)
         self.valid = valid_loader(config, self.loader)
         self.in_step = InStep(group, stop)
         self.optimiser = Optimiser(self.model, settings, len(self.loader), device)
+        self.last = settings.steps_in_all(len(self.loader))
         self.average = None if settings.ema is None else Average(self.model, settings.ema)
         self.judged = self.model if self.average is None else as_model(self.average.model, "the averaged model")
         self.out = Path(config.out)
         self.result = TrainResult(self.out, model=self.judged)
         self.epoch, self.tally, self.read = 0, EpochTally(), LoaderStats()
-        self.bar = ConsoleSink(self.console, steps=settings.epochs * len(self.loader), epochs=settings.epochs)
+        self.epochs = math.ceil(self.last / len(self.loader))
+        self.bar = ConsoleSink(self.console, steps=self.last, epochs=self.epochs)
         self.sinks: list[Sink] = [self.bar, *sinks] if group.first else []
         self.watched = False  # whether there are sinks that want more than the console and the file
         check_needs(settings, device)
@@ -162,13 +165,10 @@ class Trainer:
         self.console.print(shown(text), soft_wrap=True)
 
     def _tell_of_damage(self) -> None:
-        trained = sum(e.get("damaged_samples", 0) for e in self.result.epochs) + self.tally.damaged_samples
+        trained = self.result.damaged_samples + self.tally.damaged_samples
         [validated] = self.group.total([0 if self.valid is None else self.valid.stats.damaged_samples])
         if trained or validated:
-            self._say(
-                f"damaged samples were left out, {trained} times in training and {validated:.0f} times in validation: "
-                "`ups-data verify DIR` lists the shards",
-            )
+            self._say(DAMAGED.format(trained=trained, validated=round(validated)))
 
     def _start(self) -> None:
         """Figures to beat: the untrained model's, and the persistence baseline's."""
@@ -181,21 +181,20 @@ class Trainer:
 
     def _train(self) -> None:
         """The epochs that are left."""
-        epochs = self.config.training.epochs
-        while self.epoch < epochs:
+        while self.epoch < self.epochs:
             try:
+                if self.tally.steps == 0:
+                    self._choose_points()
                 self._steps()
                 entry = self.tally.entry(self.epoch, self.loader.manifest.points_of_frame)
-                if (self.epoch + 1) % self.config.training.validate_every == 0 or self.epoch + 1 == epochs:
+                if (self.epoch + 1) % self.config.training.validate_every == 0 or self.epoch + 1 == self.epochs:
                     self._validate(entry)
             except Stopped:
                 self._save()
                 raise
-            self.result.epochs.append(entry)
-            self.result.seconds += entry["seconds"]
-            self.result.peak_memory_mb = peak_memory_mb(self.device)
+            self.result.add(entry, peak_memory_mb(self.device))
             self.epoch, self.tally = self.epoch + 1, EpochTally()
-            self.result.finished = self.epoch == epochs
+            self.result.finished = self.epoch == self.epochs
             self._save()
             self._write_history()
             self._emit(epoch=entry["epoch"], summary=entry)
@@ -207,7 +206,8 @@ class Trainer:
         """The steps that are left of this epoch: none, where its validation was interrupted."""
         if self.tally.steps == 0:
             self.batches.set_epoch(self.epoch)
-        if self.tally.steps == len(self.loader):
+        count = min(len(self.loader), self.last - self.epoch * len(self.loader))
+        if self.tally.steps == count:
             return
         every = self.config.training.checkpoint_every
         self.model.train()
@@ -220,28 +220,35 @@ class Trainer:
             record = StepRecord(self.epoch, self.tally.steps, queries, loss, arrived - ready, done - arrived)
             self.tally.add(record, lr)
             self.tally.damaged_samples += self.in_step.damaged  # nothing else fills a batch of this split
-            seconds = {"data": record.data_seconds, "compute": record.compute_seconds}
-            values = {"epoch": record.epoch, "step": record.step, "queries": queries, "lr": lr, "loss": loss}
-            if self.watched:
-                values["machine"] = machine_values(record, self.loader.stats, self.device)
-            self._emit(**values, seconds=seconds)
+            machine = {"machine": machine_values(record, self.loader.stats, self.device)} if self.watched else {}
+            self._emit(**record.figures(lr), **machine)
             if self.on_step is not None:
                 self.on_step(record)
             now = time.perf_counter()
             self.tally.seconds, since = self.tally.seconds + now - since, now
+            if self.tally.steps == count < len(self.loader):  # the run ends within an epoch
+                break
             if every and self._taken() % every == 0 and self.tally.steps < len(self.loader):
                 self._save()
             ready = time.perf_counter()
 
+    def _choose_points(self) -> None:
+        """If points are to be chosen here: what is chosen is saved before the first step that depends on it."""
+        chosen = self.result.points
+        if (made := chosen_together(self.config, self.model, self.epoch, chosen, self.group)) is None:
+            return
+        chosen.append(made)
+        self.loader.end_threads()
+        self.loader, self.batches = opened(self.config, self.model, self.device, chosen)
+        self.read = LoaderStats()
+        self.batches.set_epoch(self.epoch)
+        self._emit(epoch=self.epoch, points=made)
+        self._say(f"from epoch {self.epoch + 1} on: {made['reason']}")
+        self._save()
+
     def _step(self, batch: QueryBatch) -> dict[str, float]:
-        settings = self.config.training
-        context = loss_context(
-            self.weights,
-            epoch=self.epoch,
-            inverse_loss_warmup_epochs=settings.inverse_loss_warmup_epochs,
-            inverse_loss_max_weight=settings.inverse_loss_max_weight,
-            on_errors=partial(self.loader.feedback, batch) if self.feeds_back else None,
-        )
+        on_errors = partial(self.loader.feedback, batch) if self.feeds_back else None
+        context = training_context(self.config.training, self.weights, self.epoch, on_errors)
         return self.step(batch, context, self.in_step.samples)
 
     def _validate(self, entry: dict[str, Any]) -> None:
@@ -263,22 +270,10 @@ class Trainer:
         with self.group.together():
             if self.metrics is None:
                 return
-            save_checkpoint(
-                self.out / CHECKPOINT,
-                {
-                    "version": VERSION,
-                    "metrics": self.metrics.sync(),
-                    "epoch": self.epoch,
-                    "tally": self.tally.__dict__,
-                    **self.step.state_dict(),
-                    "loader": loader,
-                    "rng": rng,
-                    "other_rngs": other_rngs,
-                    "config": self.config.model_dump(mode="json"),
-                    "given_model": self.given,
-                    "history": self.result.history(),
-                },
-            )
+            made_by = {"version": VERSION, "config": self.config.model_dump(mode="json"), "given_model": self.given}
+            place = {"epoch": self.epoch, "tally": self.tally.__dict__, "history": self.result.history()}
+            state = {**made_by, **place, **self.step.state_dict(), "loader": loader, "rng": rng}
+            save_checkpoint(self.out / CHECKPOINT, {**state, "other_rngs": other_rngs, "metrics": self.metrics.sync()})
 
     def _write_history(self) -> None:
         if self.group.first:
@@ -288,9 +283,11 @@ class Trainer:
         path = self.out / CHECKPOINT
         with reading(path):
             self.step.load_state_dict(state)
-            self.batches.load_state_dict(state["loader"])
             self.epoch, self.tally = state["epoch"], EpochTally(**state["tally"])
             self.result.restore(state["history"])
+            if self.result.points:
+                self.loader, self.batches = opened(self.config, self.model, self.device, self.result.points)
+            self.batches.load_state_dict(state["loader"])
             anew = seed_of_rank(self.config.training.seed, self.group.rank, self._taken())
             set_rng_state_of(self.group.rank, [state["rng"], *state.get("other_rngs", [])], otherwise=anew)
         self._write_history()  # the run may have ended between checkpoint and history

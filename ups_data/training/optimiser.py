@@ -28,7 +28,7 @@ class Optimiser:
         self.adam = torch.optim.AdamW(
             self.parameters, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
         )
-        warmup, total = settings.lr_warmup_steps, settings.epochs * steps_per_epoch
+        warmup, total = settings.lr_warmup_steps, settings.steps_in_all(steps_per_epoch)
 
         def factor(step: int) -> float:
             if step < warmup:

@@ -178,6 +178,19 @@ def batch_losses(
     return LossBundle(total_of(losses), losses)
 
 
+def training_context(
+    settings: TrainingConfig, weights: Mapping[str, float], epoch: int, on_errors: Callable[[Errors], None] | None
+) -> LossContext:
+    """`loss_context` of a run's configuration."""
+    return loss_context(
+        weights,
+        epoch=epoch,
+        inverse_loss_warmup_epochs=settings.inverse_loss_warmup_epochs,
+        inverse_loss_max_weight=settings.inverse_loss_max_weight,
+        on_errors=on_errors,
+    )
+
+
 def loss_context(
     weights: Mapping[str, float],
     *,

@@ -9,11 +9,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tests.training.runs import config
-from ups_data import QueryLoader, UpsDataError
+from tests.training.conftest import travelling_waves
+from tests.training.runs import QUIET, config
+from ups_data import QueryLoader, ShardWriter, UpsDataError
 from ups_data.batch import QueryBatch
 from ups_data.cli.main import app
 from ups_data.models.protocol import LossContext, Model
+from ups_data.training import train
 from ups_data.training.noise import GradientNoise, Noise, StepCosts, Within, advise, measure_noise
 from ups_data.training.noise.advice import variance_at
 from ups_data.training.noise.costs import fitted
@@ -119,6 +121,34 @@ def test_bad_input_is_one_line(waves: Path, change: dict[str, Any], says: str) -
 def test_noise_that_hides_the_gradient() -> None:
     with pytest.raises(UpsDataError, match="measure more of them"):
         advise(noise_of(signal=0.0), batch_size=4, ratio=0.1, mode="uniform")
+
+
+class Deaf(Mean):
+    """A model whose loss looks at its inputs alone."""
+
+    def losses(self, batch: QueryBatch, context: LossContext) -> dict[str, torch.Tensor]:
+        return {"prediction": (self.c - batch.inputs.fields["u"].square()).square().mean()}
+
+
+def test_a_model_without_queries_to_draw(waves: Path) -> None:
+    options: dict[str, Any] = {"modes": ["uniform"], "ratios": [0.1], "samples": 3, "draws": 1}
+    with pytest.raises(UpsDataError, match="query none"):
+        measure_noise(config(waves, waves / "nowhere"), model=Deaf(), **options)
+
+
+def test_weights_of_another_dataset_and_a_single_trajectory(waves: Path, tmp_path: Path) -> None:
+    train(config(waves, tmp_path / "run", epochs=1, max_steps=1), console=QUIET)
+    rng = np.random.default_rng(1)
+    for name, trajectories in (("other", 3), ("one", 1)):
+        with ShardWriter(tmp_path / name) as writer:
+            for _ in range(trajectories):
+                writer.add({"u": travelling_waves(rng, 6, (16, 16))}, split="train")
+    few: dict[str, Any] = {"modes": ["uniform"], "ratios": [0.1], "samples": 3, "draws": 1}
+    assert measure_noise(config(waves, tmp_path / "run"), run=tmp_path / "run", **few).gradient.between > 0
+    for name, says in (("other", "another dataset"), ("one", "one trajectory in split 'train'")):
+        with pytest.raises(UpsDataError, match=says) as error:
+            measure_noise(config(tmp_path / name, tmp_path), run=tmp_path / "run" if name == "other" else None, **few)
+        assert "\n" not in str(error.value)
 
 
 def test_commands(waves: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from ups_data import _native as built
 from ups_data.points.domain import Domain
 from ups_data.sampling.draw import Draw
 from ups_data.sampling.mode import Mode
+from ups_data.sampling.modes.cycle import stratified_window
 from ups_data.sampling.random import random_integers
 
 
@@ -74,4 +75,5 @@ STRATIFIED = Mode(
     needs_coordinates=True,
     along_curve=True,
     equal_places=jittered,
+    window=stratified_window,
 )

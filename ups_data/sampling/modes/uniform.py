@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ups_data.points.domain import Domain
 from ups_data.sampling.draw import Draw
 from ups_data.sampling.mode import Mode
+from ups_data.sampling.modes.cycle import uniform_window
 from ups_data.sampling.random import random_bits
 
 SPARSE = 4  # up to N / 4 points it is cheaper to throw and reject repeats than to give every point a number
@@ -102,5 +103,6 @@ UNIFORM = Mode(
     "uniform",
     lambda r: draw_uniform(r.domain, r.keys, r.count),
     equal_places=distinct_integers,
+    window=uniform_window,
     aliases=("random",),
 )

@@ -1,5 +1,6 @@
 """How many points of how many samples: what the measured noise and costs say pays best."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,17 @@ class Advice:
         return dict(vars(self))
 
 
-def advise(noise: Noise, *, batch_size: int, ratio: float, mode: str, most_queries: float | None = None) -> Advice:
+def advise(
+    noise: Noise,
+    *,
+    batch_size: int,
+    ratio: float,
+    mode: str,
+    most_queries: float | None = None,
+    sizes: Sequence[int] | None = None,
+    ranks: int = 1,
+    against: str = "the present setting",
+) -> Advice:
     """The setting that makes most progress per second.
 
     A step along a gradient G with noise of variance V is worth 1 / (1 + V / |G|²) of one without noise (S. McCandlish
@@ -41,6 +52,9 @@ def advise(noise: Noise, *, batch_size: int, ratio: float, mode: str, most_queri
     Args:
         batch_size, ratio, mode: the present setting.
         most_queries: B times Q that fit into the device's memory; None: as many as one likes.
+        sizes: batch sizes to look at; None: powers of 2 and the present one.
+        ranks: that share a batch.
+        against: the present setting, in words.
 
     Raises:
         UpsDataError: the noise hides the gradient, or the present mode was not measured.
@@ -51,12 +65,12 @@ def advise(noise: Noise, *, batch_size: int, ratio: float, mode: str, most_queri
             f"the gradient is lost in the noise of {gradient.samples} samples: measure more of them (--samples), or an "
             "earlier checkpoint"
         )
-    now = _worth(noise, batch_size, ratio, mode)
+    now = _worth(noise, batch_size, ratio, mode, ranks)
     settings = [
-        (_worth(noise, size, candidate, name), size, candidate, name)
+        (_worth(noise, size, candidate, name, ranks), size, candidate, name)
         for name in gradient.within
         for candidate in (*gradient.within[name], 1.0)
-        for size in _sizes(batch_size, noise.split_samples)
+        for size in (_sizes(batch_size, noise.split_samples) if sizes is None else sizes)
         if most_queries is None or size * candidate * noise.points <= most_queries
     ]
     if not settings:
@@ -70,7 +84,8 @@ def advise(noise: Noise, *, batch_size: int, ratio: float, mode: str, most_queri
         candidate,
         name,
         best / now,
-        _reason(noise, size, candidate, name, best / now),
+        f"{_reason(noise, size, candidate, name, ranks)}; progress per second is {best / now:.2f} times that of "
+        f"{against}",
     )
 
 
@@ -92,11 +107,11 @@ def variance_at(noise: GradientNoise, mode: str, ratio: float) -> float:
     return float(np.exp(log) * (1 - ratio) / ratio)
 
 
-def _worth(noise: Noise, batch_size: int, ratio: float, mode: str) -> float:
+def _worth(noise: Noise, batch_size: int, ratio: float, mode: str, ranks: int) -> float:
     """Progress per second."""
     gradient = noise.gradient
     variance = (gradient.between + variance_at(gradient, mode, ratio)) / batch_size
-    seconds = noise.costs.step(batch_size, ratio * noise.points)
+    seconds = noise.costs.step(batch_size / ranks, ratio * noise.points)
     return 1 / (1 + variance / gradient.signal) / max(seconds, 1e-12)
 
 
@@ -106,13 +121,12 @@ def _sizes(batch_size: int, samples: int) -> list[int]:
     return sorted({size for k in range(12) if (size := 2**k) <= most} | {min(batch_size, max(1, samples))})
 
 
-def _reason(noise: Noise, size: int, ratio: float, mode: str, gain: float) -> str:
+def _reason(noise: Noise, size: int, ratio: float, mode: str, ranks: int) -> str:
     drawn, between = variance_at(noise.gradient, mode, ratio), noise.gradient.between
     share = drawn / max(drawn + between, 1e-300)
-    seconds = noise.costs.step(size, ratio * noise.points)
-    of_queries = size * ratio * noise.points * noise.costs.per_query / max(seconds, 1e-12)
+    seconds = noise.costs.step(size / ranks, ratio * noise.points)
+    of_queries = size / ranks * ratio * noise.points * noise.costs.per_query / max(seconds, 1e-12)
     return (
         f"with {ratio:g} of the points in mode {mode}, drawing them makes {share:.0%} of the gradient's variance, and "
-        f"queries take {of_queries:.0%} of a step of {size} samples ({1000 * seconds:.1f} ms); progress per second is "
-        f"{gain:.2f} times that of the present setting"
+        f"queries take {of_queries:.0%} of a step of {size} samples ({1000 * seconds:.1f} ms)"
     )

@@ -24,7 +24,7 @@ class StepCosts:
     per_query: float
     misfit: float
 
-    def step(self, batch_size: int, queries: float) -> float:
+    def step(self, batch_size: float, queries: float) -> float:
         """Seconds of a step."""
         return self.fixed + batch_size * (self.encoder + queries * self.per_query)
 

@@ -34,6 +34,7 @@ class Draws:
     ) -> None:
         of_sets: Sampling = sampling if manifest.sets is None else dict.fromkeys(manifest.sets, sampling)
         given: dict[str, Any] = {"input_queries": query_sets.input, "lattice_queries": False}
+        given |= {"rank": 0, "world_size": 1}  # one rank measures for all
         options: LoaderOptions = config.data.loader_options(
             config.data.train_split, sampling=of_sets, batch_size=1, pad=False, threads=0, num_workers=0, **given
         )

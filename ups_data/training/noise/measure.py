@@ -12,7 +12,6 @@ from torch import nn
 from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
 from ups_data.models.protocol import Model, query_sets_of
-from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of
@@ -89,8 +88,8 @@ def measure_noise(
         samples: how many, chosen at random; draws: of each, by mode and ratio.
 
     Raises:
-        UpsDataError: a checkpoint of another model, too few samples, a loss that needs every point, or a ratio that is
-            not between 0 and 1.
+        UpsDataError: a checkpoint of another model or another dataset, fewer than 2 samples or trajectories, losses
+            that need every point or query none, or a ratio that is not between 0 and 1.
     """
     if not all(0 < ratio < 1 for ratio in ratios) or not ratios:
         raise UpsDataError(f"ratios {list(ratios)}: give numbers between 0 and 1; all points are measured anyway")
@@ -98,18 +97,18 @@ def measure_noise(
     seed_all(config.training.seed)
     made = model_of(config, manifest, model).to(device)
     if run is not None:
-        weights_of(run, made)
+        weights_of(run, made, trained_on=manifest)
     weights, query_sets = config.loss_weights(), query_sets_of(made, config.loss_weights())
 
     def open_draws(mode: str, ratio: float) -> Draws:
-        return Draws(config, manifest, QuerySampling(ratio=ratio, mode=mode), query_sets, device)
+        return Draws(config, manifest, config.training.measured(ratio, mode), query_sets, device)
 
-    whole = open_draws("uniform", 1.0)
-    if len(whole) < 2 or samples < 2:
-        raise UpsDataError(f"{len(whole)} samples in split {config.data.train_split!r}: noise needs at least 2 of them")
+    every = config.training.measured(1.0, "uniform").model_copy(update={"off_grid": False})
+    whole = Draws(config, manifest, every, query_sets, device)
+    _check_enough(config, manifest, len(whole), samples)
     numbers = np.random.default_rng(config.training.seed).permutation(len(whole))[:samples].tolist()
     left_out: dict[str, str] = {}
-    names = _modes(manifest) if modes is None else list(modes)
+    names = measurable_modes(manifest) if modes is None else list(modes)
     total, done = len(numbers) * (1 + len(names) * len(ratios) * draws), 0
 
     def gradient(of: Draws, number: int, draw: int) -> torch.Tensor:
@@ -132,12 +131,34 @@ def measure_noise(
             ratio: within_samples(dense, lambda n, d, of=of: gradient(of, numbers[n], d), draws)  # type: ignore[misc]
             for ratio, of in opened.items()
         }
+    least = 1e-10 * float(np.mean([float(g.square().sum()) for g in dense]))  # above what rounding may do
+    if within and all(w.variance <= least for of in within.values() for w in of.values()):
+        raise UpsDataError(
+            "the gradient is the same whichever points are drawn, so this model's losses query none: give it losses on "
+            "batch.target_queries, or train it on all points"
+        )
     gradient_noise = GradientNoise(found.samples, found.between, found.between_error, found.signal, within)
     points = sum(manifest.max_points(config.data.train_split, name) for name in manifest.set_names)
     return Noise(gradient_noise, _costs(config, made, whole, open_draws, weights), points, len(whole), left_out)
 
 
-def _modes(manifest: Manifest) -> list[str]:
+def _check_enough(config: TrainConfig, manifest: Manifest, there: int, samples: int) -> None:
+    """Refuse to measure noise between samples that are too few, or of one run.
+
+    Raises:
+        UpsDataError: one line.
+    """
+    split = config.data.train_split
+    if manifest.split(split).num_trajectories < 2:
+        raise UpsDataError(
+            f"{config.data.root}: one trajectory in split {split!r}, so nothing is known of the noise between "
+            "trajectories: convert at least 2, or name another split as data.train_split"
+        )
+    if there < 2 or samples < 2:
+        raise UpsDataError(f"{there} samples in split {split!r}: noise needs at least 2 of them")
+
+
+def measurable_modes(manifest: Manifest) -> list[str]:
     """Those that the dataset can be drawn in."""
     stored = ["importance"] if manifest.importance else []
     return ["uniform", "stratified", *(["blocks"] if manifest.blocks > 1 else []), *stored]

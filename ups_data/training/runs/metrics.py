@@ -47,8 +47,9 @@ class MetricsFile:
         self._file.seek(keep)
 
     def __call__(self, step: int, values: Mapping[str, Any]) -> None:
-        """As a sink: append a line for a step or a validation, without its times; others can read it at once."""
-        if not {"loss", "valid_nrmse"} & values.keys():
+        """As a sink: append a line for a step, a validation or a choice of points, without its times; others can read
+        it at once."""
+        if not {"loss", "valid_nrmse", "points"} & values.keys():
             return
         values = {name: value for name, value in values.items() if name not in TIMES}
         self._file.write(json.dumps(values).encode() + b"\n")

@@ -9,6 +9,12 @@ from pydantic import BaseModel
 
 from ups_data.engine.stats import LoaderStats
 from ups_data.models.protocol import Model
+from ups_data.training.points.chosen import Chosen
+
+DAMAGED = (
+    "damaged samples were left out, {trained} times in training and {validated} times in validation: "
+    "`ups-data verify DIR` lists the shards"
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,12 @@ class StepRecord:
     loss: dict[str, float]
     data_seconds: float
     compute_seconds: float
+
+    def figures(self, lr: float) -> dict[str, Any]:
+        """As sinks get them."""
+        seconds = {"data": self.data_seconds, "compute": self.compute_seconds}
+        values = {"epoch": self.epoch, "step": self.step, "queries": self.queries, "lr": lr, "loss": self.loss}
+        return {**values, "seconds": seconds}
 
 
 class Entry(BaseModel):
@@ -39,6 +51,7 @@ class History(BaseModel):
     valid_nrmse: float | None
     seconds: float
     peak_memory_mb: float
+    points: list[Chosen] = []
 
 
 @dataclass
@@ -53,6 +66,7 @@ class TrainResult:
             persistence, where the targets are not among the inputs).
         seconds: of training, validation left out.
         peak_memory_mb: of the device, or of this process on a CPU.
+        points: what `query_sample_ratio=auto` chose, the fields of `Chosen` each time.
     """
 
     out: Path
@@ -63,7 +77,19 @@ class TrainResult:
     valid_nrmse: float | None = None
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    points: list[dict[str, Any]] = field(default_factory=list)
     model: Model | None = None
+
+    @property
+    def damaged_samples(self) -> int:
+        """Left out in training, in the epochs that are done."""
+        return sum(e.get("damaged_samples", 0) for e in self.epochs)
+
+    def add(self, entry: dict[str, Any], peak_memory_mb: float) -> None:
+        """An epoch is done."""
+        self.epochs.append(entry)
+        self.seconds += entry["seconds"]
+        self.peak_memory_mb = peak_memory_mb
 
     def history(self) -> dict[str, Any]:
         """Everything but the model, ready for JSON."""

@@ -7,6 +7,7 @@ from torch import nn
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.loader import QueryLoader
+from ups_data.loader.state import dataset_digest
 from ups_data.models.protocol import Model
 from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
@@ -46,15 +47,20 @@ def trained_run(out: str | Path, *, model: nn.Module | None = None, trust_target
     return TrainedRun(made.eval(), config, manifest)
 
 
-def weights_of(out: str | Path, model: Model) -> None:
+def weights_of(out: str | Path, model: Model, *, trained_on: Manifest | None = None) -> None:
     """Give a model the weights of a run.
 
+    Args:
+        trained_on: the dataset that the run must have been trained on; None: any.
+
     Raises:
-        UpsDataError: no checkpoint there, or one of another model.
+        UpsDataError: no checkpoint there, or one of another model or another dataset.
     """
     path = Path(out) / CHECKPOINT
     state = load_checkpoint(path)
     check_form(state, path)
+    if trained_on is not None:
+        _check_dataset(state, trained_on, path)
     put_weights(model, state, path)
 
 
@@ -84,6 +90,19 @@ def load_trained(
             "data.valid_split"
         )
     return run.model, valid
+
+
+def _check_dataset(state: dict[str, Any], manifest: Manifest, path: Path) -> None:
+    """Compare a dataset with the one whose batches the run stood at."""
+    plan = state["loader"].get("plan")
+    plan = plan if isinstance(plan, dict) else {}
+    split = plan.get("split")
+    there = split in manifest.splits
+    if "dataset" in plan and not (there and plan["dataset"] == dataset_digest(manifest, str(split))):
+        raise UpsDataError(
+            f"{path}: the run was trained on another dataset than this one: give its own as data.root, or an out "
+            "without a checkpoint to measure new weights"
+        )
 
 
 def _check_known(state: dict[str, Any], config: TrainConfig, path: Path, trust_target: bool) -> None:

@@ -1,0 +1,110 @@
+"""Ways of choosing points at equal time: lengths of runs, tuning, the time to dense training's error."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.sampling import comparison_budget
+from benchmarks.sampling.compare_sampling import numbers
+from benchmarks.sampling.comparison import Variant
+from benchmarks.sampling.comparison_budget import Budget, Trial, as_json, kept_costs, with_batch_sizes
+from benchmarks.sampling.comparison_table import markdown
+from benchmarks.sampling.comparison_times import StepCost
+from tests.benchmarks.test_comparison import CONFIG
+from tests.training.conftest import travelling_waves
+from ups_data import ShardWriter, UpsDataError
+
+DENSE, FEW = Variant("uniform", "1"), Variant("stratified", "0.1")
+COSTS = {"dense": {256: StepCost(0.02, 1e6)}, "stratified 0.1": {26: StepCost(0.005, 1e6)}}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """15 training samples, so four steps an epoch."""
+    import numpy as np
+
+    root, rng = tmp_path_factory.mktemp("data") / "waves", np.random.default_rng(0)
+    with ShardWriter(root) as writer:
+        for i in range(4):
+            writer.add({"u": travelling_waves(rng, 6, (16, 16))}, split="train" if i < 3 else "valid")
+    return root
+
+
+@pytest.fixture
+def budget(root: Path, tmp_path: Path) -> Budget:
+    path = tmp_path / "compare.yaml"
+    path.write_text(CONFIG)
+    return Budget(path, [f"data.root={root}"], [DENSE, FEW], [0, 1], 0.4, tmp_path / "out", COSTS, rates=[1, 2])
+
+
+def test_each_way_gets_the_steps_that_fit(budget: Budget) -> None:
+    dense, few = (budget._config(Trial(v, 2.0, 0.4), 1).training for v in (DENSE, FEW))
+    assert (dense.max_steps, few.max_steps) == (20, 80)
+    assert dense.epochs * 3 >= 20 > (dense.epochs - 1) * 3  # three batches of four an epoch
+    assert few.lr == pytest.approx(2 * 5e-3)
+    assert (dense.validate_every, dense.seed) == (dense.epochs, 1)
+    assert budget._config(Trial(FEW, 1.0, 0.1), 0).training.max_steps == 20
+
+
+def errors_of(trial: Trial, seed: int) -> float:
+    """Dense training is best at rate 1 with 0.2, the other at rate 2; shorter runs are worse."""
+    best = {"dense": (1.0, 0.2), "stratified 0.1": (2.0, 0.08)}[trial.variant.name]
+    return best[1] * (1.0 if trial.rate == best[0] else 3.0) * (0.4 / trial.seconds) ** 0.6 + 0.01 * seed
+
+
+def test_rates_are_tuned_on_the_first_seed_and_runs_get_shorter(budget: Budget, monkeypatch: Any) -> None:
+    ran: list[tuple[str, float, float, int]] = []
+
+    def compare(configs: dict[tuple[Trial, int], Any], **options: Any) -> list[dict[str, float]]:
+        ran.extend((trial.variant.name, trial.rate, trial.seconds, seed) for trial, seed in configs)
+        return [{"nrmse": errors_of(*key)} for key in configs]
+
+    monkeypatch.setattr(comparison_budget, "compare", compare)
+    dense, few = budget.rows(to_dense=True)
+    assert (dense.rate, few.rate) == (1.0, 2.0)
+    assert (dense.steps, few.steps) == (20, 80)
+    assert dense.nrmse == pytest.approx(0.205)
+    assert few.of_dense == pytest.approx(0.085 / 0.205)
+    # 0.08 · 4^0.6 = 0.184 in a quarter of the time, and 0.279 in an eighth: more than 0.2.
+    assert (dense.to_dense, few.to_dense) == (1.0, 0.25)
+    assert {key for key in ran if key[3] == 1} == {
+        ("dense", 1.0, 0.4, 1),
+        *(("stratified 0.1", 2.0, 0.4 * part, 1) for part in (1, 1 / 2, 1 / 4, 1 / 8)),
+    }
+    assert as_json([few])[0]["to_dense"] == 0.25
+    assert markdown([dense, few], comparison_budget.HEADER).count("\n") == 4
+
+
+@pytest.mark.slow
+def test_real_runs_that_are_kept(budget: Budget, root: Path) -> None:
+    """Twice: the second time nothing is run."""
+    budget.seeds, budget.rates, budget.seconds = [0], [1.0], 0.2
+    first = budget.rows()
+    assert [row.steps for row in first] == [10, 40]
+    said: list[str] = []
+    budget.progress = lambda done, total, running: said.append(running)
+    assert budget.rows() == first
+    assert set(said) == {""}
+
+
+def test_costs_once_measured_are_kept(root: Path, tmp_path: Path) -> None:
+    """Lengths of runs follow from them."""
+    path = tmp_path / "compare.yaml"
+    path.write_text(CONFIG)
+    given = path, [f"data.root={root}"]
+    found = kept_costs(*given, [FEW], tmp_path, rounds=2)
+    both = [*with_batch_sizes([FEW], [1]), FEW]
+    more = kept_costs(*given, both, tmp_path, rounds=2)
+    assert set(more) == {"stratified 0.1", "stratified 0.1, batch 1"}
+    assert more["stratified 0.1"] == found["stratified 0.1"]
+    assert set(json.loads((tmp_path / "costs.json").read_text())) == set(more)
+
+
+def test_a_budget_of_less_than_ten_steps(budget: Budget) -> None:
+    with pytest.raises(UpsDataError, match=r"dense takes 0\.02 s a step.*give at least 0\.2") as error:
+        Budget(budget.config, [], [DENSE, FEW], [0], 0.1, budget.out, COSTS)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UpsDataError, match="numbers above 0"):
+        numbers("1,-2", "--rates")

@@ -1,0 +1,1 @@
+"""Which points a training step draws, as a configuration asks for them."""
