@@ -157,18 +157,40 @@ def test_heat_keeps_its_mean_and_obeys_its_equation(tmp_path):
     np.testing.assert_allclose((u[2] - u[0]) / 2e-3, change, atol=2e-3 * np.abs(change).max())
 
 
-def test_the_pictures_of_the_quickstart(cases, tmp_path):
-    config = load_config(
-        find_config("train_airfoils"),
-        [f"data.root={cases / 'ds'}", f"out={tmp_path / 'train'}", "training.epochs=1", "data.batch_size=1"],
-    )
-    train(config, console=Console(quiet=True))
-    history = json.loads((tmp_path / "train" / "history.json").read_text())
+@pytest.fixture(scope="module")
+def trained(cases):
+    """One epoch, whose loss is a mean over the plane and over the contour."""
+    options = [f"data.root={cases / 'ds'}", f"out={cases / 'train'}", "training.epochs=1", "data.batch_size=1"]
+    options += ["training.query_measure=volume", "training.query_sample_ratio=0.2"]
+    train(load_config(find_config("train_airfoils"), options), console=Console(quiet=True))
+    return cases
+
+
+def test_the_pictures_of_the_quickstart(trained):
+    history = json.loads((trained / "train" / "history.json").read_text())
     assert set(history["epochs"][0]["valid_fields"]) == {"cp", "velocity"}
-    drawn = draw_airfoils(tmp_path, history)
+    drawn = draw_airfoils(trained, history)
     for name in drawn:
-        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
-        assert (tmp_path / name).stat().st_size > 5000
+        assert (trained / name).read_bytes()[:4] == b"\x89PNG"
+        assert (trained / name).stat().st_size > 5000
+
+
+def test_integrals_over_the_surface_are_evaluated(trained, tmp_path):
+    """Of cp over the contour, by `length`, and of the velocity over the plane, by `area`."""
+    said = printed("evaluate", trained / "train", "--json", tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {name: set(of) >= {"integral", "by_volume"} for name, of in report["fields"].items()} == {
+        "cp": True,
+        "velocity": True,
+    }
+    assert "error of the integral" in " ".join(said.split())
+    [run] = [r for r in open_source(trained / "a") if r.key == Manifest.load(trained / "ds").trajectory("test", 0).key]
+    cp, length = (run.sets["surface"].fields[name][0][:, 0].astype(np.float64) for name in ("cp", "length"))
+    mean = Manifest.load(trained / "ds").split("train").statistics["cp"].mean[0]
+    of_mean = report["baselines"]["mean"]["fields"]["cp"]
+    by_length = np.sqrt((length * (mean - cp) ** 2).sum() / (length * cp**2).sum())
+    assert of_mean["by_volume"]["nrmse"] == pytest.approx(by_length, rel=1e-4)
+    assert of_mean["nrmse"] == pytest.approx(np.sqrt(((mean - cp) ** 2).sum() / (cp**2).sum()), rel=1e-4)
 
 
 @pytest.mark.slow

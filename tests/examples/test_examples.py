@@ -110,3 +110,14 @@ def test_there_is_no_example_without_a_test():
         "how_many_points.py",
         "stream_from_object_store.py",
     }
+
+
+def test_means_over_the_domain(tmp_path):
+    first, *modes = run("mean_over_the_domain.py", tmp_path / "graded", cwd=tmp_path).splitlines()
+    over_points, over_domain = map(float, re.findall(r"\d\.\d+", first))
+    assert over_domain - over_points > 0.2
+    spread = {}
+    for line in modes:
+        mean, spread[line.split(":")[0]] = map(float, re.findall(r"\d\.\d+", line))
+        assert abs(mean - over_domain) < 4 * spread[line.split(":")[0]] / 400**0.5 + 1e-3
+    assert spread["importance by volume"] < 0.7 * spread["uniform"]

@@ -10,7 +10,7 @@ Reads are data. A block of samples is drawn from, its reads are listed, somebody
 
 from ups_data.batch.collate import collate_block, query_collate
 from ups_data.batch.drawing import draw
-from ups_data.batch.frames import Frames, PackedPieces, Pieces, Positions, Read, Stored
+from ups_data.batch.frames import Frames, Measure, PackedPieces, Pieces, Positions, Read, Stored
 from ups_data.batch.gathering import gather
 from ups_data.batch.listing import wanted
 from ups_data.batch.samples import Recipe, Sample, SampleBlock
@@ -21,6 +21,7 @@ __all__ = [
     "EncoderInput",
     "Fetched",
     "Frames",
+    "Measure",
     "PackedPieces",
     "Pieces",
     "Positions",

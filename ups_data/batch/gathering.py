@@ -103,24 +103,33 @@ class _Made:
         rows, queries = draw.shape
         lead = self._lead(rows)
         if draw.offset is not None:
-            return off_grid_set(block, draw, copies.values, self._fetched, _weight(lead, queries, draw.weight))
+            return off_grid_set(block, draw, copies.values, self._fetched, self._weight(stream, draw, lead))
         if is_full(block, draw):
-            return self._every_point(copies, lead)
+            return self._every_point(copies, lead, self._weight(stream, draw, lead))
         index = draw.index if copies.index is None else self._numbers(copies.index, draw)
         assert index is not None
         coords = self._grid_coords(draw, lead, index) if copies.coords is None else self._positions(copies.coords)
-        weight = _weight(lead, queries, draw.weight)
         return QuerySet(
             coords=coords,
             values={name: self._tensor(copy) for name, copy in copies.values.items()},
             index=torch.from_numpy(index).view(*lead, queries),
-            weight=weight,
+            weight=self._weight(stream, draw, lead),
             grid_shape=draw.grid_shape,
-            mask=weight > 0 if is_padded(block) else None,
+            mask=_weight(lead, queries, draw.weight) > 0 if is_padded(block) else None,
             scale=self._scale,
         )
 
-    def _every_point(self, copies: SetCopies, lead: tuple[int, ...]) -> QuerySet:
+    def _weight(self, stream: Stream, draw: Draw, lead: tuple[int, ...]) -> Tensor:
+        """`(*lead, Q)`: the draw's weights, times the points' cells where they estimate integrals."""
+        measure, rows = self._block.measures.get(stream), draw.shape
+        if measure is None:
+            return _weight(lead, rows[1], draw.weight)
+        weight, copy = self._memory.tensor((*lead, rows[1]), torch.float32), self._fetched.wanted.sets[stream].sizes
+        sizes = None if copy is None else self._tensor(copy).numpy().reshape(rows)
+        measure.weigh(weight.numpy().reshape(rows), draw, sizes)
+        return weight
+
+    def _every_point(self, copies: SetCopies, lead: tuple[int, ...], weight: Tensor) -> QuerySet:
         """Every point in row-major order: index and weight, and a grid's coordinates, are views that take no memory."""
         domain = self._block.domains[0]
         values = {name: self._tensor(copy) for name, copy in copies.values.items()}
@@ -132,7 +141,7 @@ class _Made:
             coords=coords.expand(*lead, *coords.shape[-2:]),
             values=values,
             index=index.expand(*lead, domain.num_points),
-            weight=_weight(lead, domain.num_points),
+            weight=weight,
             grid_shape=domain.grid_shape,
             scale=self._scale,
         )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -38,6 +39,10 @@ def wanted(block: SampleBlock, draws: Draws) -> Wanted:
     sets[Stream.TARGET_QUERIES] = _queries(block, *frames_of)
     if Stream.LATTICE_QUERIES in draws:
         sets[Stream.LATTICE_QUERIES] = SetCopies({})
+    for stream, measure in block.measures.items():
+        if measure.frames is not None and stream in sets:
+            whole = is_full(block, draws[stream])
+            sets[stream] = replace(sets[stream], sizes=_copy(measure.frames, None if whole else draws[stream]))
     reads: dict[Read, None] = {copy.read: None for copies in sets.values() for copy in copies if copy.read.chunks}
     return Wanted(list(reads), sets)
 

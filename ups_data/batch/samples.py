@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ups_data.batch.frames import Frames, Positions, joined, joined_positions
+from ups_data.batch.frames import Frames, Measure, Positions, joined, joined_measures, joined_positions
 from ups_data.batch.wanted import Fetches
 from ups_data.points.domain import Domain
 from ups_data.points.unit import UnitScale
 from ups_data.sampling import QuerySampling, Stream
+
+_F = TypeVar("_F", Frames, Measure)
 
 # Fields are stored as these.
 TORCH_DTYPES = {np.dtype("float16"): torch.float16, np.dtype("float32"): torch.float32}
@@ -95,6 +97,7 @@ class Sample:
             a grid.
         moment: the epoch, with schedules by step epoch + step ÷ steps per epoch.
         importance: of the draws that look at it, `(frames, K)` of the tiles of each frame.
+        measures: of the query sets whose weights estimate integrals, the cells of each frame.
         target_steps: `(K,)` numbers of the target frames in the trajectory.
         dt: `(K,)` time from the input frame to each target frame.
         params: `(P,)`.
@@ -118,6 +121,7 @@ class Sample:
     params: np.ndarray
     importance: dict[Stream, np.ndarray] = field(default_factory=dict)
     valid: bool = True
+    measures: dict[Stream, Measure] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -153,6 +157,7 @@ class SampleBlock:
     importance: dict[Stream, np.ndarray] = field(default_factory=dict)
     valid: np.ndarray | None = None
     batch_sizes: Sequence[int] | None = None
+    measures: dict[Stream, Measure] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.step)
@@ -184,6 +189,7 @@ class SampleBlock:
             params=self.params[start:stop],
             importance={s: self._rows(rows, start, stop) for s, rows in self.importance.items()},
             valid=None if self.valid is None else self.valid[start:stop],
+            measures={s: self._frames(m, start, stop) for s, m in self.measures.items()},
         )
 
     def samples(self) -> list[Sample]:
@@ -208,11 +214,12 @@ class SampleBlock:
                 params=part.params[0],
                 importance=part.importance,
                 valid=part.valid is None or bool(part.valid[0]),
+                measures=part.measures,
             )
             for part in parts
         ]
 
-    def _frames(self, frames: Frames, start: int, stop: int) -> Frames:
+    def _frames(self, frames: _F, start: int, stop: int) -> _F:
         """The frames of samples start to stop - 1."""
         of_sample = len(frames) // len(self)
         return frames.part(start * of_sample, stop * of_sample)
@@ -245,4 +252,5 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         params=np.array([s.params for s in samples]),
         importance={s: np.concatenate([sample.importance[s] for sample in samples]) for s in first.importance},
         valid=None if all(s.valid for s in samples) else np.array([s.valid for s in samples]),
+        measures={s: joined_measures([sample.measures[s] for sample in samples]) for s in first.measures},
     )

@@ -25,8 +25,8 @@ class QuerySet(Record):
         coords: `(B, Q, d)` float32, components x, y(, z).
         values: field → `(B, Q, C)`.
         index: `(B, Q)` int64, row-major point numbers.
-        weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability: mean 1 in expectation. A weighted mean
-            over the queries is an unbiased estimate of the mean over all N points.
+        weight: `(B, Q)` float32, Q / (N π) with π the inclusion probability: mean 1 in expectation, and a weighted mean
+            over the queries is an unbiased estimate of that over all N points; by volume if `measure` says so.
         grid_shape: the shape of the lattice that the Q points form, in array order; None if they form none.
         mask: `(B, Q)` bool, False where a row is padded (the weight is 0 there); None if no row is padded.
         scale: how `coords` of a point set were scaled (`LoaderOptions.coords`); None: as they are stored, or of a grid.

@@ -29,14 +29,16 @@ class SetCopies:
     Attributes:
         values: of each field.
         coords, index: of points whose positions, or whose numbers, are stored and needed; None: nothing is read.
+        sizes: of the points' cells, where weights estimate integrals and they are stored.
     """
 
     values: Mapping[str, Copy]
     coords: Copy | None = None
     index: Copy | None = None
+    sizes: Copy | None = None
 
     def __iter__(self) -> Iterator[Copy]:
-        yield from (c for c in (self.index, self.coords, *self.values.values()) if c is not None)
+        yield from (c for c in (self.index, self.coords, self.sizes, *self.values.values()) if c is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from ups_data.loader.options import Coords, LoaderOptions
 from ups_data.points.unit import UnitScale
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
+from ups_data.schema.measures import check_measure, size_field
 
 POSITION_BYTES = 20  # three coordinates and a number
 
@@ -114,8 +115,10 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
         )
         _check_counts(selection)
         for of_draw in (selection.sampling, selection.inputs):
-            if of_draw is not None and of_draw.metric not in (None, "error"):
+            if of_draw is not None and of_draw.metric not in (None, "error", "volume"):
                 manifest.num_tiles(of_draw.importance_metric, set_name)
+            if of_draw is not None:
+                _check_measure(manifest, set_name, of_draw)
             if of_draw is not None and of_draw.off_grid and manifest.grid is None:
                 raise UpsDataError("off_grid needs a grid to interpolate on, and this dataset has points: leave it out")
         found.append(selection)
@@ -156,6 +159,18 @@ def _check_counts(selection: Selection) -> None:
             raise UpsDataError(
                 f"every point is asked for, and trajectories have {selection.fewest} to {selection.most}: "
                 "give ragged='pad' (rows padded, with a mask), or a ratio below 1"
+            )
+
+
+def _check_measure(manifest: Manifest, set_name: str | None, sampling: QuerySampling) -> None:
+    if sampling.metric == "volume":
+        check_measure(manifest, set_name, "importance_metric='volume'", "choose another metric")
+    if sampling.measure == "volume":
+        check_measure(manifest, set_name, "measure='volume'", "leave measure='count'")
+        if sampling.off_grid and (field := size_field(manifest, set_name)) is not None:
+            raise UpsDataError(
+                f"off_grid with measure='volume' needs cells that follow from the grid's axes, and this grid has the "
+                f"field {field!r}: leave one of the options out"
             )
 
 

@@ -180,11 +180,6 @@ class Geometries:
                 return grid_geometry(self._manifest, shard)
         return grid_geometry(self._manifest, shards[-1])
 
-    def _raw(self, array: StoredArray, row: int, blocks: int) -> StoredFrames:
-        """The first so many blocks of a row as they are stored."""
-        sizes = BlockSizes(np.full(blocks, array.block_points), array.block_points)
-        return StoredFrames(self._pool, [array], np.zeros(1, np.int64), np.array([row]), [sizes])
-
     def _sizes_suffice(self, points: int, epoch: float | None) -> bool:
         """Whether blocks are drawn without asking which points they hold."""
         recipe = self._recipe
@@ -207,9 +202,9 @@ class Geometries:
             place.geometry = self._of_sizes(points)
             return place
         if count > 1:
-            place.index = self._raw(shard.index(name), shard.index_row(name, trajectory), count).wants()
+            place.index = raw_row(self._pool, shard.index(name), shard.index_row(name, trajectory), count).wants()
         if self._needs_coordinates:
-            place.coords = self._raw(shard.coords(name), shard.coords_row(name, trajectory), count).wants()
+            place.coords = raw_row(self._pool, shard.coords(name), shard.coords_row(name, trajectory), count).wants()
         return place
 
     def _known(self, place: Place, fetched: Fetched) -> Geometry:
@@ -232,6 +227,12 @@ class Geometries:
             as_stored = fetched.source(place.coords).array(0)
             coords = as_stored[stored.slots] if isinstance(stored, Blocks) else np.array(as_stored[:points])
         return Geometry(Domain(num_points=points, coords=coords, blocks=blocks), stored)
+
+
+def raw_row(pool: Pool, array: StoredArray, row: int, blocks: int) -> StoredFrames:
+    """The first so many blocks of a row as they are stored."""
+    sizes = BlockSizes(np.full(blocks, array.block_points), array.block_points)
+    return StoredFrames(pool, [array], np.zeros(1, np.int64), np.array([row]), [sizes])
 
 
 def reads_of(places: Sequence[Place]) -> list[Read]:

@@ -52,7 +52,8 @@ class TileImportance:
         """
         found: dict[Stream, TileRows | None] = {}
         for stream, sampling in self._samplings.items():
-            if sampling is not None and sampling.uses_importance(moment):
+            by_volume = sampling is not None and sampling.importance_metric == "volume"  # see `Cells`
+            if sampling is not None and sampling.uses_importance(moment) and not by_volume:
                 rows = target_rows if stream is Stream.TARGET_QUERIES else input_rows
                 fed_back = sampling.importance_metric == "error"
                 found[stream] = None if fed_back else self._stored(origin, rows, sampling.importance_metric)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ups_data.batch import Fetched, Recipe, SampleBlock, Wanted
 from ups_data.plan.samples import Samples, Table
 from ups_data.points.domain import Domain
+from ups_data.reading.cells import CellRows, Cells
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.geometry import Geometries, Geometry, Origin, Place, reads_of
 from ups_data.reading.importance import TileImportance, TileRows
@@ -30,7 +31,8 @@ class Request(NamedTuple):
         origin, input_rows, target_rows: where their frames lie, `(samples, steps)`.
         places: where the geometries are.
         importance: of the draws that look at it.
-        wanted: what is read of the last two.
+        cells: of the draws that look at how large the points' cells are.
+        wanted: what is read of the last three.
     """
 
     numbers: NDArray[np.int64]
@@ -41,6 +43,7 @@ class Request(NamedTuple):
     target_rows: NDArray[np.int64]
     places: list[Place]
     importance: dict[Stream, TileRows | None]
+    cells: CellRows
     wanted: Wanted
 
 
@@ -83,6 +86,7 @@ class SampleReader:
         self._after = np.arange(1, horizon + 1) * dt_stride if horizon else np.zeros(1, np.int64)
         self._geometries = Geometries(manifest, recipe, self.pool, set_name, shards if skips else ())
         self._importance = TileImportance(recipe, self.pool, set_name, errors)
+        self._cells = Cells(manifest, recipe, self.pool, set_name)
 
     @property
     def store(self) -> ObjectStore:
@@ -107,8 +111,9 @@ class SampleReader:
         places = self._geometries.places(origin, moment)
         importance = self._importance.wants(origin, input_rows[:, -1:], target_rows, moment)
         tiles = [rows.read for rows in importance.values() if rows is not None]
-        wanted = Wanted([*reads_of(places), *tiles])
-        return Request(chosen, epoch, moment, origin, input_rows, target_rows, places, importance, wanted)
+        cells = self._cells.wants(origin, input_rows[:, -1:], target_rows, moment)
+        wanted = Wanted([*reads_of(places), *tiles, *cells.reads])
+        return Request(chosen, epoch, moment, origin, input_rows, target_rows, places, importance, cells, wanted)
 
     def block(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> SampleBlock:
         """The samples of those numbers by column, in one go; no frame is read.
@@ -143,6 +148,8 @@ class SampleReader:
                 for points in {g.domain.num_points for g in geometries}
             )
         )
+        self._cells.know(request.cells, geometries, fetched)
+        importance = self._importance.of(request.importance, fetched, samples.trajectory, target_rows.shape[1])
         return SampleBlock(
             recipe=self._recipe,
             domains=[g.domain for g in geometries],
@@ -161,7 +168,8 @@ class SampleReader:
             time=time[:, 0],
             dt=target_time - time,
             params=origin.params(len(self._recipe.params)),
-            importance=self._importance.of(request.importance, fetched, samples.trajectory, target_rows.shape[1]),
+            importance=importance | self._cells.importance(request.cells),
+            measures=self._cells.measures(request.cells, geometries),
         )
 
     def domains(self, trajectory: np.ndarray) -> list[Domain]:

@@ -28,7 +28,7 @@ class QuerySampling(BaseModel):
 
     Give one of `ratio`, `num_queries`, or a `schedule` with its start and end; with none of them every point is drawn.
     Ratio 1 (or as many queries as points, or mode `full`) means every point in row-major order with weight 1, whatever
-    the mode (in `order="random"` too every point comes once with weight 1).
+    the mode (in `order="random"` too every point comes once with weight 1), if `measure` is `count`.
 
     Which points are drawn is a pure function of (seed, epoch, trajectory, step, stream), except with `shared`.
 
@@ -70,7 +70,11 @@ class QuerySampling(BaseModel):
         cycle: draw no point again before every point has been drawn: each sample goes through its points in
             ceil(N / Q) epochs, in a new order each time; `start_epoch` begins the first cycle. For `uniform` and
             `stratified` with a constant number of points. Each epoch by itself is drawn as without it.
-        importance_metric: of mode `importance`: `gradient` or `variance` of the data, or `error`, the model's own.
+        measure: what weighted means estimate, in every mode: with `count` the mean over all points; with `volume` that
+            over the domain, Σ v f / Σ v with v the size of each point's cell (stored, or by a grid's uneven axes). At
+            ratio 1 the weights are v ÷ its mean. Which points are drawn does not change.
+        importance_metric: of mode `importance`: `gradient` or `variance` of the data, `volume`, so that points are
+            drawn as often as their cells are large, or `error`, the model's own.
         importance_floor: share of the queries that `importance` spreads evenly, in (0, 1]; so every point can be drawn
             and no weight exceeds 1 / floor.
         importance_window: of the metric `error`: epochs from one table of importance to the next. Errors come in by
@@ -100,7 +104,8 @@ class QuerySampling(BaseModel):
     order: Literal["stored", "random"] = "stored"
     shared: bool = False
     cycle: bool = False
-    importance_metric: Literal["gradient", "variance", "error"] = "gradient"
+    measure: Literal["count", "volume"] = "count"
+    importance_metric: Literal["gradient", "variance", "volume", "error"] = "gradient"
     importance_floor: float = 0.1
     importance_window: int = 1
     importance_decay: float = 0.5
@@ -122,7 +127,7 @@ class QuerySampling(BaseModel):
     def _known_modes(cls, mode_schedule: Any) -> Any:
         return parse_mode_schedule(mode_schedule)
 
-    @field_validator("schedule", "schedule_unit", "order", "importance_metric", mode="before")
+    @field_validator("schedule", "schedule_unit", "order", "measure", "importance_metric", mode="before")
     @classmethod
     def _known_name(cls, name: Any, info: Any) -> Any:
         return known(info.field_name, name, get_args(cls.model_fields[info.field_name].annotation))

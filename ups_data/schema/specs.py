@@ -42,7 +42,9 @@ def check_split_name(name: str) -> str:
 
 
 # Fields of these names describe a mesh, in any case of letters.
-GEOMETRY_FIELDS = {"normal", "normals", "cell_area", "cell_volume", "area", "areas", "volumes"}
+GEOMETRY_FIELDS = {"normal", "normals", "area", "areas", "volumes"} | {
+    f"{of}_{kind}" for of in ("cell", "point") for kind in ("volume", "area", "length")
+}
 # What only people read.
 Text = Annotated[str, Field(max_length=limits.TEXT)]
 

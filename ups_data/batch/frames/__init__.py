@@ -3,6 +3,7 @@
 from ups_data.batch.frames.base import Frames, Positions, Stored
 from ups_data.batch.frames.in_memory import ArrayFrames, RepeatedFrame
 from ups_data.batch.frames.joined import JoinedFrames, joined, joined_positions
+from ups_data.batch.frames.measure import Measure, joined_measures
 from ups_data.batch.frames.packed import PackedPieces
 from ups_data.batch.frames.pieces import Copyable, Pieces
 from ups_data.batch.frames.reads import Chunks, Read, joined_chunks
@@ -14,6 +15,7 @@ __all__ = [
     "Copyable",
     "Frames",
     "JoinedFrames",
+    "Measure",
     "PackedPieces",
     "Pieces",
     "Positions",
@@ -22,6 +24,7 @@ __all__ = [
     "Stored",
     "joined",
     "joined_chunks",
+    "joined_measures",
     "joined_positions",
     "scaled",
 ]

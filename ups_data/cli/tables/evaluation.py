@@ -26,15 +26,20 @@ def evaluation_table(values: Mapping[str, Any]) -> Sheet:
 
 
 def extras_table(values: Mapping[str, Any]) -> Sheet | None:
-    """Bands of the error's spectrum and integrals over surfaces, where there are any."""
+    """Bands of the error's spectrum, measures by volume and integrals, where there are any."""
     bands = [b for b in ("low", "mid", "high") if any(b in f.get("bands", {}) for f in values["fields"].values())]
     integrals = any("integral" in f for f in values["fields"].values())
-    if not bands and not integrals:
+    sized = {"nrmse": "nRMSE by volume", "vrmse": "VRMSE by volume"}
+    if not any("by_volume" in f for f in values["fields"].values()):
+        sized = {}
+    if not bands and not integrals and not sized:
         return None
-    headers = [*(f"error, {band} wavenumbers" for band in bands), *(["error of the integral"] if integrals else [])]
+    headers = [*(f"error, {band} wavenumbers" for band in bands), *sized.values()]
+    headers += ["error of the integral"] if integrals else []
     table = Sheet("field", *headers, text=("field",))
     for name, of in values["fields"].items():
         cells = [number(of.get("bands", {}).get(band)) for band in bands]
+        cells += [number(of.get("by_volume", {}).get(measure)) for measure in sized]
         table.add_row(name, *cells, *([number(of.get("integral"))] if integrals else []))
     return table
 

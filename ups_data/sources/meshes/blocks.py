@@ -103,7 +103,7 @@ class Blocks(ABC):
             values = _data(mesh, place[1])[name]
             read = partial(self._frames, place, name)
             fields[name] = LazyArray((self.frames, *values.shape), values.dtype, read)
-        static = dict(mesh.measures) if place[1] and not moves else {}
+        static = {} if moves else dict(mesh.measures if place[1] else mesh.shares())
         units = {name: mesh.units[name] for name in names if name in mesh.units}
         return PointSet(coords, fields or own_field("position", coords), static, units)
 

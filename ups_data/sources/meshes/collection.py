@@ -126,7 +126,7 @@ class Collection:
             key=self._path.stem,
             source=str(self._path),
             fields=fields or own_field("position", coords),
-            static=dict(first.measures) if cells and not moves else {},
+            static={} if moves else dict(first.measures if cells else first.shares()),
             time=np.array([time for time, _ in self._frames]),
             params=self._params,
             coords=coords,

@@ -1,8 +1,11 @@
-"""What a mesh knows of its cells: volume, area or length, and the normals of a surface's."""
+"""What a mesh knows of its cells: volume, area or length, the normals of a surface's, and the share of points."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from ups_data.schema.measures import SIZES as NAMES
 
 # the dimension of cells → the reserved name of the field that says how large they are, and vtk's array
 SIZES = {3: ("cell_volume", "Volume"), 2: ("cell_area", "Area"), 1: ("cell_length", "Length")}
@@ -20,30 +23,76 @@ def measures_of(
     edges (Sutherland et al. 1974): corners counted anticlockwise as seen from outside give normals that point there.
     Nothing if cells differ in their dimension.
     """
-    to_numpy = _to_numpy()
     if data.GetNumberOfCells() == 0:
         return {}
     types = _types(data)
-    cell = vtk.vtkGenericCell()
-    dimensions = {}
-    for kind in np.unique(types).tolist():
-        cell.SetCellType(kind)
-        dimensions[kind] = cell.GetCellDimension()
+    dimensions = _dimensions(vtk, types)
     if len(set(dimensions.values())) != 1 or (dimension := dimensions[int(types[0])]) not in SIZES:
         return {}
+    sizes = _sizes(vtk, data, len(types), dimension)
+    if sizes is None:
+        return {}
+    found: dict[str, Any] = {SIZES[dimension][0]: sizes.astype(np.float32)[:, None]}
+    if dimension == 2 and set(dimensions) <= {*_AROUND, _PIXEL}:
+        found[NORMAL] = _normals(points, connectivity, offsets, types)
+    return found
+
+
+def shares_of(
+    vtk: Any,
+    data: Any,
+    connectivity: np.ndarray,
+    offsets: np.ndarray,
+    real: tuple[np.ndarray | None, np.ndarray | None],
+    fields: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """name → `(points, 1)` float32: how much of the mesh belongs to each point, `point_volume`, `point_area` or
+    `point_length`: the sizes of its cells, each in equal shares among the corners. So the sum of shares · values is the
+    integral of what is linear in each line, triangle or tetrahedron.
+
+    Of cells of several dimensions, those of the highest count. Nothing if they have no size, or one of the `fields` of
+    the points says what it is.
+
+    Args:
+        real: `(cells,)` and `(points,)`, False for ghosts; None: there are none.
+    """
+    if data.GetNumberOfCells() == 0 or any(name.lower() in NAMES for name in fields):
+        return {}
+    types = _types(data)
+    dimensions = _dimensions(vtk, types)
+    highest = max(dimensions.values())
+    sizes = _sizes(vtk, data, len(types), highest) if highest in SIZES else None
+    if sizes is None:
+        return {}
+    counts = np.isin(types, [kind for kind, dimension in dimensions.items() if dimension == highest])
+    sizes[~(counts if real[0] is None else counts & real[0])] = 0
+    corners = np.diff(offsets)
+    shares = np.bincount(connectivity, np.repeat(sizes / corners, corners), data.GetNumberOfPoints())
+    shares = shares if real[1] is None else shares[real[1]]
+    return {SIZES[highest][0].replace("cell", "point"): shares.astype(np.float32)[:, None]} if shares.any() else {}
+
+
+def _dimensions(vtk: Any, types: np.ndarray) -> dict[int, int]:
+    """Type of cell → its dimension."""
+    cell, found = vtk.vtkGenericCell(), {}
+    for kind in np.unique(types).tolist():
+        cell.SetCellType(kind)
+        found[kind] = cell.GetCellDimension()
+    return found
+
+
+def _sizes(vtk: Any, data: Any, count: int, dimension: int) -> np.ndarray | None:
+    """`(cells,)` float64, of those of a dimension; None: vtk cannot tell."""
     sizes = vtk.vtkCellSizeFilter()
     bare = data.NewInstance()
     bare.CopyStructure(data)
     sizes.SetInputData(bare)
     sizes.Update()
-    name, array = SIZES[dimension]
-    held = sizes.GetOutput().GetCellData().GetArray(array)
-    if held is None or held.GetNumberOfTuples() != len(types):
-        return {}
-    found: dict[str, Any] = {name: np.abs(to_numpy(held).astype(np.float64)).astype(np.float32)[:, None]}
-    if dimension == 2 and set(dimensions) <= {*_AROUND, _PIXEL}:
-        found[NORMAL] = _normals(points, connectivity, offsets, types)
-    return found
+    held = sizes.GetOutput().GetCellData().GetArray(SIZES[dimension][1])
+    if held is None or held.GetNumberOfTuples() != count:
+        return None
+    values: np.ndarray = np.abs(_to_numpy()(held).astype(np.float64))
+    return values
 
 
 def _types(data: Any) -> np.ndarray:

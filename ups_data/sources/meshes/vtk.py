@@ -29,7 +29,8 @@ class VtkSource(Source):
     - A collection (.pvd, .series) is one trajectory with a frame for each time; its points may move.
     - The blocks of a composite (.vtm) are sets of points, each by its name.
     - Beside cell data, the cells' sizes are the static field `cell_volume`, `cell_area` or `cell_length`, and a
-      surface's unit normals are `normal`; a field of the file under that name comes before.
+      surface's unit normals are `normal`; a field of the file under that name comes before. Beside point data, each
+      point's share of the cells is `point_volume`, `point_area` or `point_length`, unless the file has such a field.
 
     The key is the file's name. Of the field data, `TimeValue` is the time, and other single numbers are parameters; of
     a collection's, those that are the same in all frames.
@@ -108,7 +109,8 @@ def sets_of(path: Path, mesh: Mesh) -> dict[str, PointSet]:
     points = finite(str(path), mesh.points)
     if mesh.point_data or not mesh.cell_data:
         fields = {name: values[None] for name, values in mesh.point_data.items()}
-        sets["points"] = PointSet(points, fields or own_field("position", points), units=_units(mesh, fields))
+        units = _units(mesh, fields)
+        sets["points"] = PointSet(points, fields or own_field("position", points), dict(mesh.shares()), units)
     if mesh.cell_data:
         cells = {cell_name(mesh, name): values[None] for name, values in mesh.cell_data.items()}
         units = {cell_name(mesh, name): unit for name, unit in _units(mesh, mesh.cell_data).items()}

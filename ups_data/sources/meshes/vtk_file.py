@@ -3,8 +3,9 @@
 import importlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import units_of
 from ups_data.sources.limits import check_claim, check_holes
-from ups_data.sources.meshes.measures import measures_of
+from ups_data.sources.meshes.measures import measures_of, shares_of
 from ups_data.sources.options import SourceOptions
 
 # what VTK keeps for itself
@@ -40,7 +41,7 @@ POINT_BYTES = 24  # that vtk allocates for a point, at least
 @dataclass
 class Mesh:
     """`points`: (N, 3). `centres`: (M, 3). `point_data`, `cell_data`: name → (N or M, C). `measures`: of cells that
-    carry data, see `measures_of`."""
+    carry data, see `measures_of`. `shares`: those of the points when called, see `shares_of`."""
 
     points: np.ndarray
     centres: np.ndarray
@@ -51,6 +52,7 @@ class Mesh:
     left_out: dict[str, str] = field(default_factory=dict)
     measures: dict[str, np.ndarray] = field(default_factory=dict)
     params: dict[str, float] = field(default_factory=dict)
+    shares: Callable[[], dict[str, np.ndarray]] = dict
 
 
 def require_vtk(path: Path) -> Any:
@@ -204,8 +206,8 @@ def mesh_of(path: Path, vtk: Any, data: Any) -> Mesh:
         mesh.centres = _centres(path, points, connectivity, offsets)
         mesh.measures = measures_of(vtk, data, points, connectivity, offsets)
         mesh.measures = {n: v for n, v in mesh.measures.items() if n not in (*mesh.cell_data, *mesh.point_data)}
-    if "cell" in ghosts:
-        real = ~ghosts["cell"]
+    real = ~ghosts["cell"] if "cell" in ghosts else None
+    if real is not None:
         mesh.centres = mesh.centres[real] if len(mesh.centres) else mesh.centres
         mesh.cell_data = {name: values[real] for name, values in mesh.cell_data.items()}
         mesh.measures = {name: values[real] for name, values in mesh.measures.items()}
@@ -214,6 +216,8 @@ def mesh_of(path: Path, vtk: Any, data: Any) -> Mesh:
     if "point" in ghosts:
         mesh.points = mesh.points[~ghosts["point"]]
         mesh.point_data = {name: values[~ghosts["point"]] for name, values in mesh.point_data.items()}
+    kept = ~ghosts["point"] if "point" in ghosts else None
+    mesh.shares = partial(shares_of, vtk, data, connectivity, offsets, (real, kept), tuple(mesh.point_data))
     numbers = {
         name: float(array.GetTuple1(0))
         for name, array in _named(data.GetFieldData())

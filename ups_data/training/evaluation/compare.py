@@ -8,9 +8,10 @@ from torch import Tensor
 from ups_data.batch import QueryBatch, QuerySet
 from ups_data.schema import Manifest
 from ups_data.training.evaluation.kept import Kept
-from ups_data.training.evaluation.metrics import FrameSums, IntegralSums
+from ups_data.training.evaluation.metrics import BY_VOLUME, FrameSums, IntegralSums
+from ups_data.training.evaluation.sizes import Sizes
 from ups_data.training.evaluation.spectra import shell_errors
-from ups_data.training.evaluation.tally import INTEGRAL, Tally
+from ups_data.training.evaluation.tally import INTEGRAL, Tally, by_volume
 from ups_data.training.forecast.forecast import Forecast, Piece
 from ups_data.training.forecast.parts import SetName, sets_of, stepped
 
@@ -21,7 +22,7 @@ class Comparison:
     Args:
         tally: of the predictors "model", "mean" and, if `persists`, "persistence".
         targets: names of the predicted fields.
-        areas: set of points → the field of its areas, where one is stored.
+        sizes: of the points' cells.
         means: field → what the mean baseline predicts, `(C,)`.
         persists: the input frame is compared too.
         kept: receives frames for pictures.
@@ -32,12 +33,12 @@ class Comparison:
         tally: Tally,
         manifest: Manifest,
         targets: list[str],
-        areas: Mapping[SetName, str],
+        sizes: Sizes,
         means: Mapping[str, Tensor],
         persists: bool,
         kept: Kept | None,
     ) -> None:
-        self._tally, self._areas, self._means, self._persists, self._kept = tally, areas, means, persists, kept
+        self._tally, self._sizes, self._means, self._persists, self._kept = tally, sizes, means, persists, kept
         self._targets = {name: manifest.field(name) for name in targets}
         self._grid = None if manifest.grid is None else manifest.grid.shape
 
@@ -45,7 +46,7 @@ class Comparison:
         """Predict a batch and compare every point of every step with the targets."""
         several = batch.dt.dim() == 2
         queries = {name: stepped(part.target_queries, several) for name, part in sets_of(batch).items()}
-        frames = {n: _Frames(self, queries[n], of) for n, of in sets_of(batch).items() if forecast.channels.get(n)}
+        frames = {n: _Frames(self, n, queries[n], of) for n, of in sets_of(batch).items() if forecast.channels.get(n)}
         for piece in forecast(batch):
             frames[piece.set_name].add(piece)
         points = 0
@@ -59,18 +60,19 @@ class Comparison:
 class _Frames:
     """The sums of one set of points of a batch, step by step and field by field."""
 
-    def __init__(self, whole: Comparison, queries: QuerySet, part: QueryBatch) -> None:
-        self._whole, self._queries, self._part = whole, queries, part
+    def __init__(self, whole: Comparison, set_name: SetName, queries: QuerySet, part: QueryBatch) -> None:
+        self._whole, self._set_name, self._queries, self._part = whole, set_name, queries, part
         self._names = [n for n, s in whole._targets.items() if n in queries.values]
         lead, device = tuple(queries.index.shape[:2]), queries.coords.device
         predictors = whole._tally.predictors
         self._sums = {(p, n): FrameSums(lead, whole._means[n]) for p in predictors for n in self._names}
-        self._area = whole._areas.get(part.set_name)
-        self._integrals = (
-            {n: IntegralSums(lead, queries.values[n].shape[-1], device) for n in self._names}
-            if self._area is not None
-            else {}
-        )
+        sized = whole._sizes.known(set_name)
+        self._by_volume = {key: FrameSums(lead, whole._means[key[1]]) for key in self._sums if sized}
+        self._integrals = {
+            n: IntegralSums(lead, queries.values[n].shape[-1], device)
+            for n in self._names
+            if whole._sizes.integrates(set_name)
+        }
         self._full = (
             {n: torch.empty(queries.values[n].shape, device=device) for n in self._names}
             if whole._grid is not None and queries.mask is None
@@ -83,6 +85,7 @@ class _Frames:
             at = slice(piece.start, piece.start + points)
             target = self._queries.values[name][:, steps, at].double()
             mask = None if self._queries.mask is None else self._queries.mask[:, steps, at]
+            sizes = self._whole._sizes.at(self._set_name, self._queries, steps, at)
             for predictor in self._whole._tally.predictors:
                 values = predicted
                 if predictor == "mean":
@@ -90,9 +93,10 @@ class _Frames:
                 elif predictor == "persistence":
                     values = self._still(name, at).expand(target.shape)
                 self._sums[predictor, name].add(values, target, mask, steps)
-            if self._area is not None and name in self._integrals:
-                area = self._queries.values[self._area][:, steps, at]
-                self._integrals[name].add(steps, predicted, target, area, mask)
+                if sizes is not None:
+                    self._by_volume[predictor, name].add(values, target, mask, steps, sizes)
+            if sizes is not None and name in self._integrals:
+                self._integrals[name].add(steps, predicted, target, sizes, mask)
             if name in self._full:
                 self._full[name][:, steps, at] = predicted
             if self._whole._kept is not None:
@@ -102,6 +106,9 @@ class _Frames:
         tally = self._whole._tally
         for (predictor, name), sums in self._sums.items():
             tally.add(predictor, name, sums.measures(), valid)
+        for (predictor, name), sums in self._by_volume.items():
+            measures = sums.measures()
+            tally.add(predictor, name, {by_volume(measure): measures[measure] for measure in BY_VOLUME}, valid)
         for name, integrals in self._integrals.items():
             tally.add("model", name, {INTEGRAL: integrals.error()}, valid)
         if self._whole._grid is not None:

@@ -14,6 +14,9 @@ PDEBench: Takamoto et al. 2022, "PDEBench: an extensive benchmark for scientific
 Well: Ohana et al. 2024, "The Well: a large-scale collection of diverse physics simulations", section 4. The Well adds
 1e-7 to its denominators; here nothing is added, so that a measure does not depend on the units. A frame whose
 denominator is 0 has no such measure: it is NaN, or 0 if the prediction is exact.
+
+By volume, sums and means over the points become integrals over the domain: Σ e → Σ v e, with v the size of each point's
+cell, and N the sum of v.
 """
 
 from typing import Any
@@ -22,6 +25,7 @@ import torch
 from torch import Tensor
 
 MEASURES = ("nrmse", "vrmse", "rel_l1", "rel_l2", "max_error")
+BY_VOLUME = tuple(name for name in MEASURES if name != "max_error")  # those of which a weight changes something
 
 
 def nrmse(predicted: Tensor, target: Tensor) -> Tensor:
@@ -69,16 +73,25 @@ class FrameSums:
         self._shift = shift.double()
         device, channels = shift.device, shift.shape[-1]
         self.count = torch.zeros(*lead, 1, dtype=torch.float64, device=device)
+        self._total = self.count.clone()  # of the sizes
         zeros = torch.zeros(*lead, channels, dtype=torch.float64, device=device)
         self._e1, self._e2, self._most = zeros.clone(), zeros.clone(), zeros.clone()
         self._t1, self._t2, self._d1, self._d2 = (zeros.clone() for _ in range(4))
 
-    def add(self, predicted: Tensor, target: Tensor, mask: Tensor | None = None, steps: slice | None = None) -> None:
+    def add(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        mask: Tensor | None = None,
+        steps: slice | None = None,
+        sizes: Tensor | None = None,
+    ) -> None:
         """Some more points of every frame: `(..., Q, C)`.
 
         Args:
             mask: `(..., Q)`, False at points that do not count.
             steps: which of the frames, along the second axis of the lead; None: all.
+            sizes: `(..., Q, 1)`, of the points' cells, by which sums are weighted; None: all are 1.
         """
         at: Any = ... if steps is None else (slice(None), steps)
         target = target.double()
@@ -88,21 +101,28 @@ class FrameSums:
         else:
             self.count[at] += mask.sum(-1, keepdim=True)
             error, away, target = (torch.where(mask[..., None], x, 0.0) for x in (error, away, target))
-        self._e1[at] += error.sum(-2)
-        self._e2[at] += error.square().sum(-2)
         self._most[at] = torch.maximum(self._most[at], error.amax(-2))
-        self._t1[at] += target.abs().sum(-2)
-        self._t2[at] += target.square().sum(-2)
-        self._d1[at] += away.sum(-2)
-        self._d2[at] += away.square().sum(-2)
+        if sizes is None:
+            weight: Tensor | float = 1.0
+            self._total[at] = self.count[at]
+        else:
+            weight = sizes.double() if mask is None else torch.where(mask[..., None], sizes.double(), 0.0)
+            self._total[at] += weight.expand(*error.shape[:-1], 1).sum(-2)
+        self._e1[at] += (weight * error).sum(-2)
+        self._e2[at] += (weight * error.square()).sum(-2)
+        self._t1[at] += (weight * target.abs()).sum(-2)
+        self._t2[at] += (weight * target.square()).sum(-2)
+        self._d1[at] += (weight * away).sum(-2)
+        self._d2[at] += (weight * away.square()).sum(-2)
 
     def measures(self) -> dict[str, Tensor]:
         """Name → `(...)` float64, of the points so far."""
-        variance = (self._d2 - self._d1.square() / self.count).clamp_min(0) / (self.count - 1)
+        spread = (self._d2 - self._d1.square() / self._total).clamp_min(0)
+        variance = spread / (self._total - self._total / self.count)  # of equal sizes, N - 1
         nrmse = _ratio(self._e2.sum(-1).sqrt(), self._t2.sum(-1).sqrt())
         return {
             "nrmse": nrmse,
-            "vrmse": _ratio((self._e2 / self.count).sqrt(), variance.sqrt()).mean(-1),
+            "vrmse": _ratio((self._e2 / self._total).sqrt(), variance.sqrt()).mean(-1),
             "rel_l1": _ratio(self._e1.sum(-1), self._t1.sum(-1)),
             "rel_l2": nrmse,
             "max_error": self._most.amax(-1),
@@ -110,7 +130,7 @@ class FrameSums:
 
 
 class IntegralSums:
-    """Integrals over a surface, Σ area · value, of prediction and target; frames may come in parts.
+    """Integrals, Σ size · value, of prediction and target over a surface or another domain; frames may come in parts.
 
     Args:
         lead: shape of the frames, `(...)`.
@@ -121,11 +141,11 @@ class IntegralSums:
         zeros = torch.zeros(*lead, channels, dtype=torch.float64, device=device)
         self.predicted, self.target = zeros.clone(), zeros.clone()
 
-    def add(self, steps: slice, predicted: Tensor, target: Tensor, area: Tensor, mask: Tensor | None = None) -> None:
-        """Some more points of some steps: `(B, k, Q, C)` with areas `(B, k, Q, 1)`."""
-        area = area.double() if mask is None else torch.where(mask[..., None], area.double(), 0.0)
-        self.predicted[:, steps] += (area * predicted.double()).sum(-2)
-        self.target[:, steps] += (area * target.double()).sum(-2)
+    def add(self, steps: slice, predicted: Tensor, target: Tensor, sizes: Tensor, mask: Tensor | None = None) -> None:
+        """Some more points of some steps: `(B, k, Q, C)` with the sizes of their cells, `(B, k, Q, 1)`."""
+        sizes = sizes.double() if mask is None else torch.where(mask[..., None], sizes.double(), 0.0)
+        self.predicted[:, steps] += (sizes * predicted.double()).sum(-2)
+        self.target[:, steps] += (sizes * target.double()).sum(-2)
 
     def error(self) -> Tensor:
         """‖∫ predicted − ∫ target‖ / ‖∫ target‖ over channels: `(...)`."""

@@ -13,6 +13,7 @@ from ups_data.training.device import device_of
 from ups_data.training.evaluation.compare import Comparison
 from ups_data.training.evaluation.kept import Kept
 from ups_data.training.evaluation.report import Report, report_of
+from ups_data.training.evaluation.sizes import Sizes
 from ups_data.training.evaluation.tally import Tally
 from ups_data.training.forecast.forecast import Forecast
 from ups_data.training.forecast.loaders import dense_loader, fields_of
@@ -21,7 +22,6 @@ from ups_data.training.forecast.scales import Scales
 from ups_data.training.runs.trained import trained_run
 
 CHUNK = 16384  # points of a sample that are decoded at once
-AREAS = ("area", "areas", "cell_area", "surface_area")  # names of fields that hold the areas of a surface's points
 
 
 def evaluate_run(
@@ -74,7 +74,7 @@ def evaluate_run(
         check_rolls(run.config, manifest, inputs, targets, steps)
     elif rollout is not None and rollout < 1:
         raise UpsDataError(f"rollout={rollout}: give the number of steps, 1 or more")
-    areas = area_fields(manifest, targets)
+    sizes = Sizes(manifest, targets)
     dense = run.config.data.inputs is None and run.config.data.input_stride == 1
     persists = steps > 0 and set(targets) <= set(inputs)
     scales = Scales.of(run.config, run.manifest, manifest)
@@ -84,7 +84,7 @@ def evaluate_run(
         manifest,
         split,
         inputs=inputs,
-        targets=[*targets, *(name for name in areas.values() if name not in targets)],
+        targets=[*targets, *(name for name in sizes.fields.values() if name not in targets)],
         horizon=steps,
         batch_size=batch_size,
         input_queries=persists and not dense,
@@ -108,24 +108,13 @@ def evaluate_run(
         raise UpsDataError(f"chunk={chunk}: give the number of points that are decoded at once, 1 or more")
     means = training_means(run.manifest, run.config.data.train_split, targets, where)
     tally = Tally(("model", "mean", *(["persistence"] if persists else [])), targets, max(1, steps))
-    comparison = Comparison(tally, manifest, targets, areas, means, persists, kept)
+    comparison = Comparison(tally, manifest, targets, sizes, means, persists, kept)
     with torch.no_grad():
         for number, batch in enumerate(loader):
             comparison.add(scales(batch.to(where)), forecast)
             progress(number + 1, len(loader))
     tally.merge()
     return report_of(tally, manifest, run=str(out), data=root, split=split, rollout=rollout, chunk=forecast.chunk)
-
-
-def area_fields(manifest: Manifest, targets: list[str]) -> dict[str | None, str]:
-    """Set of points → the field with its areas, where one is stored under a usual name with one channel."""
-    used = {manifest.field(name).point_set for name in targets}
-    found: dict[str | None, str] = {}
-    for spec in manifest.fields:
-        stem = spec.name.lower().removeprefix(f"{spec.point_set}_".lower())
-        if manifest.grid is None and spec.point_set in used and spec.channels == 1 and stem in AREAS:
-            found.setdefault(spec.point_set, spec.name)
-    return found
 
 
 def training_means(manifest: Manifest, split: str, fields: list[str], device: torch.device) -> Mapping[str, Tensor]:

@@ -7,10 +7,18 @@ import torch
 from torch import Tensor
 
 from ups_data.engine.ranks import rank_and_world, summed
-from ups_data.training.evaluation.metrics import MEASURES
+from ups_data.training.evaluation.metrics import BY_VOLUME, MEASURES
 
 INTEGRAL = "integral"
-KINDS = (*(name for name in MEASURES if name != "max_error"), INTEGRAL)  # what is averaged; the largest error is not
+
+
+def by_volume(measure: str) -> str:
+    """What a measure is called that is weighted by the sizes of cells."""
+    return f"{measure}_by_volume"
+
+
+SIZED = (INTEGRAL, *map(by_volume, BY_VOLUME))  # what only points with known sizes have
+KINDS = (*(name for name in MEASURES if name != "max_error"), *SIZED)  # what is averaged; the largest error is not
 
 
 class Tally:
@@ -87,25 +95,27 @@ class Tally:
     def measures(self, predictor: str, field: str, step: int | None = None) -> dict[str, float | None]:
         """Name → mean over frames of a field at a step, None: at all steps; the maximum of the largest errors.
 
-        A measure that no frame has is None; `integral` is only there if surfaces were integrated over. If the errors of
-        some frames are not finite, as where a rollout blows up, every measure is None, and `nonfinite` counts them.
+        A measure that no frame has is None; `integral` and measures by volume are only there if sizes are known. If the
+        errors of some frames are not finite, as where a rollout blows up, every measure is None, and `nonfinite` counts
+        them.
         """
         p, f = self.predictors.index(predictor), self.fields.index(field)
         at = slice(None) if step is None else slice(step, step + 1)
         found: dict[str, float | None] = {}
         for kind, name in enumerate(KINDS):
             total, count = self._sum[p, f, kind, at].sum(), self._count[p, f, kind, at].sum()
-            if count or name != INTEGRAL:
+            if count or name not in SIZED:
                 found[name] = float(total / count) if count else None
         if spoilt := int(self._spoilt[p, f, at].sum()):
             return dict.fromkeys([*found, "max_error"], None) | {"nonfinite": spoilt}
         return found | {"max_error": float(self._most[p, f, at].max())}
 
     def overall(self, predictor: str, fields: Iterable[str], step: int | None = None) -> dict[str, float | None]:
-        """The mean over fields of every measure, and the largest error of any."""
+        """The mean over fields of every measure, and the largest error of any; by volume if all fields have that."""
         each = [self.measures(predictor, field, step) for field in fields]
+        sized = [name for name in map(by_volume, BY_VOLUME) if all(name in of_field for of_field in each)]
         found: dict[str, float | None] = {}
-        for name in MEASURES:
+        for name in (*MEASURES, *sized):
             known = [v for of_field in each if (v := of_field[name]) is not None]
             known = [] if any("nonfinite" in of_field for of_field in each) else known
             found[name] = (max(known) if name == "max_error" else sum(known) / len(known)) if known else None

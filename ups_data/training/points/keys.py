@@ -28,6 +28,7 @@ class PointKeys(Section):
         query_multiple: the number of queries is rounded to a multiple of this.
         query_off_grid: queries at random places between the grid's points.
         query_cycle: no point is drawn again before every point has been: see `QuerySampling.cycle`.
+        query_measure: `count`, the loss estimates a mean over points; `volume`: over the domain, by the sizes of cells.
         importance_metric, importance_window, importance_floor, importance_decay, importance_shared: of the mode
             `importance`; see `QuerySampling`, whose defaults they have.
     """
@@ -45,7 +46,8 @@ class PointKeys(Section):
     query_multiple: Count = 1
     query_off_grid: bool = False
     query_cycle: bool = False
-    importance_metric: Literal["gradient", "variance", "error"] | None = None
+    query_measure: Literal["count", "volume"] = "count"
+    importance_metric: Literal["gradient", "variance", "volume", "error"] | None = None
     importance_window: Count | None = None
     importance_floor: Annotated[float, Field(gt=0)] | None = None
     importance_decay: Annotated[float, Field(ge=0)] | None = None
@@ -125,6 +127,7 @@ class PointKeys(Section):
             "query_multiple": self.query_multiple,
             "off_grid": self.query_off_grid,
             "cycle": self.query_cycle,
+            "measure": self.query_measure,
             "start_epoch": self.query_sample_start_epoch,
             **{name: value for name, value in given.items() if value is not None},
         }
