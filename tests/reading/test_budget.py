@@ -1,5 +1,6 @@
 """Bytes that are fetched ahead: in order, bounded, and never in the way of what somebody waits for."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from ups_data.reading.window.budget import Budget
@@ -26,3 +27,27 @@ def test_a_ticket_that_no_thread_has_come_to_yet_is_waited_for():
     finally:
         budget.give_back(100 + 60 + 60)  # or the threads would never end
         threads.shutdown()
+
+
+def test_a_later_pass_gets_bytes_of_the_first_quarter_until_it_begins():
+    budget, early = Budget(100), True
+    budget.reserve(budget.ticket(), 20, lambda: False)
+    assert budget.has_room(early=True)
+    begun = threading.Event()
+
+    def reserve(ticket):
+        begun.set()
+        granted.append(budget.reserve(ticket, 10, lambda: False, lambda: early))
+
+    granted = []
+    thread = threading.Thread(target=reserve, args=[budget.ticket()])
+    thread.start()
+    begun.wait()
+    thread.join(0.2)
+    assert not granted  # 30 of 100 are more than a quarter
+    early = False
+    thread.join(5)
+    assert granted == [True]
+    assert budget.held == 30
+    assert not budget.has_room(early=True)
+    assert budget.has_room(early=False)

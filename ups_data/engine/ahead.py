@@ -49,21 +49,28 @@ class Ahead:
         self._lock = threading.Lock()
         self._threads: Threads | None = None
 
-    def prepare(self, draw: Callable[[], D], cancelled: threading.Event) -> "Prepared[D]":
+    def prepare(self, draw: Callable[[], D], cancelled: threading.Event, is_early: Callable[[], bool]) -> "Prepared[D]":
         """Have a block drawn and its reads fetched, after those that were asked for before.
 
         Args:
             draw: draws it.
             cancelled: set if nobody wants it any more.
+            is_early: whether it is of a later pass still.
         """
         if self._threads is None:
             self._threads = Threads(THREADS)
             finalize(self, self._threads.abandon)
         prepared: Prepared[D] = Prepared(self, self.budget.ticket(), cancelled)
-        prepared.drawn = self._threads.submit(self._prepare, prepared, draw, cancelled)
+        prepared.drawn = self._threads.submit(self._prepare, prepared, draw, cancelled, is_early)
         return prepared
 
-    def _prepare(self, prepared: "Prepared[D]", draw: Callable[[], D], cancelled: threading.Event) -> D:
+    def _prepare(
+        self,
+        prepared: "Prepared[D]",
+        draw: Callable[[], D],
+        cancelled: threading.Event,
+        is_early: Callable[[], bool],
+    ) -> D:
         def is_cancelled() -> bool:
             return cancelled.is_set() or prepared.released
 
@@ -75,7 +82,7 @@ class Ahead:
                 ranges, prepared.chunks = reads.left(self._pool, self._fetching)
                 self._fetching.update(prepared.chunks)
             size = sum(int((stop - start).sum()) for _, start, stop in ranges)
-            if ranges and self.budget.reserve(prepared.ticket, size, is_cancelled):
+            if ranges and self.budget.reserve(prepared.ticket, size, is_cancelled, is_early):
                 prepared.took(size, self.window.fetch(ranges))
             elif is_cancelled():
                 self.forget(prepared.chunks)

@@ -119,9 +119,13 @@ class Pass:
                 return None
         return drawn
 
-    def fetch(self, first: int, batches: list[np.ndarray], cancelled: Event) -> Prepared[Drawn] | None:
+    def fetch(
+        self, first: int, batches: list[np.ndarray], cancelled: Event, is_early: Callable[[], bool]
+    ) -> Prepared[Drawn] | None:
         """Have a block drawn and what it reads fetched, if `ahead` does that, unless nobody wants it any more."""
-        return None if self.ahead is None else self.ahead.prepare(lambda: self._drawn(first, batches), cancelled)
+        if self.ahead is None:
+            return None
+        return self.ahead.prepare(lambda: self._drawn(first, batches), cancelled, is_early)
 
     def make_fetched(self, first: int, batches: list[np.ndarray], prepared: Prepared[Drawn]) -> deque[QueryBatch]:
         """The batches of a block that was prepared by `fetch`; see `make`."""

@@ -104,10 +104,14 @@ class Engine:
     def _read_ahead(self, run: "_Run", following: Following) -> None:
         """Have blocks fetched ahead, of this pass and of those that come after it, as far as there is room."""
         ahead = run.what.ahead
-        while ahead is not None and ahead.budget.has_room:
+        while ahead is not None and ahead.budget.has_room(early=False):
             if sum(other.waiting for other in (run, *self._early)) >= MOST_BLOCKS:
                 return
-            if not any(other.fetch() for other in (run, *self._early)) and not self._add_early(following):
+            if run.fetch():
+                continue
+            if not ahead.budget.has_room(early=True):
+                return
+            if not any(other.fetch() for other in self._early) and not self._add_early(following):
                 return
 
     def _begin_early(self, made: int, following: Following) -> None:
@@ -130,6 +134,7 @@ class Engine:
         if self._early:
             early = self._early.popleft()
             if (early.what.epoch, early.what.first) == (current.epoch, current.first):
+                early.is_early = False
                 return early
             for other in (early, *self._early):
                 other.leave()
@@ -177,11 +182,13 @@ class _Run:
 
     Attributes:
         left: batches that were not handed out yet.
+        is_early: whether it is of a pass that is still to come.
     """
 
     def __init__(self, what: Pass, threads: Threads | None, count: int, *, early: bool = False) -> None:
         self.what, self.cancelled = what, Event()
         self.left = len(what.plan) - what.first
+        self.is_early = early
         self.made: deque[tuple[int, Future[deque[QueryBatch]]]] = deque()
         self._blocks, self._threads = what.blocks(count, early=early), threads
         self._fetched: deque[_Block] = deque()
@@ -197,7 +204,7 @@ class _Run:
         block = next(self._blocks, None)
         if block is None:
             return False
-        prepared = self.what.fetch(*block, self.cancelled)
+        prepared = self.what.fetch(*block, self.cancelled, lambda: self.is_early)
         if prepared is not None:
             self._alive.add(prepared)
         self._fetched.append((*block, prepared))

@@ -37,7 +37,7 @@ class StorageOptions:
     prefetch_bytes: int = option(
         STORAGE,
         "If the store is slower than memory: stored bytes of coming blocks that are fetched ahead of the one that is "
-        "made, over all worker processes together. 0: nothing is.",
+        "made, over all worker processes together; at most a quarter of them for epochs that have not begun. 0: none.",
         DEFAULT_PREFETCH_BYTES,
         least=0,
         identity="never",

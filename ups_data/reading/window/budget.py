@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+SHARE = 0.25
+
 
 class Budget:
     """Bytes that are reserved before they are fetched, and given back when they were used.
@@ -11,6 +13,9 @@ class Budget:
     keeps a large one that is needed soon from its bytes. A ticket that somebody waits for gets its bytes at once: what
     it waits for may be held by those who wait for it. So do all tickets before it: the few threads that serve tickets
     in order come to it only when those are served.
+
+    What is needed in a later pass only gets bytes of the first `SHARE`: the store has enough to do with these, and if
+    the pass never comes, little was fetched for nothing.
 
     Args:
         limit: bytes; one ticket gets its bytes however many they are.
@@ -23,10 +28,9 @@ class Budget:
         self._urgent: set[int] = set()
         self._change = threading.Condition()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether there is any left."""
-        return self.held < self.limit
+    def has_room(self, *, early: bool) -> bool:
+        """Whether there is any left; `early`: for a later pass."""
+        return self.held < self._limit(early)
 
     def ticket(self) -> int:
         """The next in order. Whoever takes one calls `reserve` or `pass_on`."""
@@ -48,12 +52,18 @@ class Budget:
             while not (min(self._open) == ticket or self._waited_for(ticket) or is_cancelled()):
                 self._change.wait(0.5)  # nobody tells of a cancellation
 
-    def reserve(self, ticket: int, size: int, is_cancelled: Callable[[], bool]) -> bool:
-        """Wait until so many bytes may be fetched; False if they are not wanted any more."""
+    def reserve(
+        self, ticket: int, size: int, is_cancelled: Callable[[], bool], is_early: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Wait until so many bytes may be fetched; False if they are not wanted any more.
+
+        Args:
+            is_early: whether they are for a later pass still.
+        """
 
         def ready() -> bool:
             first = min(self._open) == ticket
-            fits = self.held == 0 or self.held + size <= self.limit
+            fits = self.held == 0 or self.held + size <= self._limit(is_early())
             return is_cancelled() or self._waited_for(ticket) or (first and fits)
 
         with self._change:
@@ -75,6 +85,9 @@ class Budget:
         with self._change:
             self.held -= size
             self._change.notify_all()
+
+    def _limit(self, early: bool) -> int:
+        return int(self.limit * SHARE) if early else self.limit
 
     def _waited_for(self, ticket: int) -> bool:
         """Whether somebody waits for this ticket, or for one behind it."""

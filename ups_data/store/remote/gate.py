@@ -5,7 +5,7 @@ import time
 from collections import deque
 
 LEAST = 4
-DEFAULT_IN_FLIGHT = 128
+DEFAULT_IN_FLIGHT = 256
 CALM_SECONDS = 0.5  # many requests in flight are refused at once: that counts as one refusal
 
 
