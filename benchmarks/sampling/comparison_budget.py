@@ -70,7 +70,7 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """As in `HEADER`."""
-        error = f"{self.nrmse:.4f} ± {self.spread:.4f}"
+        error = f"{self.nrmse:.4f} ± {self.spread:.4f}" if self.spread else f"{self.nrmse:.4f}"
         to_dense = f"{self.to_dense:.3g}" if math.isfinite(self.to_dense) else "–"
         return self.name, f"{self.rate:g}", str(self.steps), error, f"{self.of_dense:.2f}", to_dense
 
@@ -155,6 +155,8 @@ class Budget:
 
     def _run(self, trials: Sequence[tuple[Trial, int]]) -> dict[tuple[Trial, int], float]:
         """The error of each run."""
+        if not trials:
+            return {}
         configs = {(trial, seed): self._config(trial, seed) for trial, seed in trials}
         records = compare(configs, jobs=self.jobs, progress=self.progress)
         return {key: float(record["nrmse"]) for key, record in zip(configs, records, strict=True)}
