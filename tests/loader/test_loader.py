@@ -165,9 +165,14 @@ def test_batches_that_are_kept_stay_as_they_were(root):
 def test_buffers_are_used_again(tmp_path):
     write_grid(tmp_path / "d", grid=(128, 128), steps=(12,))
     source = loader(tmp_path / "d", threads=1)
-    seen = [b.inputs.fields["u"].data_ptr() for _ in range(20) for b in source]
-    # One block is made, two are ready, one is handed out, and one is about to be; each of at most three batches.
-    assert len(set(seen)) <= 15 < len(seen)
+    buffers, places = set(), set()
+    for batch in itertools.chain.from_iterable(source for _ in range(20)):
+        buffers.add(batch.inputs.fields["u"].untyped_storage().data_ptr())
+        places.add(batch.inputs.fields["u"].data_ptr())
+    # Two blocks of one batch, as the first pass is made in a hurry. Then a pass is one block of two batches: one block
+    # is made, two are ready, and of one the last batch is still held.
+    assert len(buffers) <= 2 + 4
+    assert len(places) <= 2 + 4 * 2
     part = next(iter(source)).inputs.fields["u"][0, :3]  # a small view keeps its buffer from being used again
     before = part.clone()
     for _ in source:

@@ -162,7 +162,7 @@ def test_trained_by_the_same_loop_and_loaded_again(shapes, tmp_path):
 data: {{root: {shapes}, batch_size: 4, horizon: 0, repeats: 8, ragged: pad, input_fields: [normal],
   target_fields: [p, u]}}
 model: {{dim: 16, depth: 1, tokens: 8, supernodes: {{surface: 12}}, neighbours: 4}}
-training: {{epochs: 4, lr: 5.0e-3, query_sample_ratio: 0.5, validate_every: 4, device: cpu}}
+training: {{epochs: 6, lr: 5.0e-3, query_sample_ratio: 0.5, validate_every: 6, device: cpu}}
 out: {tmp_path / "run"}
 """
     )
@@ -170,7 +170,7 @@ out: {tmp_path / "run"}
     assert isinstance(result.model, PointsModel)
     assert set(result.epochs[-1]["valid_fields"]) == {"p", "u"}
     losses = [entry["loss"]["prediction"] for entry in result.epochs]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.4 * losses[0]
     model, valid = load_trained(tmp_path / "run")
     batch = next(iter(valid))
     torch.testing.assert_close(model.predict(batch), result.model.eval().predict(batch))
