@@ -3,16 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import warm
 from tests.cli.test_tools import CONFIGS, SCRIPTS, refused
-from tests.processes import heed_ctrl_c
 from tests.training.conftest import travelling_waves
 from ups_data import ShardWriter
 from ups_data.training.runs.metrics import METRICS
@@ -38,16 +36,16 @@ def arguments(root: Path, out: Path) -> list[str]:
     return [str(CONFIGS / "compare_diffusion_reaction.yaml"), *keys, *options]
 
 
-def start(root: Path, out: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPTS["compare_sampling.py"]), *arguments(root, out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=heed_ctrl_c,
-    )
+def start(root: Path, out: Path) -> warm.Popen:
+    with open(log_of(out), "wb") as log:
+        command = [SCRIPTS["compare_sampling.py"], *arguments(root, out)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        return warm.Popen(command, env=environment, stdout=log, stderr=log)
+
+
+def log_of(out: Path) -> Path:
+    """What the tool that was started last has printed."""
+    return out.with_name("log")
 
 
 def children(group: int) -> list[int]:
@@ -64,10 +62,10 @@ def children(group: int) -> list[int]:
     return found
 
 
-def wait_until(condition, process: subprocess.Popen | None = None) -> None:
+def wait_until(condition, process: warm.Popen | None = None, log: Path | None = None) -> None:
     until = time.monotonic() + LIMIT
     while not condition():
-        assert process is None or process.poll() is None, process.communicate()[0]
+        assert process is None or process.poll() is None, log and log.read_text()
         assert time.monotonic() < until, "it hangs"
         time.sleep(0.02)
 
@@ -82,9 +80,9 @@ def test_it_goes_on_where_it_was_interrupted(root: Path, tmp_path: Path, sent: s
     """Killed, the tool leaves no process behind; what ended is kept, the run under way is continued."""
     out = tmp_path / "out"
     process = start(root, out)
-    wait_until(lambda: steps_taken(out, RUNS[1]) > 15, process)
+    wait_until(lambda: steps_taken(out, RUNS[1]) > 15, process, log_of(out))
     process.send_signal(sent)  # to the tool alone
-    process.communicate(timeout=LIMIT)
+    process.wait(LIMIT)
     wait_until(lambda: not children(process.pid))
     taken = steps_taken(out, RUNS[1])
     assert 15 < taken < 100
@@ -93,8 +91,8 @@ def test_it_goes_on_where_it_was_interrupted(root: Path, tmp_path: Path, sent: s
     assert not (out / "table.md").exists()
 
     again = start(root, out)
-    printed = again.communicate(timeout=LIMIT)[0]
-    assert again.returncode == 0, printed
+    status, printed = again.wait(LIMIT), log_of(out).read_text()
+    assert status == 0, printed
     assert "2 runs" in printed
     assert "200/200" in printed
     assert "blocks 0.25" in printed

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests import warm
 from tests.cli.programs import invoke, printed
 from tests.datasets import write_grid
 from ups_data import ShardWriter, UpsDataError
@@ -99,7 +100,7 @@ def test_as_a_module_and_the_version(tmp_path):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_the_commands(script):
     """The same options and texts, under the script's own name."""
-    theirs = python(ROOT / "tools" / f"{script}.py", "--help").stdout
+    theirs = warm.run([ROOT / "tools" / f"{script}.py", "--help"], env={"COLUMNS": "80"}).stdout
     ours = printed(SCRIPTS[script], "--help")
     first, rest = theirs.split("\n", 1)
     assert first.startswith(f"Usage: {script}.py")
@@ -107,7 +108,7 @@ def test_scripts_are_the_commands(script):
 
 
 def test_the_benchmark_runs_from_tools():
-    done = python(ROOT / "tools" / "bench_loader.py", "--help")
+    done = warm.run([ROOT / "tools" / "bench_loader.py", "--help"])
     assert done.returncode == 0, done.stderr
     assert "--workload" in done.stdout
 

@@ -1,13 +1,12 @@
 """The simulator against PDEBench's own file, and its file against the reader."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from tests import warm
 from tests.sources import files
 from ups_data.cli.commands.simulate import simulate
 from ups_data.cli.problems import diffusion_reaction, pdebench_file
@@ -17,13 +16,8 @@ TOOLS = Path(__file__).parents[2] / "tools"
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, str(TOOLS / "simulate.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=TOOLS.parent,
-        env={"PYTHONPATH": str(TOOLS.parent), "PATH": ""},
-    )
+    environment = {"PYTHONPATH": str(TOOLS.parent), "PATH": ""}
+    return warm.run([TOOLS / "simulate.py", *arguments], cwd=TOOLS.parent, env=environment)
 
 
 @pytest.mark.skipif(not files.DIFFUSION_REACTION.exists(), reason=f"{files.DIFFUSION_REACTION} is not there")

@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import warm
 from tests.datasets import edit_manifest, write_grid
 from tests.sources.files import truncate, write_compressible, write_groups, write_tensor
 from ups_data.schema import MANIFEST, Manifest
@@ -21,9 +20,8 @@ SCRIPTS = {p.name: p for folder in ("tools", "benchmarks") for p in (TOOLS.paren
 
 
 def tool(name, *arguments):
-    command = [sys.executable, str(SCRIPTS[name]), *map(str, arguments)]
     environment = {"COLUMNS": "200", "PATH": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOOLS.parent)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return warm.run([SCRIPTS[name], *arguments], env=environment)
 
 
 def ok(name, *arguments):

@@ -1,7 +1,6 @@
 """Conversions that end early, and the same or another command after them."""
 
 import os
-import resource
 import shutil
 import signal
 from pathlib import Path
@@ -228,15 +227,14 @@ def test_out_inside_the_source_is_refused(tmp_path):
         convert(source, source / "d")
 
 
-def limit_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+LIMIT_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))"
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.faults)])
 def test_a_full_disk_ends_in_one_line(tmp_path, workers):
     arguments = [*grid_source(tmp_path / "raw", trajectories=12), "--split", "train=1", "--workers", str(workers)]
     out = tmp_path / "d"
-    run = ConversionProcess(arguments, out, preexec=limit_files)
+    run = ConversionProcess(arguments, out, first=LIMIT_FILES)
     assert run.end() == 2
     assert run.errors.count("\n") == 1, run.errors
     assert "File too large" in run.errors

@@ -1,14 +1,12 @@
 """Conversions to a store: what lies there in the end is what a local conversion writes, whatever happens meanwhile."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import warm
 from tests.serving_s3 import environment, new_bucket, s3_server
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.conversion.convert import convert
@@ -129,7 +127,7 @@ MORE = [(at, bool(at % 2)) for at in (1, 2, 5, 9, 13, 17, 26, 31, 38, 52, 60, 71
 @pytest.mark.parametrize(("at", "after"), [*MOMENTS, *(pytest.param(*m, marks=pytest.mark.faults) for m in MORE)])
 def test_a_killed_conversion_goes_on(place, source, local, tmp_path, at, after):
     given = {"source": str(source), "url": place, "options": OPTIONS, "at": at, "after": after}
-    killed = subprocess.run([sys.executable, "-c", KILLED, json.dumps(given)], env=os.environ, check=False)
+    killed = warm.run(["-c", KILLED, json.dumps(given)])
     store = open_store(place)
     found = content(store)
     if killed.returncode != -signal.SIGKILL:

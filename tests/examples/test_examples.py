@@ -1,12 +1,11 @@
 """The examples run as they are, and do what they say."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from ups_data.schema import Manifest
 
 STREAM = "stream_from_object_store.py"
@@ -15,8 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def run(name, *arguments, cwd):
     environment = {"PATH": "", "PYTHONPATH": str(EXAMPLES.parent), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, EXAMPLES / name, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+    done = warm.run([EXAMPLES / name, *arguments], cwd=cwd, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

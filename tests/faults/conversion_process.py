@@ -4,21 +4,22 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NoReturn
 
 import numpy as np
 
-from tests.processes import heed_ctrl_c
+from tests import warm
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_shards.py"
 # Seconds of waiting after which a process that should have moved on hangs. They are counted, not read from the clock:
 # a machine that is held up, and this process with it, is no hang.
 LIMIT = 120
+RUN = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 LOOK = 0.004  # seconds between two looks
 
 
@@ -42,24 +43,21 @@ def cloud_source(folder: Path, trajectories: int = 24) -> list[str]:
 
 
 class ConversionProcess:
-    """A conversion in a process group of its own; shards of 1 MiB."""
+    """A conversion in a process group of its own; shards of 1 MiB.
 
-    def __init__(
-        self, arguments: list[str], out: Path, *more: str, preexec: Callable[[], object] = lambda: None
-    ) -> None:
-        def prepare() -> None:
-            heed_ctrl_c()
-            preexec()
+    Args:
+        first: code that its process runs first.
+    """
 
+    def __init__(self, arguments: list[str], out: Path, *more: str, first: str = "") -> None:
         self.out = out
-        self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", str(TOOL), *arguments, "--out", str(out), "--shard-mb", "1", *more],
+        self._output, self._errors = TemporaryFile("w+"), TemporaryFile("w+")  # noqa: SIM115, as long as the process
+        program = ["-c", f"{first}\n{RUN}", TOOL] if first else [TOOL]
+        self.process = warm.Popen(
+            ["-X", "faulthandler", *program, *arguments, "--out", out, "--shard-mb", 1, *more],
             env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=prepare,
+            stdout=self._output,
+            stderr=self._errors,
         )
 
     def published(self) -> dict[str, int]:
@@ -104,7 +102,7 @@ class ConversionProcess:
         self.wait_for_shards(1)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self.wait_until(self._stands_still)
         at_work = self.process.poll() is None and len(self.published()) < shards - 1
         with suppress(ProcessLookupError):
             if at_work:
@@ -113,6 +111,9 @@ class ConversionProcess:
         status = self.end()
         return status if at_work else None
 
+    def _stands_still(self) -> bool:
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def kill(self) -> int:
         return self.signal(signal.SIGKILL)
 
@@ -120,15 +121,17 @@ class ConversionProcess:
         """The exit status; a hang is an error."""
         for _ in range(LIMIT):
             with suppress(subprocess.TimeoutExpired):
-                self.output, self.errors = self.process.communicate(timeout=1)
-                return self.process.returncode
+                status = self.process.wait(1)
+                self.output, self.errors = (file.seek(0) or file.read() for file in (self._output, self._errors))
+                return status
         self._hangs()
 
     def _hangs(self) -> NoReturn:
         """End it, with the stacks of every thread."""
         os.killpg(self.process.pid, signal.SIGABRT)
-        _, errors = self.process.communicate()
-        raise AssertionError(f"the conversion does not move on: {errors}")
+        self.process.wait()
+        self._errors.seek(0)
+        raise AssertionError(f"the conversion does not move on: {self._errors.read()}")
 
     def members(self) -> list[int]:
         """Processes of its group that are alive."""

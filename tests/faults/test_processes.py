@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.faults import one_loader
 from tests.faults.damage import write_dataset
 
@@ -36,12 +35,12 @@ class Running:
         temporary.mkdir(exist_ok=True)
         self._log = open(temporary.parent / "log", "w+")  # noqa: SIM115, a pipe would live as long as any child
         self._begun = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(root), json.dumps(options), act],
-            stdout=subprocess.PIPE,
+        ours, theirs = os.pipe()
+        self._said = os.fdopen(ours)
+        self.process = warm.Popen(
+            [SCRIPT, root, json.dumps(options), act],
+            stdout=theirs,
             stderr=self._log,
-            text=True,
-            start_new_session=True,
             env={
                 **os.environ,
                 "TMPDIR": str(temporary),
@@ -49,10 +48,10 @@ class Running:
                 "PYTHONPATH": str(SCRIPT.parents[2]),
             },
         )
+        os.close(theirs)
 
     def says(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self._said.readline()
         assert line, self.errors()
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -68,8 +67,7 @@ class Running:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._said.close()
         self._log.close()
 
 

@@ -17,6 +17,7 @@ import torch
 
 from tests.datasets import write_grid
 from tests.faults import ranks
+from tests.warm_ranks import ended, start
 
 SCRIPT = Path(ranks.__file__)
 LIMIT = 240  # seconds; what has not ended by then hangs
@@ -55,9 +56,13 @@ def torchrun(log: Path, count: int, *arguments: str) -> tuple[int, str]:
         process.kill()
 
 
-def ran(root: Path, out: Path, count: int, **settings: Any) -> dict[str, Any]:
-    status, output = torchrun(Path(f"{out}.log"), count, *arguments(root, out, **settings))
-    assert status == 0, output
+def ran(root: Path, out: Path, count: int, launcher: str = "torchrun", **settings: Any) -> dict[str, Any]:
+    command = arguments(root, out, **settings)
+    if launcher == "torchrun":
+        status, output = torchrun(Path(f"{out}.log"), count, *command)
+        assert status == 0, output
+    else:
+        assert ended(start(count, *command, log=Path(f"{out}.log"))) == [0] * count
     return json.loads(out.read_text())
 
 
@@ -74,14 +79,20 @@ LONG = [
 
 
 @pytest.mark.parametrize(
-    ("plan", "count", "workers"),
-    [pytest.param(*case, marks=[] if case in SHORT else pytest.mark.faults) for case in LONG],
+    ("launcher", "plan", "count", "workers"),
+    [
+        ("torchrun", *SHORT[0]),
+        ("none", *SHORT[1]),
+        *(pytest.param("torchrun", *case, marks=pytest.mark.faults) for case in LONG if case != SHORT[0]),
+    ],
 )
-def test_one_order_for_every_number_of_ranks(root: Path, tmp_path: Path, plan: str, count: int, workers: int) -> None:
+def test_one_order_for_every_number_of_ranks(
+    root: Path, tmp_path: Path, launcher: str, plan: str, count: int, workers: int
+) -> None:
     """And the state that the ranks save together goes on in one process without ranks."""
     expected = alone(root, plan)
     save_at = len(expected) * 2 // 3
-    found = ran(root, tmp_path / "out", count, plan=plan, workers=workers, save_at=save_at)
+    found = ran(root, tmp_path / "out", count, launcher, plan=plan, workers=workers, save_at=save_at)
     whole = hashlib.sha256("".join(found["digests"]).encode()).hexdigest()
     print(
         f"\n{plan}, {count} ranks × {workers} workers: {whole[:12]}, {len(found['digests'])} batches of "

@@ -2,12 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
+from tests import warm
 from ups_data.training.runs.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
@@ -38,14 +38,13 @@ class TrainingProcess:
             "out": out,
             **{f"data.{name}": value for name, value in data.items()},
         }
-        command = [sys.executable, ROOT / "tools" / "train.py", ROOT / "configs" / "train_diffusion_reaction.yaml"]
-        self.process = subprocess.Popen(
-            [*map(str, command), *(f"{key}={value}" for key, value in settings.items())],
+        command = [ROOT / "tools" / "train.py", ROOT / "configs" / "train_diffusion_reaction.yaml"]
+        self._output = TemporaryFile("w+")  # noqa: SIM115, as long as the process
+        self.process = warm.Popen(
+            [*command, *(f"{key}={value}" for key, value in settings.items())],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
+            stdout=self._output,
+            stderr=self._output,
         )
 
     def lines(self) -> int:
@@ -68,5 +67,7 @@ class TrainingProcess:
 
     def end(self) -> int:
         """The exit status; a hang is an error."""
-        self.output, _ = self.process.communicate(timeout=LIMIT)
-        return self.process.returncode
+        status = self.process.wait(LIMIT)
+        self._output.seek(0)
+        self.output = self._output.read()
+        return status

@@ -1,4 +1,4 @@
-"""Real ranks: torchrun starts processes that find their rank by themselves."""
+"""Real ranks: processes that find their rank by themselves, started by torchrun, or as it starts them."""
 
 import itertools
 import json
@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.datasets import write_grid
+from tests.warm_ranks import ended, start
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 
 SCRIPT = """
@@ -33,29 +34,28 @@ if __name__ == "__main__":
 """
 
 
+SHORT = [(2, 0, 0), (2, 1, 1), (4, 0, 1)]
 LONG = [(1, 0, 1), (2, 0, 1), (2, 1, 0), (4, 1, 0), (4, 1, 1)]
 
 
 @pytest.mark.parametrize(
-    ("ranks", "workers", "late"),
+    ("launcher", "ranks", "workers", "late"),
     [
-        (2, 0, 0),
-        (2, 1, 1),
-        (4, 0, 1),
-        *(
-            pytest.param(*case, marks=pytest.mark.faults)
-            for case in ((1, 0, 1), (2, 0, 1), (2, 1, 0), (4, 1, 0), (4, 1, 1))
-        ),
+        *(("torchrun" if case == (2, 0, 0) else "none", *case) for case in SHORT),
+        *(pytest.param("torchrun", *case, marks=pytest.mark.faults) for case in SHORT[1:] + LONG),
     ],
 )
-def test_ranks_share_the_global_batches(tmp_path, ranks, workers, late):
+def test_ranks_share_the_global_batches(tmp_path, launcher, ranks, workers, late):
     """The loader is made before `torch.distributed` is initialised, or after it."""
     write_grid(tmp_path / "d", steps=(9,) * 4)
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    command += [str(tmp_path / "script.py"), str(tmp_path / "d"), str(tmp_path / "out")]
+    command = [str(tmp_path / "script.py"), str(tmp_path / "d"), str(tmp_path / "out")]
     command += [str(workers), str(late), str(ranks)]
-    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    if launcher == "torchrun":
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        subprocess.run([*torchrun, *command], check=True, timeout=120, capture_output=True)
+    else:
+        assert ended(start(ranks, *command, log=tmp_path / "log")) == [0] * ranks
     parts = [json.loads((tmp_path / f"out.{rank}").read_text()) for rank in range(ranks)]
     whole = QueryLoader(tmp_path / "d", split="train", batch_size=8, sampling=QuerySampling(ratio=0.1))
     expected = [b.target_queries.index.tolist() for b in whole]

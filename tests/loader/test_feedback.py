@@ -1,14 +1,13 @@
 """Errors fed back: averages over tiles, tables that change with a window only, in every worker and in the state."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 from tests.datasets import fields, write_grid
+from tests.warm_ranks import ended, start
 from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data.loader.feedback.averages import TileAverages, zero_table
 from ups_data.points.domain import Domain
@@ -323,10 +322,8 @@ if __name__ == "__main__":
 def test_ranks_share_what_was_fed_back(tmp_path, root, workers):
     """Whole numbers add up exactly, in whatever order: two ranks draw what one process draws."""
     (tmp_path / "script.py").write_text(SCRIPT)
-
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += [str(tmp_path / "script.py"), str(root), str(tmp_path / "out"), str(workers)]
-    subprocess.run(command, check=True, timeout=300, capture_output=True)
+    command = (tmp_path / "script.py", root, tmp_path / "out", workers)
+    assert ended(start(2, *command, log=tmp_path / "log")) == [0, 0]
     (first, table_of_first), (second, table_of_second) = (torch.load(tmp_path / f"out.{rank}") for rank in range(2))
     source, expected = loader(root, batch_size=8, seed=0), []
     for batch in itertools.chain.from_iterable(source for _ in range(3)):

@@ -1,13 +1,13 @@
 """The page `docs/add-a-model.md`, word for word: a model outside of the package, trained both ways."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.pages import blocks
 from tests.training.runs import lines
 
@@ -35,12 +35,11 @@ def falls(out: Path) -> bool:
 
 def test_named_in_a_configuration(folder: Path) -> None:
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])])
-    command = [sys.executable, "-m", "ups_data.cli", "train", "pointwise.yaml", "data.threads=1", "training.device=cpu"]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    command = ["-m", "ups_data.cli", "train", "pointwise.yaml", "data.threads=1", "training.device=cpu"]
+    done = warm.run(command, env={**os.environ, "PYTHONPATH": path})
     assert done.returncode == 0, done.stderr
     assert falls(folder / "runs" / "pointwise")
-    lost = subprocess.run(command, env={**os.environ, "PYTHONPATH": path.partition(os.pathsep)[2]},
-                          cwd=folder / "data", capture_output=True, text=True)  # fmt: skip
+    lost = warm.run(command, env={**os.environ, "PYTHONPATH": path.partition(os.pathsep)[2]}, cwd=folder / "data")
     assert lost.returncode == 2
 
 

@@ -1,7 +1,5 @@
 """Models from outside, and the built-in one by the same road."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests import warm
 from tests.models.mine import Pointwise, build
 from tests.training.runs import QUIET, config, lines, outcome
 from ups_data.errors import UpsDataError
@@ -150,5 +149,5 @@ def test_a_checkpoint_s_target_is_imported_only_if_trusted(waves: Path, tmp_path
         f"try: load_trained({str(tmp_path)!r})\n"
         "except ValueError: print('tests.models.mine' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = warm.run(["-c", code], check=True)
     assert done.stdout.strip() == "False"

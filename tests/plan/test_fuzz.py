@@ -167,7 +167,7 @@ def check_pool(table, mine):
     SEEN["epochs through a pool of two groups, every window decoded once"] += 1
 
 
-@pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("examples", [60, pytest.param(2000, marks=pytest.mark.faults)])
 def test_the_planner_keeps_its_promises(examples):
     SEEN.clear()
 

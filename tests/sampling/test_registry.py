@@ -3,7 +3,6 @@
 import ast
 import pickle
 import subprocess
-import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 import ups_data
+from tests import warm
 from tests.sampling.cases import cloud, grid, keys
 from ups_data.errors import UpsDataError
 from ups_data.sampling import Draw, Mode, QuerySampling, Request, draw_queries, register_mode, registry
@@ -154,19 +154,18 @@ def test_another_process_imports_the_module_that_registers_a_mode(tmp_path) -> N
     )
     make = (
         "import sys, pickle, corner; from ups_data import QuerySampling; "
-        "s = QuerySampling(num_queries=2, mode={}); sys.stdout.buffer.write(pickle.dumps(s))"
+        "s = QuerySampling(num_queries=2, mode={}); pickle.dump(s, open(sys.argv[1], 'wb'))"
     )
-    use = "import sys, pickle; s = pickle.load(sys.stdin.buffer); print(s.record_at(5).name)"
+    use = "import sys, pickle; s = pickle.load(open(sys.argv[1], 'rb')); print(s.record_at(5).name)"
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{tmp_path}:{PACKAGE.parent}"}
 
-    def run(code: str, given: bytes, **changes: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-c", code]
-        return subprocess.run(command, input=given, env=environment | changes, capture_output=True)
+    def run(code: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return warm.run(["-c", code, tmp_path / "pickled"], env=environment | changes)
 
-    made = run(make.format("'uniform', mode_schedule={5: 'corner'}"), b"")
-    assert run(use, made.stdout).stdout == b"corner\n"
-    lost = run(use, made.stdout, PYTHONPATH=str(PACKAGE.parent))
-    assert b"module 'corner', which registers a sampling mode, cannot be imported here" in lost.stderr
+    run(make.format("'uniform', mode_schedule={5: 'corner'}"))
+    assert run(use).stdout == "corner\n"
+    lost = run(use, PYTHONPATH=str(PACKAGE.parent))
+    assert "module 'corner', which registers a sampling mode, cannot be imported here" in lost.stderr
 
 
 def test_a_mode_that_this_process_does_not_know() -> None:

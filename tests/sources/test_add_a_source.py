@@ -1,13 +1,13 @@
 """The page `docs/add-a-source.md`, word for word: a format outside of the package, converted end to end."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import warm
 from tests.sources import files
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.conversion.convert import convert
@@ -64,7 +64,7 @@ def test_the_pages_code_as_it_stands(tmp_path, module, monkeypatch):
     script = tmp_path / "use.py"
     script.write_text(USE.replace("workers=2", "workers=2, shard_bytes=1"))
     env = {"PYTHONPATH": f"{module}:{Path(__file__).parents[2]}", "PATH": ""}
-    subprocess.run([sys.executable, script], cwd=tmp_path, env=env, check=True)
+    warm.run([script], cwd=tmp_path, env=env, check=True)
     check(tmp_path / "data/heat", runs)
 
 
@@ -73,9 +73,9 @@ def test_an_installed_package_offers_its_format_to_the_tools(tmp_path, module, o
     runs = write_runs(tmp_path / "runs")
     install(module)
     root = Path(__file__).parents[2]
-    command = [sys.executable, root / "tools/make_shards.py", "runs", "--out", "out", "--split", "train=1", *options]
+    command = [root / "tools/make_shards.py", "runs", "--out", "out", "--split", "train=1", *options]
     env = {"PYTHONPATH": f"{module}:{root}", "PATH": ""}
-    subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
+    warm.run(command, cwd=tmp_path, env=env, check=True)
     check(tmp_path / "out", runs)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import struct
-import subprocess
 import sys
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ import torch
 import xarray as xr
 import zarr
 
+from tests import warm
 from tests.sources import files
 from ups_data import UpsDataError
 from ups_data.conversion.convert import convert
@@ -101,11 +101,11 @@ def test_the_option_reaches_workers_and_the_command_line(tmp_path, secret):
         axes(file)
     manifest = convert(tmp_path / "a", tmp_path / "o", split={"train": 1.0}, shard_bytes=1, workers=2, reading=OWN)
     assert manifest.split("train").num_trajectories == 3
-    command = [sys.executable, "-m", "ups_data.cli", "convert", tmp_path / "a", "--out", tmp_path / "p"]
+    command = ["-m", "ups_data.cli", "convert", tmp_path / "a", "--out", tmp_path / "p"]
     env = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    refused = subprocess.run(command, env=env, capture_output=True, text=True)
+    refused = warm.run(command, env=env)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert subprocess.run([*command, "--allow-links"], env=env, capture_output=True).returncode == 0
+    assert warm.run([*command, "--allow-links"], env=env).returncode == 0
 
 
 def test_virtual_datasets_over_files_beside_are_read(tmp_path):
@@ -202,13 +202,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path, place):
     os.mkfifo(pipe)
     script = "import sys; from ups_data.conversion.convert import convert; convert(sys.argv[1], sys.argv[2])"
     given = pipe if place == "source" else tmp_path / "d"
-    done = subprocess.run(
-        [sys.executable, "-c", script, given, tmp_path / "o"],
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = warm.run(["-c", script, given, tmp_path / "o"], timeout=60)
     assert "is no regular file but a pipe" in done.stderr.splitlines()[-1]
 
 
@@ -256,9 +250,7 @@ try:
 except UpsDataError as error:
     sys.exit(str(error))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True
-    )
+    done = warm.run(["-c", script])
     assert done.returncode == 1, done.stderr
     assert str(tmp_path / "f") in done.stderr
     assert done.stderr.count("\n") == 1
@@ -398,9 +390,7 @@ def test_a_locked_file_is_not_called_damaged(tmp_path):
     files.write_tensor(tmp_path / "f")
     with h5py.File(tmp_path / "f", "a", locking=True):
         script = f"from ups_data.sources import open_source; open_source({str(tmp_path / 'f')!r})"
-        done = subprocess.run(
-            [sys.executable, "-c", script], env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True
-        )
+        done = warm.run(["-c", script])
     assert "is locked, a program has it open for writing" in done.stderr.splitlines()[-1]
 
 

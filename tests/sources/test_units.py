@@ -1,14 +1,13 @@
 """Units of fields: from the source into the manifest and onto the screen."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from tests import warm
 from tests.sources import files
 from ups_data import ShardWriter, UpsDataError
 from ups_data.conversion.convert import convert
@@ -29,9 +28,9 @@ def test_units_are_stored_and_shown(tmp_path):
     manifest = convert(tmp_path / "a.nc", tmp_path / "out", split={"train": 1.0})
     assert {f.name: f.units for f in manifest.fields} == {"t": "K", "u": "m s[-1]"}
     assert Manifest.load(tmp_path / "out") == manifest
-    command = [sys.executable, ROOT / "tools/inspect_shards.py", tmp_path / "out"]
+    command = [ROOT / "tools/inspect_shards.py", tmp_path / "out"]
     env = {"PYTHONPATH": str(ROOT), "PATH": "", "COLUMNS": "120"}
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
+    shown = warm.run(command, check=True, env=env).stdout
     assert " K " in shown
     assert "m s[-1]" in shown
 

@@ -9,7 +9,6 @@ pytest collects the tests with the subclass. They say what `ObjectStore` promise
 
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import warm
 from tests.store.reading import contents, digests, write_blocks
 from ups_data import UpsDataError
 from ups_data.errors import MissingObjectError, StoreError
@@ -182,7 +182,7 @@ class StoreContract:
             f"import pickle; s = pickle.load(open({str(tmp_path / 'pickled')!r}, 'rb')); print(s.get({A!r}, 10**5))"
         )
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+        done = warm.run(["-c", program], env=environment)
         assert done.stdout.strip() == repr(OBJECTS[A]), done.stderr
 
     @pytest.mark.parametrize("codec", ["none", "lz4"])

@@ -38,7 +38,7 @@ def drop(root):
     for path in root.rglob("*"):
         if path.is_file():
             with open(path, "rb") as file:
-                os.fsync(file.fileno())
+                os.fdatasync(file.fileno())
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 

@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import crc32c
 import numpy as np
 import pytest
 
+from tests import warm
 from tests.datasets import edit_manifest, reseal, write_grid
 from ups_data import ShardWriter, UpsDataError
 from ups_data.schema import Manifest
@@ -232,9 +231,8 @@ def test_bad_use(tmp_path):
 
 def test_the_tool(tmp_path):
     def tool(*arguments):
-        command = [sys.executable, str(TOOL), str(tmp_path / "d"), *arguments]
         environment = {"COLUMNS": "200", "PYTHONPATH": str(TOOL.parents[1])}
-        return subprocess.run(command, capture_output=True, text=True, env=environment)
+        return warm.run([TOOL, tmp_path / "d", *arguments], env=environment)
 
     write_grid(tmp_path / "d")
     flip(tmp_path / "d/train/shard-000000.zarr/fields/u/c/0/0/0/0", 100)

@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import warm
 from tests.training.runs import QUIET, config, lines, outcome
 from ups_data import UpsDataError
 from ups_data.training.config import TrainConfig
@@ -197,6 +196,6 @@ assert load_checkpoint(path) == {"epoch": 1}
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     """A limit on the size of files stands in for the disk's."""
     path = tmp_path / "checkpoint.pt"
-    done = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True)
+    done = warm.run(["-c", FULL, path], check=True)
     assert done.stdout.startswith(f"{path}: cannot be written (File too large): make room")
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]

@@ -1,14 +1,13 @@
 """The importance of tiles, stored as frames are written or added afterwards."""
 
 import os
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 import zarr
 
+from tests import warm
 from tests.datasets import fields, write_grid
 from ups_data import ShardWriter, UpsDataError
 from ups_data.atomic import exclusive
@@ -220,7 +219,7 @@ module.add_importance(root, ["gradient", "variance"])
 def test_killed_at_any_moment_the_dataset_is_whole_and_the_command_goes_on(tmp_path, where, after):
     write_grid(tmp_path / "d", grid=(24, 20), steps=(5, 3, 7), shard_bytes=20_000)
     write_grid(tmp_path / "undisturbed", grid=(24, 20), steps=(5, 3, 7), shard_bytes=20_000)
-    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "d", where, str(after)])
+    killed = warm.run(["-c", KILLED, tmp_path / "d", where, after])
     assert killed.returncode == 9
     assert verify_dataset(tmp_path / "d") == []
     found = add_importance(tmp_path / "d", METRICS)

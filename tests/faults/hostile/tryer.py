@@ -4,6 +4,7 @@ Reads lines of JSON, `{"act": …, "arguments": […]}`, and answers each with o
 no imports; this process has no threads and opens nothing itself.
 """
 
+import gc
 import hashlib
 import importlib
 import json
@@ -218,6 +219,7 @@ class Tryer:
 
 if __name__ == "__main__":
     preload()
+    gc.freeze()  # what is never walked stays shared with the children
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line), Path(sys.argv[1]))), file=answers, flush=True)

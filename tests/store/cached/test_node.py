@@ -1,13 +1,12 @@
 """One cache for the processes of a machine, and one of them killed while it fills."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import warm
 from ups_data import ShardWriter
 
 
@@ -19,10 +18,8 @@ def moments(tmp_path, count):
             u, v = (rng.standard_normal((3, 64, 64, channels)).astype(np.float32) for channels in (4, 1))
             writer.add({"u": u, "v": v})
     (tmp_path / "caches").mkdir()
-    command = [sys.executable, "-m", "tests.store.cached.node", root, tmp_path / "caches", str(count)]
-    done = subprocess.run(
-        list(map(str, command)), cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=600
-    )
+    command = ["-m", "tests.store.cached.node", root, tmp_path / "caches", str(count)]
+    done = warm.run(command, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 

@@ -1,22 +1,16 @@
 """Ranks as processes, and what their runs leave."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tests.training.ranks import several_runs
+from tests.warm_ranks import ended, start
 from ups_data.training.config import TrainConfig
 from ups_data.training.runs.checkpoint import CHECKPOINT, load_checkpoint
 from ups_data.training.runs.metrics import METRICS
-
-LIMIT = 240  # seconds; what has not ended by then hangs
-ROOT = Path(__file__).parents[3]
 
 
 def config(root: Path, out: Path, **keys: Any) -> dict[str, Any]:
@@ -31,36 +25,6 @@ def config(root: Path, out: Path, **keys: Any) -> dict[str, Any]:
         section, name = key.split("__")
         values[section][name] = value
     return TrainConfig.model_validate(values).model_dump(mode="json")
-
-
-def start(count: int, *command: str, log: Path, **environment: str) -> list[subprocess.Popen[bytes]]:
-    """So many ranks of one command; each one's output is in a file."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
-    processes = []
-    for rank in range(count):
-        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_PORT": port}
-        place |= {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        with open(f"{log}.{rank}", "wb") as file:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, *command],
-                    env=os.environ | place | environment,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                )
-            )
-    return processes
-
-
-def ended(processes: list[subprocess.Popen[bytes]]) -> list[int]:
-    """Their exit statuses; a hang is an error."""
-    try:
-        return [process.wait(LIMIT) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def run_all(count: int, folder: Path, *configs: dict[str, Any]) -> list[list[str | None]]:

@@ -8,8 +8,9 @@ import torch
 import yaml
 
 from tests.training.ranks.mortal import DIES
-from tests.training.ranks.processes import assert_alike, config, ended, losses, run_all, start
+from tests.training.ranks.processes import assert_alike, config, losses, run_all
 from tests.training.runs import QUIET, outcome
+from tests.warm_ranks import ended, start
 from ups_data.training import evaluate, load_trained
 from ups_data.training.config import TrainConfig
 from ups_data.training.loop import train
@@ -37,7 +38,7 @@ def ran(waves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "run.yaml").write_text(yaml.safe_dump(config(waves, folder / "killed", **ALL)))
     command = ("-m", "ups_data.cli", "train", str(folder / "run.yaml"))
-    assert ended(start(2, *command, log=folder / "killed.log", **{DIES: "1:11"})) == [2, -9]
+    assert ended(start(2, *command, log=folder / "killed.log", fresh=True, **{DIES: "1:11"})) == [2, -9]
     first, second = run_all(
         2,
         folder,
