@@ -10,6 +10,7 @@ from tests import warm
 from tests.serving_s3 import environment, new_bucket, s3_server
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.conversion.convert import convert
+from ups_data.conversion.remote.upload import UploadFolder
 from ups_data.schema import MANIFEST
 from ups_data.store.local import LocalStore
 from ups_data.store.moving import lock
@@ -191,3 +192,32 @@ def test_a_place_that_holds_something_else_is_refused(place, source, local):
 def test_a_web_server_is_refused_before_anything_is_read(tmp_path, source):
     with pytest.raises(UpsDataError, match="a web server can only be read"):
         convert(source, "http://127.0.0.1:9/run", **OPTIONS)
+
+
+def test_new_runs_are_appended_in_the_store(place, tmp_path, monkeypatch):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for number in range(6):
+        u = np.random.default_rng(number).standard_normal((1, 5, 8, 8, 3)).astype(np.float32)
+        np.savez(raw / f"{number % 3}{number}.npz", u=u)
+        if number == 3:
+            convert(raw, place, **OPTIONS)
+            old = content(open_store(place))
+    put = UploadFolder.save_manifest
+
+    def ends(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UploadFolder, "save_manifest", ends)
+    with pytest.raises(KeyboardInterrupt):
+        convert(raw, place, **OPTIONS)
+    assert content(open_store(place))[MANIFEST] == old[MANIFEST]
+    monkeypatch.setattr(UploadFolder, "save_manifest", put)
+    convert(raw, place, **OPTIONS)
+    new = content(open_store(place))
+    shards = {key: data for key, data in old.items() if ".zarr/" in key}
+    assert shards
+    assert shards.items() < new.items()
+    assert not [key for key in new if key.startswith(".conversion")]
+    assert left_behind(tmp_path) == []
+    assert verify_dataset(place) == []

@@ -38,6 +38,16 @@ def test_shards_are_written_trained_on_and_handed_on(tmp_path):
     assert well == "the_well: 16 trajectories in 3 files"
 
 
+def test_a_series_is_split_by_time_and_grows(tmp_path):
+    lines = run("splits_and_appending.py", tmp_path, cwd=tmp_path).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "train 2 of 300 frames, valid 2 of 56 frames",
+        "train 3 of 450 frames, valid 3 of 84 frames",
+        "train 4 of 600 frames, valid 4 of 112 frames",
+        f"8 runs, in {tmp_path / 'splits.json'}",
+    ]
+
+
 def test_a_run_is_evaluated_and_predicts(tmp_path):
     run("write_shards.py", cwd=tmp_path)
     lines = run("evaluate_and_predict.py", cwd=tmp_path).splitlines()

@@ -23,13 +23,15 @@ from ups_data.cli.commands.sharing.export import export
 from ups_data.cli.commands.simulate import simulate
 from ups_data.cli.commands.storage.cache import cache
 from ups_data.cli.commands.storage.copy import copy
+from ups_data.cli.commands.storage.merge import merge
 from ups_data.cli.commands.storage.seal import seal
 from ups_data.cli.commands.train import train
 from ups_data.cli.commands.verify import verify
 from ups_data.cli.errors import new_app, run
 
 COMMANDS = (
-    *(convert, inspect, card, verify, copy, export, train, evaluate, predict, report, latents, noise, suggest_points),
+    *(convert, inspect, card, verify, copy, merge, export),
+    *(train, evaluate, predict, report, latents, noise, suggest_points),
     *(importance, seal, cache, bench, simulate),
     quickstart,
 )

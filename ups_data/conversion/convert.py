@@ -15,6 +15,8 @@ from ups_data.conversion.run import Conversion
 from ups_data.conversion.shard_plan import OnError
 from ups_data.conversion.shard_task import Job
 from ups_data.conversion.splits import check_shares
+from ups_data.conversion.splitting.base import SplitRule
+from ups_data.conversion.splitting.dealing import Dealing
 from ups_data.conversion.work_folder import WorkFolder
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest
@@ -32,7 +34,7 @@ def convert(
     options: WriteOptions | None = None,
     *,
     format: str | None = None,
-    split: Mapping[str, float] | None = None,
+    split: Mapping[str, float] | SplitRule | None = None,
     workers: int = 1,
     on_error: OnError = "raise",
     timeout: float = 300,
@@ -46,7 +48,8 @@ def convert(
     """Convert a file or folder of simulations, a trajectory at a time and each trajectory a few frames at a time.
 
     If a conversion was stopped, the same call goes on from the shards that are finished; `workers` and `on_error` may
-    differ. If it is complete already, the manifest is returned:
+    differ. If it is complete already, the manifest is returned; if there are new files beside those that it was made
+    from, their trajectories are appended:
 
         convert("2D_diff-react_NA_NA.h5", "data/dr", blocks=16, codec="lz4", workers=4)
 
@@ -56,8 +59,9 @@ def convert(
             local folder (below the environment's `UPS_DATA_WORK`, or the temporary folder), uploaded when it is
             finished, and removed there; the manifest is put last.
         options: of what is written; keyword arguments win.
-        split: split → share of the trajectories; None: the source's own splits, or 80/10/10. Which trajectory goes
-            where depends only on `seed` and on the number of trajectories.
+        split: split → share of the trajectories; or a rule: `ByTime`, `ByRegion`, `ByParam`, `ByFile`. None: the
+            source's own splits, or 80/10/10. By shares, which trajectory goes where depends only on `seed` and on the
+            number of trajectories.
         workers: processes that write shards; 1: this process. The bytes are the same.
         on_error: "skip" leaves out a trajectory that cannot be read, is unlike the others or holds what may not be
             stored. The manifest lists it, and every other trajectory goes where it would have gone. "raise": the
@@ -82,19 +86,19 @@ def convert(
     _check_work(workers, on_error, timeout)
     if dask is not None:
         check_address(dask)
-    if split is not None:
-        check_shares(split)
+    rule, shares = (split, None) if isinstance(split, SplitRule) else (None, None if split is None else dict(split))
+    if shares is not None:
+        check_shares(shares)
     check_paths(path, reading)
     # Before it is opened: what changes from now on is noticed.
-    shares = None if split is None else dict(split)
-    identity = Identity.of(path, {**options.identity(), "format": format, "split": shares, **reading.changed()})
+    decided = {"format": format, "split": shares if rule is None else rule.identity(), **reading.changed()}
+    identity = Identity.of(path, {**options.identity(), **decided})
     source = open_source(path, format, keep_damaged=on_error == "skip", options=reading)
     work = _work_folder(out, store_options)
     if path.is_dir() and not is_url(out) and Path(out).resolve().is_relative_to(path.resolve()):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
-    conversion = Conversion(
-        work, source, Job(path, format, options, 0, on_error, reading), identity, split, progress, card=card
-    )
+    job = Job(path, format, options, 0, on_error, reading)
+    conversion = Conversion(work, source, job, identity, Dealing(shares, rule), progress, card=card)
     try:
         return conversion.run(workers, timeout, dask)
     except UpsDataError as e:

@@ -96,6 +96,25 @@ class Identity(Model):
                 return f"{name} of the source has changed"
         return None
 
+    def change_but_for_new_files(self, now: "Identity") -> str | None:
+        """The first thing in which the identity of a later conversion differs, in words, but for files that are new,
+        for the files' times, and for what a file of splits says."""
+        kept = {name: file for name, file in now.files.items() if name in self.files}
+        as_were = {name: m.model_copy(update={"mtime_ns": self.files[name].mtime_ns}) for name, m in kept.items()}
+        options = {name: _without_names(value) for name, value in now.options.items()}
+        mine = self.model_copy(update={"options": {n: _without_names(v) for n, v in self.options.items()}})
+        writer = {**self.writer, "format": now.writer.get("format", "")}
+        return mine.difference(now.model_copy(update={"files": as_were, "options": options, "writer": writer}))
+
+
+def _without_names(value: str) -> str:
+    """An option's value, but for the runs that a file of splits names: what is appended is named too."""
+    try:
+        given = json.loads(value)
+    except ValueError:  # of a record that came from elsewhere
+        return value
+    return json.dumps({"by": "file"}) if isinstance(given, dict) and given.get("by") == "file" else value
+
 
 def writer_versions() -> dict[str, str]:
     """What decides the bytes beside source and options."""

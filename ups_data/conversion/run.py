@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
+from ups_data.conversion.appending.base import Base
+from ups_data.conversion.appending.record import RECORD, Record, digest_of
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.shard_plan import Plan, PlannedShard, make_plan
 from ups_data.conversion.shard_task import Job, Made, ShardMaker
-from ups_data.conversion.splits import assign_splits
+from ups_data.conversion.source_runs import open_run
+from ups_data.conversion.splitting.dealing import Dealing
 from ups_data.conversion.work_folder import WorkFolder
 from ups_data.conversion.workers import make_in_workers
 from ups_data.errors import UpsDataError
-from ups_data.schema import Manifest
+from ups_data.schema import MANIFEST, Manifest
 from ups_data.sources import Source
 from ups_data.writing.shard.written import WrittenShard, dataset_manifest
 
@@ -28,16 +32,17 @@ class Conversion:
         source: Source,
         job: Job,
         identity: Identity,
-        split: Mapping[str, float] | None,
+        dealing: Dealing,
         progress: Callable[[int, int], None],
         *,
         card: bool = False,
     ) -> None:
         self._work, self._source, self._job, self._identity = work, source, job, identity
-        self._split, self._progress, self._card = split, progress, card
+        self._dealing, self._progress, self._card = dealing, progress, card
         self._name = work.name
         self._any_finished = False
         self._dask: str | None = None
+        self._base: Base | None = None
 
     def run(self, workers: int, timeout: float, dask: str | None = None) -> Manifest:
         """With the folder to itself.
@@ -47,7 +52,10 @@ class Conversion:
         """
         self._dask = dask
         if self._work.has_manifest() and not self._work.is_unfinished():
-            return self._complete()
+            base = self._load_base()
+            if self._is_of_this(base):
+                return self._complete(base.manifest)
+            base.check(self._identity)  # before anything is touched
         try:
             with self._work.held():
                 try:
@@ -68,12 +76,22 @@ class Conversion:
             ) from None
 
     def _run_alone(self, workers: int, timeout: float) -> Manifest:
-        if self._work.has_manifest():  # all but the last step was done
-            self._any_finished = True
-            manifest = self._complete()
-            self._work.remove()
-            return manifest
-        plan = self._plan()
+        begun = self._work.load_plan()
+        if self._work.has_manifest():
+            base = self._load_base()
+            begun = self._begun_append(begun, base)
+            if begun is None and self._is_of_this(base):  # all but the last step was done
+                self._any_finished = True
+                manifest = self._complete(base.manifest)
+                self._work.remove()
+                return manifest
+            base.check(self._identity)
+            self._base = base
+        elif begun is not None and begun.base is not None:
+            raise UpsDataError(
+                f"{self._name}: the dataset that was appended to is gone: put dataset.json back, or remove the folder"
+            )
+        plan = self._plan(begun)
         self._work.tidy()
         maker = ShardMaker(self._job, self._source)
         done = {shard.path: made for shard in plan.shards if (made := self._finished(shard, maker)) is not None}
@@ -102,11 +120,16 @@ class Conversion:
             from ups_data.card.write import write_own_card  # late: a worker draws nothing
 
             write_own_card(self._work.store(), manifest)
-        self._work.save_manifest(manifest)
+        self._work.save_manifest(manifest, self._record(plan), None if self._base is None else self._base.digest)
         self._work.remove()
         return manifest
 
     def _check_source(self, change: str | None) -> None:
+        if change is not None and self._base is not None:
+            raise UpsDataError(
+                f"{self._job.path}: {change} while its runs were appended: wait until nothing writes to it, and run "
+                f"the same command again; {self._name} is as it was"
+            )
         if change is not None:
             raise UpsDataError(
                 f"{self._job.path}: {change} while it was converted: wait until nothing writes to it, remove "
@@ -135,29 +158,47 @@ class Conversion:
         for shard in missing:
             yield shard, maker.make(shard, self._work.aside(shard), partial(tell, shard))
 
-    def _plan(self) -> Plan:
+    def _begun_append(self, begun: Plan | None, base: Base) -> Plan | None:
+        """The plan of an append to this very dataset by this very conversion; another one's is discarded."""
+        if begun is None or begun.base != base.digest:
+            return None
+        if begun.identity.difference(self._identity) is None:
+            return begun
+        if not self._is_of_this(base):
+            base.check(self._identity)  # before what it has made is lost
+        listed = {shard.path for split in base.manifest.splits.values() for shard in split.shards}
+        self._work.discard([shard for shard in begun.shards if shard.path not in listed])
+        return None
+
+    def _plan(self, begun: Plan | None) -> Plan:
         """The plan that was begun here, or a new one."""
-        job = self._job
-        plan = self._work.load_plan()
-        if plan is not None:
-            difference = plan.identity.difference(self._identity)
+        job, base = self._job, self._base
+        if begun is not None:
+            difference = begun.identity.difference(self._identity)
             if difference is not None:
                 raise UpsDataError(
                     f"{self._name}: holds an unfinished conversion, and {difference}: give the same command again, "
                     "remove the folder, or choose another one"
                 )
-        splits = assign_splits(self._source.splits(), self._split, job.options.seed)
-        if plan is None:
-            if not self._work.is_empty():
+        dealt = self._dealing.deal(self._source, job, base)
+        self._job = job = replace(job, parts=dealt.parts)
+        if begun is None:
+            if base is None and not self._work.is_empty():
                 raise UpsDataError(f"{self._name} is not an empty folder: choose another one")
-            plan = make_plan(self._source, job.path, self._identity, splits, job.options, job.on_error)
-            self._work.save_plan(plan)
-        elif not plan.is_of(splits):
+            if dealt.addition is not None and base is not None:
+                maker = ShardMaker(job.taking(dealt.addition.like), self._source)
+                base.check_schema(maker.layout, maker.importance.listed())
+            trajectories = job.trajectories(self._source)
+            begun = make_plan(
+                trajectories, job.path, self._identity, dealt.splits, job.options, job.on_error, dealt.addition
+            )
+            self._work.save_plan(begun)
+        elif not begun.is_of(dealt.splits):
             raise UpsDataError(f"{self._name}: its plan is not of this source: remove the folder and convert anew")
-        elif plan.left_out and job.on_error == "raise":
-            raise UpsDataError(next(iter(plan.left_out.values())).reason)
-        self._job = job.taking(plan.like)
-        return plan
+        elif begun.left_out and job.on_error == "raise":
+            raise UpsDataError(next(iter(begun.left_out.values())).reason)
+        self._job, self._outside = job.taking(begun.like), dealt.outside
+        return begun
 
     def _finished(self, shard: PlannedShard, maker: ShardMaker) -> Made | None:
         made = self._work.finished(shard)
@@ -175,7 +216,8 @@ class Conversion:
             left_out.update(made.left_out)
             if made.written is not None:
                 splits.setdefault(shard.split, []).append(made.written)
-        if not splits:
+        base = self._base
+        if not splits and base is None:
             number = min(left_out)
             raise UpsDataError(
                 f"none of {len(left_out)} trajectories can be stored; the first: {left_out[number].reason}"
@@ -184,16 +226,33 @@ class Conversion:
             "path": str(self._job.path),
             "format": self._source.format,
             "fingerprint": self._identity.fingerprint,
+            **self._dealing.told(),
         }
-        manifest = dataset_manifest(maker.layout, maker.importance, source, splits)
-        listed = [left_out[number] for number in sorted(left_out)]
-        return manifest.model_copy(update={"left_out": listed or None, "not_stored": plan.not_stored or None})
+        manifest = dataset_manifest(
+            maker.layout, maker.importance, source, splits, None if base is None else base.manifest
+        )
+        before = base.left_out(self._job.path) if base is not None else []
+        listed = [*before, *(left_out[number] for number in sorted(left_out))]
+        listed += [entry for entry in self._outside if entry not in listed]
+        not_stored = {**((base.manifest.not_stored if base is not None else None) or {}), **plan.not_stored}
+        return manifest.model_copy(update={"left_out": listed or None, "not_stored": not_stored or None})
 
-    def _complete(self) -> Manifest:
-        """The dataset that is there, if this very conversion made it."""
-        manifest = self._work.load_manifest()
-        if manifest.source.get("fingerprint") != self._identity.fingerprint:
-            raise UpsDataError(f"{self._name} already holds a dataset: choose another folder, or remove it first")
+    def _record(self, plan: Plan) -> Record:
+        if self._base is not None and self._base.record is not None:
+            return Record(identity=self._identity, like=self._base.record.like)
+        like = open_run(self._job.trajectories(self._source), plan.like, self._job.path)
+        return Record(identity=self._identity, like=(like.source, like.key))
+
+    def _load_base(self) -> Base:
+        text = self._work.read(MANIFEST) or b""  # before it is loaded: another append may take its place
+        record = Record.from_bytes(self._work.read(RECORD) or b"")
+        return Base(self._name, self._work.load_manifest(), digest_of(text), record)
+
+    def _is_of_this(self, base: Base) -> bool:
+        return base.manifest.source.get("fingerprint") == self._identity.fingerprint
+
+    def _complete(self, manifest: Manifest) -> Manifest:
+        """The dataset that is there, which this very conversion made."""
         for split in manifest.splits.values():
             for shard in split.shards:
                 if not self._work.is_whole(shard):

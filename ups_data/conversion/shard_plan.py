@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from pydantic import Field, model_validator
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.source_runs import left_out, open_run, outline
 from ups_data.errors import UpsDataError
-from ups_data.schema import LeftOut, ShardSpec, check_split_name, limits
+from ups_data.schema import LeftOut, Manifest, ShardSpec, check_split_name, limits
 from ups_data.schema.json_text import check_size
 from ups_data.schema.specs import Model, Name
 from ups_data.sources import Source
@@ -47,6 +48,8 @@ class Plan(Model):
         like: the trajectory that all others must be like.
         left_out: number → trajectories that no shard holds.
         not_stored: variable of the source that is no field → why.
+        base: digest of the manifest of the dataset that these shards are appended to; None: there is none.
+        places: split → shards that the dataset has of it already.
     """
 
     identity: Identity
@@ -54,10 +57,12 @@ class Plan(Model):
     shards: list[PlannedShard]
     left_out: dict[Number, LeftOut]
     not_stored: dict[str, str] = Field(default_factory=dict)
+    base: str | None = None
+    places: dict[Name, Number] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Plan":
-        places: Counter[str] = Counter()
+        places: Counter[str] = Counter(self.places)
         for shard in self.shards:
             check_split_name(shard.split)
             if shard.path != shard_path(shard.split, places[shard.split]):
@@ -82,8 +87,32 @@ class Plan(Model):
         return sum(len(shard.trajectories) for shard in self.shards)
 
 
+@dataclass(frozen=True)
+class Addition:
+    """What a plan of an append begins with.
+
+    Attributes:
+        base: the dataset's manifest; `digest` of it.
+        numbers: of the trajectories to add.
+        like: number of the trajectory that all must be like.
+        places: split → shards that the dataset has of it.
+    """
+
+    base: Manifest
+    digest: str
+    numbers: Sequence[int]
+    like: int
+    places: Mapping[str, int]
+
+
 def make_plan(
-    source: Source, path: Path, identity: Identity, splits: Sequence[str], options: WriteOptions, on_error: OnError
+    source: Source,
+    path: Path,
+    identity: Identity,
+    splits: Sequence[str],
+    options: WriteOptions,
+    on_error: OnError,
+    addition: Addition | None = None,
 ) -> Plan:
     """Go through the source's trajectories without reading their fields.
 
@@ -92,6 +121,7 @@ def make_plan(
 
     Args:
         splits: of each trajectory.
+        addition: to a dataset that is there.
 
     Raises:
         UpsDataError: a trajectory cannot be opened or is unlike the others ("raise"), or none is left.
@@ -99,7 +129,7 @@ def make_plan(
     runs: dict[int, Run] = {}
     out: dict[int, LeftOut] = {}
     first: UpsDataError | None = None
-    for number in range(len(source)):
+    for number in range(len(source)) if addition is None else addition.numbers:
         try:
             runs[number] = outline(open_run(source, number, path))
         except UpsDataError as error:
@@ -107,14 +137,10 @@ def make_plan(
                 raise
             first = first or error
             out[number] = left_out(None, number, path, error)
-    if not runs:
+    if not runs and addition is None:
         raise UpsDataError(f"{path}: none of its {len(source)} trajectories can be read; the first: {first}")
-    like = next(iter(runs))
-    if on_error == "skip":
-        kinds = {number: _kind(run) for number, run in runs.items()}
-        kind = Counter(kinds.values()).most_common(1)[0][0]
-        like = next(number for number in runs if kinds[number] == kind)
-    layout = Layout(runs[like], options)
+    like = _like(runs, on_error) if addition is None else addition.like
+    layout = Layout(runs[like] if like in runs else outline(open_run(source, like, path)), options)
     for number, run in list(runs.items()):
         try:
             layout.check(run)
@@ -125,12 +151,32 @@ def make_plan(
             del runs[number]
     not_stored = {name: reason for run in runs.values() for name, reason in run.left_out.items()}
     sizes = {number: _decoded_bytes(run, layout) for number, run in runs.items()}
-    shards = _shards(sizes, splits, options.shard_bytes)
-    _check_manifest(runs, layout, shards)
-    return Plan(identity=identity, like=like, shards=shards, left_out=out, not_stored=not_stored)
+    base, digest, places = (addition.base, addition.digest, addition.places) if addition else (None, None, {})
+    shards = _shards(sizes, splits, options.shard_bytes, places)
+    _check_manifest(runs, layout, shards, base)
+    return Plan(
+        identity=identity,
+        like=like,
+        shards=shards,
+        left_out=out,
+        not_stored=not_stored,
+        base=digest,
+        places=dict(places),
+    )
 
 
-def _check_manifest(runs: Mapping[int, Run], layout: Layout, shards: Sequence[PlannedShard]) -> None:
+def _like(runs: Mapping[int, Run], on_error: OnError) -> int:
+    """The trajectory that all must be like."""
+    if on_error == "raise":
+        return next(iter(runs))
+    kinds = {number: _kind(run) for number, run in runs.items()}
+    kind = Counter(kinds.values()).most_common(1)[0][0]
+    return next(number for number in runs if kinds[number] == kind)
+
+
+def _check_manifest(
+    runs: Mapping[int, Run], layout: Layout, shards: Sequence[PlannedShard], base: Manifest | None
+) -> None:
     """Make the manifest as it will be, but for statistics: what it may not hold is refused before hours of writing."""
     drafts: dict[str, list[WrittenShard]] = {}
     for shard in shards:
@@ -149,7 +195,7 @@ def _check_manifest(runs: Mapping[int, Run], layout: Layout, shards: Sequence[Pl
             of_set.update(np.zeros((1, of_set.channels)))  # a box there must be
         draft = WrittenShard(spec, moments, Moments(len(layout.params)), Moments(1), coords)
         drafts.setdefault(shard.split, []).append(draft)
-    text = dataset_manifest(layout, layout.importance(), {}, drafts).model_dump_json(indent=1, exclude_none=True)
+    text = dataset_manifest(layout, layout.importance(), {}, drafts, base).model_dump_json(indent=1, exclude_none=True)
     remedy = "convert the source in parts, or into larger shards (--shard-mb)"
     if len(text) > limits.JSON_BYTES:
         raise UpsDataError(
@@ -161,7 +207,9 @@ def _check_manifest(runs: Mapping[int, Run], layout: Layout, shards: Sequence[Pl
         raise UpsDataError(f"the manifest would hold {error}: {remedy}") from None
 
 
-def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> list[PlannedShard]:
+def _shards(
+    sizes: Mapping[int, int], splits: Sequence[str], shard_bytes: int, places: Mapping[str, int]
+) -> list[PlannedShard]:
     shards: dict[str, list[list[int]]] = {}
     filled: dict[str, int] = {}
     for number, size in sizes.items():
@@ -180,7 +228,7 @@ def _shards(sizes: dict[int, int], splits: Sequence[str], shard_bytes: int) -> l
             bytes=sum(sizes[number] for number in numbers),
         )
         for split in sorted(shards, key=usual_order)
-        for place, numbers in enumerate(shards[split])
+        for place, numbers in enumerate(shards[split], places.get(split, 0))
     ]
 
 

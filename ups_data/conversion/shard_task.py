@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ups_data.conversion.shard_plan import OnError, PlannedShard
 from ups_data.conversion.source_runs import left_out, open_run
+from ups_data.conversion.splitting.cutting.parts import Part, PartsSource
 from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut
 from ups_data.sources import DEFAULTS, Source, SourceOptions, open_source, register_source, registered
@@ -18,7 +20,12 @@ from ups_data.writing.shard.written import WrittenShard
 
 @dataclass(frozen=True)
 class Job:
-    """What every task needs. `like`: the trajectory that all others must be like."""
+    """What every task needs.
+
+    Attributes:
+        like: the trajectory that all others must be like.
+        parts: the trajectories, if they are parts of the source's runs.
+    """
 
     path: Path
     format: str | None
@@ -27,10 +34,17 @@ class Job:
     on_error: OnError
     reading: SourceOptions = DEFAULTS
     formats: tuple[type[Source], ...] = field(default_factory=registered)  # a worker imports them by being given this
+    parts: tuple[Part, ...] | None = None
 
     def taking(self, like: int) -> "Job":
         """The same with another trajectory that all must be like."""
         return replace(self, like=like)
+
+    def trajectories(self, source: Source | None = None) -> Source:
+        """The trajectories as they are numbered; `source`: as it is opened already."""
+        if source is None:
+            source = open_source(self.path, self.format, keep_damaged=self.on_error == "skip", options=self.reading)
+        return source if self.parts is None else PartsSource(source, self.parts)
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,27 @@ class Made:
 
     written: WrittenShard | None
     left_out: dict[int, LeftOut]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "written": None if self.written is None else self.written.to_json(),
+            "left_out": {str(number): entry.model_dump() for number, entry in self.left_out.items()},
+        }
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Made":
+        """What `to_json` gave. Raises KeyError, TypeError, ValueError or AttributeError for anything else."""
+        left_out = {int(n): LeftOut.model_validate(entry) for n, entry in record["left_out"].items()}
+        return cls(None if record["written"] is None else WrittenShard.from_json(record["written"]), left_out)
+
+    def is_of(self, shard: PlannedShard) -> bool:
+        """Whether it can be of a planned shard; it may have been read from anywhere."""
+        stored = [n for n in shard.trajectories if n not in self.left_out]
+        if not set(self.left_out) <= set(shard.trajectories) or (self.written is None) != (not stored):
+            return False
+        spec = None if self.written is None else self.written.spec
+        return spec is None or (spec.path, len(spec.steps)) == (shard.path, len(stored))
 
 
 class ShardMaker:
@@ -52,9 +87,7 @@ class ShardMaker:
         self._job = job
         for known in job.formats:
             register_source(known)
-        self._source = source or open_source(
-            job.path, job.format, keep_damaged=job.on_error == "skip", options=job.reading
-        )
+        self._source = job.trajectories(source)
         first = open_run(self._source, job.like, job.path)
         self.layout = Layout(first, job.options)
         self.layout.take_origins(first)

@@ -10,7 +10,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut
 from ups_data.sources import Source
-from ups_data.trajectory import ArrayLike, PointSet
+from ups_data.trajectory import ArrayLike, PointSet, Trajectory
 from ups_data.writing.run import Run
 
 # What differs each time that h5py says that a read failed.
@@ -23,12 +23,7 @@ def open_run(source: Source, number: int, path: Path) -> Run:
     Raises:
         UpsDataError: it cannot be opened, now, or read, later.
     """
-    try:
-        run = source[number]
-    except (UpsDataError, MemoryError):
-        raise
-    except Exception as error:  # what readers raise on damage that they do not know
-        raise _unreadable(f"{path}: trajectory number {number}", error) from error
+    run = open_trajectory(source, number, path)
     where = f"{run.source}: trajectory {run.key!r}"
     sets = {
         n: PointSet(_one(s.coords, where), _all(s.fields, where), _all(s.static, where), s.units)
@@ -42,6 +37,20 @@ def open_run(source: Source, number: int, path: Path) -> Run:
     )
     opened.left_out = run.left_out
     return opened
+
+
+def open_trajectory(source: Source, number: int, path: Path) -> Trajectory:
+    """One trajectory as the source has it.
+
+    Raises:
+        UpsDataError: it cannot be opened.
+    """
+    try:
+        return source[number]
+    except (UpsDataError, MemoryError):
+        raise
+    except Exception as error:  # what readers raise on damage that they do not know
+        raise unreadable(f"{path}: trajectory number {number}", error) from error
 
 
 def left_out(run: Run | None, number: int, path: Path, error: UpsDataError) -> LeftOut:
@@ -83,7 +92,7 @@ class _Guarded:
         except (UpsDataError, MemoryError):
             raise
         except Exception as error:
-            raise _unreadable(self._where, error) from error
+            raise unreadable(self._where, error) from error
 
 
 def _one(array: ArrayLike, where: str) -> ArrayLike:
@@ -94,6 +103,7 @@ def _all(arrays: Mapping[str, ArrayLike], where: str) -> dict[str, ArrayLike]:
     return {name: _one(array, where) for name, array in arrays.items()}
 
 
-def _unreadable(where: str, error: Exception) -> UpsDataError:
+def unreadable(where: str, error: Exception) -> UpsDataError:
+    """The error of a trajectory or an array on which a reader failed."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return UpsDataError(f"{where} cannot be read ({reason}): repair it, or leave it out with --on-error skip")

@@ -18,17 +18,18 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ups_data.atomic import exclusive, remove_debris, replacing
+from ups_data.conversion.appending.record import RECORD, Record
 from ups_data.conversion.cluster.delivery import MARK, Delivery, SharedFolder
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
-from ups_data.schema import MANIFEST, LeftOut, Manifest, ShardSpec, limits
+from ups_data.schema import MANIFEST, Manifest, ShardSpec, limits
 from ups_data.schema.json_text import parse_json
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
 from ups_data.writing.folders import check_inside, is_inside, make_folder, read_own, remove_empty, remove_folder
-from ups_data.writing.shard.written import WrittenShard, files_of, is_whole
+from ups_data.writing.shard.written import is_whole, sync_shard
 
 FOLDER = ".conversion"
 
@@ -57,7 +58,8 @@ class WorkFolder:
         """
         out, made = self._out, not self._out.exists()
         check_inside(out, self._path)
-        if not made and (not out.is_dir() or (any(out.iterdir()) and not self._path.is_dir())):
+        ours = self._path.is_dir() or self.has_manifest()
+        if not made and (not out.is_dir() or (any(out.iterdir()) and not ours)):
             raise UpsDataError(f"{out} is not an empty folder: choose another one")
         try:
             if made:
@@ -77,7 +79,8 @@ class WorkFolder:
         """Remove what a killed conversion was writing. Only for the process that holds the lock."""
         remove_folder(self._out, self._writing)
         with suppress(FileNotFoundError):
-            remove_debris(self._out / MANIFEST)
+            for name in (MANIFEST, RECORD):
+                remove_debris(self._out / name)
 
     def abandon(self) -> None:
         """Remove what this run was writing, with the folders that this had made again if `out` was removed."""
@@ -106,9 +109,21 @@ class WorkFolder:
         """Of the complete dataset."""
         return Manifest.load(self._out)
 
-    def save_manifest(self, manifest: Manifest) -> None:
-        """The last step but one: the dataset is complete."""
+    def read(self, key: str) -> bytes | None:
+        """A file of the dataset; None: it is not there, or cannot be read."""
+        with suppress(OSError, ValueError):
+            return read_own(self._out / key, limits.JSON_BYTES)
+        return None
+
+    def save_manifest(self, manifest: Manifest, record: Record, base: str | None = None) -> None:
+        """The last step but one: the dataset is complete.
+
+        Args:
+            base: digest of the manifest whose place it takes; None: there is none.
+        """
         make_openings(self._out, manifest)
+        with replacing(self._out / RECORD) as file:
+            file.write(record.to_bytes())
         manifest.save(self._out)
 
     def is_whole(self, spec: ShardSpec) -> bool:
@@ -143,6 +158,13 @@ class WorkFolder:
         self._new_plan = True
         with replacing(self._path / "plan.json") as file:
             file.write(plan.model_dump_json().encode())
+
+    def discard(self, shards: Sequence[PlannedShard]) -> None:
+        """Remove the plan of an append that will not be finished, and its shards with their records."""
+        for shard in shards:
+            self._record(shard).unlink(missing_ok=True)
+            remove_folder(self._out, self._out / shard.path)
+        (self._path / "plan.json").unlink(missing_ok=True)
 
     def check_room(self, sizes: Sequence[int]) -> None:
         """Look at the free space before anything is written.
@@ -197,18 +219,14 @@ class WorkFolder:
             if make_folder(self._out, place.parent):
                 self._made.append(place.parent)
             check_inside(self._out, place)
-            _sync(self.aside(shard))
+            sync_shard(self.aside(shard))
             self._renamed.append((place, self._record(shard)))
             self.aside(shard).rename(place)
         self._save_record(shard, made)
 
     def _save_record(self, shard: PlannedShard, made: Made) -> None:
-        record = {
-            "written": None if made.written is None else made.written.to_json(),
-            "left_out": {str(number): entry.model_dump() for number, entry in made.left_out.items()},
-        }
         with replacing(self._record(shard)) as file:
-            file.write(json.dumps(record).encode())
+            file.write(json.dumps(made.to_json()).encode())
 
     def check_published(self, shards: Iterable[ShardSpec]) -> None:
         """Compare what is there with what was written, before it is called a dataset.
@@ -242,22 +260,12 @@ class WorkFolder:
     def finished(self, shard: PlannedShard) -> Made | None:
         """What is recorded of a shard; None unless it is there as it was, see `is_whole`."""
         try:
-            record = parse_json(read_own(self._record(shard), limits.JSON_BYTES))
-            left_out = {int(n): LeftOut.model_validate(entry) for n, entry in record["left_out"].items()}
-            written = None if record["written"] is None else WrittenShard.from_json(record["written"])
+            made = Made.from_json(parse_json(read_own(self._record(shard), limits.JSON_BYTES)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        stored = [n for n in shard.trajectories if n not in left_out]
-        if not set(left_out) <= set(shard.trajectories) or (written is None) != (not stored):
+        if not made.is_of(shard) or not is_inside(self._out, self._out / shard.path):
             return None
-        if written is not None:
-            spec = written.spec
-            place = self._out / shard.path
-            if (spec.path, len(spec.steps)) != (shard.path, len(stored)) or not is_inside(self._out, place):
-                return None
-            if not self._is_recorded_whole(spec):
-                return None
-        return Made(written, left_out)
+        return made if made.written is None or self._is_recorded_whole(made.written.spec) else None
 
     def remove(self) -> None:
         """The plan and the records; the lock file last."""
@@ -287,13 +295,3 @@ class WorkFolder:
 
     def _record(self, shard: PlannedShard) -> Path:
         return self._path / f"{shard.path.replace('/', '-').removesuffix('.zarr')}.json"
-
-
-def _sync(shard: Path) -> None:
-    """A record that survives a power cut must not outlive what it records."""
-    for file in files_of(shard):
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -11,10 +11,12 @@ from typing import Any
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.pipeline import SampleSource
+from ups_data.loader.selection import scale_of
 from ups_data.sampling import QuerySampling
 from ups_data.schema import Manifest
 
 VERSION = 2
+SCALE = "scale of coordinates"
 
 
 def identity(source: SampleSource) -> dict[str, Any]:
@@ -37,6 +39,9 @@ def identity(source: SampleSource) -> dict[str, Any]:
         if selection.inputs is None:
             found[f"inputs{of_set}"] = "dense" if selection.encodes else "none"
         found |= _options(f"inputs{of_set}", selection.inputs)
+        scale = scale_of(source.manifest, selection.set_name, source.options.coords)
+        if scale is not None:  # the training split's, which may have got more trajectories
+            found[f"{SCALE}{of_set}"] = [*scale.low, scale.length]
     return found
 
 
@@ -60,6 +65,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = ""
     told = []
     for name in [*now, *(n for n in then if n not in now)]:
         before, after = then.get(name, missing), now.get(name, missing)
+        if before is missing and name.startswith(SCALE):
+            continue  # of a version that did not say
         if before != after:
             words = ("not given" if value is missing else repr(value) for value in (before, after))
             told.append(f"{where}{name} was {' and is '.join(words)}")

@@ -1,6 +1,7 @@
 """The manifest itself, `dataset.json`."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import PrivateAttr, ValidationError, model_validator
@@ -13,10 +14,8 @@ from ups_data.schema.boxes import check_boxes, scale_around
 from ups_data.schema.contents import Contents
 from ups_data.schema.file import MANIFEST, Readable, manifest_name, read_manifest, with_digest
 from ups_data.schema.packs import check_packs
-from ups_data.schema.specs import (
-    ShardSpec,
-)
-from ups_data.schema.trajectories import Place, TrajectoryOrigin, origin_of
+from ups_data.schema.specs import ShardSpec
+from ups_data.schema.trajectories import Place, TrajectoryOrigin, origin_of, origins_of
 
 
 class Manifest(Contents):
@@ -137,6 +136,16 @@ class Manifest(Contents):
         if self._place.root is None:
             raise UpsDataError("trajectory: this manifest was not loaded from a dataset: use Manifest.load(root)")
         return origin_of(self._place.root, self.split(split), split, number)
+
+    def origins(self, split: str) -> Iterator[TrajectoryOrigin]:
+        """Which runs of the source the trajectories of a split are, in order; each shard's table is read once.
+
+        Raises:
+            UpsDataError: as `trajectory`.
+        """
+        if self._place.root is None:
+            raise UpsDataError("origins: this manifest was not loaded from a dataset: use Manifest.load(root)")
+        return origins_of(self._place.root, self.split(split))
 
     @classmethod
     def load(cls, root: str | Path | Readable, *, edited: bool = False) -> "Manifest":

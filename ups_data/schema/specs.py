@@ -142,7 +142,9 @@ class PointsSpec(Model):
 class FieldStatistics(Model):
     """Per channel, over every value of a split; `delta_*` over differences between consecutive steps.
 
-    `std` is the population standard deviation, `rms` the root mean square; units are the field's own.
+    `std` is the population standard deviation, `rms` the root mean square; units are the field's own. `counts` is given
+    where channels differ in the number of their finite values, whose largest is `count`; `delta_counts` are the numbers
+    of differences (None: a dataset of a version that did not say).
     """
 
     count: Annotated[int, Field(ge=0)]
@@ -155,10 +157,13 @@ class FieldStatistics(Model):
     delta_mean: list[float] | None = None
     delta_std: list[float] | None = None
     delta_rms: list[float] | None = None
+    counts: list[int] | None = None
+    delta_counts: list[int] | None = None
 
     def have(self, channels: int) -> bool:
         """Whether they are of so many channels."""
-        given = [self.mean, self.std, self.rms, self.min, self.max, self.delta_mean, self.delta_std, self.delta_rms]
+        given: list[list[float] | list[int] | None] = [self.mean, self.std, self.rms, self.min, self.max]
+        given += [self.delta_mean, self.delta_std, self.delta_rms, self.counts, self.delta_counts]
         return all(numbers is None or len(numbers) == channels for numbers in given)
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,20 @@ from ups_data.schema.specs import ShardSpec, SplitSpec
 
 SEAL = "trajectories/offset/checksums.json"  # of a shard; the manifest has its digest
 TABLE = "trajectories/zarr.json"
+
+
+_WINDOW = re.compile(r"(.*)\[(\d{1,10}):(\d{1,10})\]", re.DOTALL)
+
+
+def window_key(run: str, start: int, stop: int) -> str:
+    """What the trajectory of the frames `[start, stop)` of a run is called."""
+    return f"{run}[{start}:{stop}]"
+
+
+def parse_window(key: str) -> tuple[str, tuple[int, int]] | None:
+    """The run and the frames that `window_key` was given; None: the key is of another form."""
+    match = _WINDOW.fullmatch(key)
+    return None if match is None else (match[1], (int(match[2]), int(match[3])))
 
 
 @dataclass(frozen=True)
@@ -51,11 +67,22 @@ def origin_of(root: str | Path | Readable, split: SplitSpec, name: str, number: 
         if row < len(shard.steps):
             break
         row -= len(shard.steps)
+    return _origins_in(root, shard)[row]
+
+
+def origins_of(root: str | Path | Readable, split: SplitSpec) -> Iterator[TrajectoryOrigin]:
+    """See `Manifest.origins`."""
+    for shard in split.shards:
+        yield from _origins_in(root, shard)
+
+
+def _origins_in(root: str | Path | Readable, shard: ShardSpec) -> list[TrajectoryOrigin]:
     told = _attributes(root, shard)
     sources, keys = told.get("source"), told.get("key")
     if not (isinstance(sources, list) and isinstance(keys, list) and len(sources) == len(keys) == len(shard.steps)):
         raise UpsDataError(f"shard {shard.path}: does not say where its trajectories come from; make it again")
-    return TrajectoryOrigin(str(sources[row]), str(keys[row]), shard.path, row, shard.steps[row])
+    named = enumerate(zip(sources, keys, shard.steps, strict=True))
+    return [TrajectoryOrigin(str(source), str(key), shard.path, row, steps) for row, (source, key, steps) in named]
 
 
 def _attributes(root: str | Path | Readable, shard: ShardSpec) -> dict[str, Any]:

@@ -137,6 +137,8 @@ class FieldMoments:
             min=v.min.tolist(),
             max=v.max.tolist(),
             nonfinite=v.nonfinite,
+            counts=v.count.tolist() if (v.count != v.count.max()).any() else None,
+            delta_counts=d.count.tolist() if stepped else None,
             delta_mean=d.mean.tolist() if stepped else None,
             delta_std=d.std.tolist() if stepped else None,
             delta_rms=d.rms.tolist() if stepped else None,

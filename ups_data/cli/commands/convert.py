@@ -19,6 +19,22 @@ def convert(
         str | None,
         typer.Option(help="Shares by trajectory; default: the source's own splits, or train=0.8,valid=0.1,test=0.1."),
     ] = None,
+    split_time: Annotated[
+        str | None,
+        typer.Option(help="Windows of time, cut out of every run: train=..2015,valid=2016.. (dates, or numbers)."),
+    ] = None,
+    split_region: Annotated[
+        str | None, typer.Option(help="Boxes on coordinates, cut out of every run: train=x:..0.7,valid=x:0.7../y:0..1.")
+    ] = None,
+    split_param: Annotated[
+        tuple[str, str] | None, typer.Option(help="A parameter and its ranges: nu train=..0.3,valid=0.3..")
+    ] = None,
+    split_gap: Annotated[
+        str | None, typer.Option(help="Between what goes to different splits: a number, or with a unit, as '30 days'.")
+    ] = None,
+    splits: Annotated[
+        Path | None, typer.Option(help="JSON, YAML or CSV that names each split's runs; see inspect --splits-file.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that write shards; the bytes are the same.")] = 1,
     on_error: Annotated[
         str, typer.Option(help="raise, or skip: leave out what cannot be read or stored, and list it at the end.")
@@ -66,7 +82,8 @@ def convert(
 ) -> None:
     """Convert simulations into a dataset.
 
-    The dataset is a folder of zarr v3 shards. After a kill or an error, the same command goes on where it stopped.
+    The dataset is a folder of zarr v3 shards. After a kill or an error, the same command goes on where it stopped. If
+    new files came, the same command appends their runs.
     """
     if not 0 < ratio <= 1:
         raise UpsDataError(f"--ratio {ratio}: give a number above 0, at most 1")
@@ -77,7 +94,12 @@ def convert(
     if suggest:
         show_suggestion(source, format, options.cast, ratio, reading, latency, bandwidth)
         return
-    shares = parse_shares(split)
+    from ups_data.conversion.splitting.rules import rule_of
+
+    rule = rule_of(source, time=split_time, region=split_region, param=split_param, file=splits, gap=split_gap)
+    if rule is not None and split is not None:
+        raise UpsDataError(f"--split and {rule.option}: choose one of them")
+    shares = parse_shares(split) if rule is None else rule
     if weigh is not None:
         choices: dict[str, Any] = {"format": format, "split": shares, "options": options, "reading": reading}
         show_weights(source, parse_numbers(weigh), choices)
@@ -91,6 +113,7 @@ def convert(
     from ups_data.cli.tables.cost import estimate
     from ups_data.cli.tables.damage import left_out_table
     from ups_data.conversion.convert import convert as convert_source
+    from ups_data.conversion.splits import DEFAULT_SPLIT
     from ups_data.conversion.suggest import dataset_cost
     from ups_data.errors import printable
 
@@ -122,6 +145,8 @@ def convert(
         print(printable(f"not stored: {name}: {reason}"))
     for line in published_statistics(source, manifest):
         print(printable(line))
+    if shares is None and (lacking := [name for name in DEFAULT_SPLIT if name not in manifest.splits]):
+        print(f"splits without a trajectory: {', '.join(lacking)}")
     if manifest.left_out:
         Console(emoji=False).print(left_out_table(manifest))
 

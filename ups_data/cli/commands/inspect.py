@@ -14,11 +14,14 @@ def inspect(
     mode: Annotated[str, typer.Option(help="Sampling mode, for the drawing.")] = "stratified",
     html: Annotated[Path | None, typer.Option(help="Write all of it, with pictures, into this HTML page.")] = None,
     number: Annotated[int, typer.Option(help="Which sample of the split is drawn.")] = 10,
+    splits_file: Annotated[
+        Path | None, typer.Option(help="Write the names of each split's runs: JSON, YAML or CSV, for convert --splits.")
+    ] = None,
 ) -> None:
     """Show what a dataset holds, and draw a sample.
 
-    Prints fields, shapes, statistics and splits; --html writes them as a page with pictures. With --plot, also draws a
-    sample with its query points.
+    Prints fields, shapes, statistics and splits; --html writes them as a page with pictures, --splits-file which runs
+    are in which split. With --plot, also draws a sample with its query points.
     """
     from rich.console import Console
 
@@ -31,6 +34,11 @@ def inspect(
     console = Console(emoji=False)
     console.print(geometry(manifest))
     console.print(splits_table(manifest), fields_table(manifest), statistics_table(manifest))
+    if splits_file is not None:
+        from ups_data.conversion.splitting.naming import save_split_file
+
+        runs = save_split_file(manifest, splits_file)
+        console.print(f"written: {shown(splits_file)}: {runs} runs")
     if html is not None:
         from ups_data.card import write_page
 

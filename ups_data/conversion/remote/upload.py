@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ups_data.conversion.appending.record import RECORD, Record, digest_of
 from ups_data.conversion.cluster.delivery import Delivery, StoreUpload, upload_shard
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
@@ -79,11 +80,26 @@ class UploadFolder(WorkFolder):
         """See `WorkFolder.load_manifest`."""
         return Manifest.load(self._store)
 
-    def save_manifest(self, manifest: Manifest) -> None:
-        """See `WorkFolder.save_manifest`: by a conditional put."""
-        make_openings(self._store, manifest)
+    def read(self, key: str) -> bytes | None:
+        """See `WorkFolder.read`."""
         try:
-            self._writer.put_new(MANIFEST, with_digest(manifest.model_dump_json(indent=1, exclude_none=True)))
+            return self._store.get(key, limits.JSON_BYTES)
+        except MissingObjectError:
+            return None
+
+    def save_manifest(self, manifest: Manifest, record: Record, base: str | None = None) -> None:
+        """See `WorkFolder.save_manifest`: by a conditional put, or, in the place of another one, under the lock."""
+        make_openings(self._store, manifest)
+        self._store.put(RECORD, record.to_bytes())
+        text = with_digest(manifest.model_dump_json(indent=1, exclude_none=True))
+        if base is not None:
+            self.check_held()
+            if digest_of(self.read(MANIFEST) or b"") != base:
+                raise UpsDataError(f"{self.name} was changed meanwhile: run the same command again")
+            self._store.put(MANIFEST, text)
+            return
+        try:
+            self._writer.put_new(MANIFEST, text)
         except ExistsError:
             raise UpsDataError(f"{self.name} holds another dataset by now: choose another place") from None
 
@@ -150,6 +166,14 @@ class UploadFolder(WorkFolder):
         for key, _ in list(self._store.list(FOLDER)):
             if key != LOCK:
                 self._writer.remove(key)
+
+    def discard(self, shards: Sequence[PlannedShard]) -> None:
+        """See `WorkFolder.discard`: here and in the store."""
+        super().discard(shards)
+        for shard in shards:
+            for key in (f"{FOLDER}/{self._record(shard).name}", *[key for key, _ in self._store.list(shard.path)]):
+                self._writer.remove(key)
+        self._writer.remove(f"{FOLDER}/{PLAN}")
 
     def undo(self) -> None:
         """See `WorkFolder.undo`."""

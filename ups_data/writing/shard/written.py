@@ -1,6 +1,7 @@
 """What is known of a shard once it is written, and the manifest that it makes with others."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from ups_data.errors import UpsDataError
-from ups_data.schema import Manifest, PointStatistics, ShardSpec, SplitSpec, limits
+from ups_data.schema import Manifest, ShardSpec, SplitSpec, limits
 from ups_data.store.sealing import seal_path
 from ups_data.writing.folders import read_own
 from ups_data.writing.importance import Importance
+from ups_data.writing.joining.pooling import SplitMoments, moments_of
 from ups_data.writing.layout import Layout
 from ups_data.writing.statistics import FieldMoments, Moments
 
@@ -74,12 +76,17 @@ class WrittenShard:
 
 
 def dataset_manifest(
-    layout: Layout, importance: Importance, source: Mapping[str, str], splits: Mapping[str, Sequence[WrittenShard]]
+    layout: Layout,
+    importance: Importance,
+    source: Mapping[str, str],
+    splits: Mapping[str, Sequence[WrittenShard]],
+    base: Manifest | None = None,
 ) -> Manifest:
     """The manifest of a dataset of these shards; the order of a split's shards decides the last bits of its statistics.
 
     Args:
         splits: name → shards, at least one.
+        base: a dataset of the same layout, whose shards come before these.
 
     Raises:
         UpsDataError: more frames, points or names than a manifest may list.
@@ -89,8 +96,10 @@ def dataset_manifest(
         name
         for name, points in layout.points.items()
         if any(n != points.num_points for shard in written for n in (shard.spec.points or {})[name or ""])
+        or (base is not None and base.point_set(name).num_points != points.num_points)
     ]
-    specs = {name: _split_spec(splits[name], layout, ragged) for name in sorted(splits, key=usual_order)}
+    names = sorted({*splits, *(base.splits if base is not None else ())}, key=usual_order)
+    specs = {name: _split_spec(splits.get(name, ()), layout, ragged, base, name) for name in names}
     try:
         manifest = layout.manifest(dict(source), specs, ragged=ragged)
     except ValidationError as error:
@@ -123,6 +132,16 @@ def files_of(shard: Path) -> Iterator[Path]:
     return (path for path in shard.rglob("*") if not path.is_dir())
 
 
+def sync_shard(shard: Path) -> None:
+    """Have its files on the disk: a record that survives a power cut must not outlive what it records."""
+    for file in files_of(shard):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def point_counts(counts: Mapping[str | None, list[int]]) -> dict[str, list[int]]:
     """Points of each trajectory by set, with the names of a `ShardSpec`."""
     return {name or "": numbers for name, numbers in counts.items()}
@@ -133,31 +152,24 @@ def usual_order(split: str) -> tuple[int, str]:
     return (USUAL_SPLITS.index(split) if split in USUAL_SPLITS else len(USUAL_SPLITS), split)
 
 
-def _split_spec(written: Sequence[WrittenShard], layout: Layout, ragged: Sequence[str | None]) -> SplitSpec:
-    fields = {s.name: FieldMoments(s.channels) for s in layout.specs}
-    params, time_step = Moments(len(layout.params)), Moments(1)
-    coords = {name or "": Moments(spec.dim) for name, spec in layout.points.items()}
+def _split_spec(
+    written: Sequence[WrittenShard], layout: Layout, ragged: Sequence[str | None], base: Manifest | None, name: str
+) -> SplitSpec:
     shards = []
-    for shard in written:
-        for name, moments in shard.fields.items():
-            fields[name].merge(moments)
-        for name, moments_of_set in shard.coords.items():
-            coords[name].merge(moments_of_set)
-        params.merge(shard.params)
-        time_step.merge(shard.time_step)
-        points = {name or "": (shard.spec.points or {})[name or ""] for name in ragged}
-        shards.append(shard.spec.model_copy(update={"points": points or None}))
-    return SplitSpec(
-        shards=shards,
-        statistics={name: moments.statistics() for name, moments in fields.items()},
-        params=dict(zip(layout.params, params.summaries(), strict=True)),
-        time_step=time_step.summaries()[0] if time_step.count[0] else None,
-        coords={name: _where(moments) for name, moments in coords.items()} or None,
-    )
-
-
-def _where(coords: Moments) -> PointStatistics:
-    """Of moments of coordinates."""
-    return PointStatistics(
-        min=coords.min.tolist(), max=coords.max.tolist(), mean=coords.mean.tolist(), std=coords.std.tolist()
-    )
+    if base is not None and name in base.splits:
+        moments = moments_of(base, name)
+        for shard in base.splits[name].shards:
+            counts = {key or "": base.shard_points(shard, key) for key in ragged}
+            shards.append(shard.model_copy(update={"points": counts or None}))
+    else:
+        moments = SplitMoments(
+            {s.name: FieldMoments(s.channels) for s in layout.specs},
+            Moments(len(layout.params)),
+            Moments(1),
+            {key or "": Moments(spec.dim) for key, spec in layout.points.items()},
+        )
+    for new in written:
+        moments.take(new)
+        points = {key or "": (new.spec.points or {})[key or ""] for key in ragged}
+        shards.append(new.spec.model_copy(update={"points": points or None}))
+    return moments.spec(shards, layout.params)

@@ -1,0 +1,43 @@
+"""`ups-data merge`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def merge(
+    first: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    second: Annotated[Path, typer.Argument(help="Folder of a dataset with the same fields, geometry and options.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset: new or empty.")],
+    same_names: Annotated[
+        bool, typer.Option("--same-names", help="Runs of one name in both are different runs, or share no frame.")
+    ] = False,
+) -> None:
+    """Make one dataset of two, without writing a shard again.
+
+    Files of shards are linked, or copied if they cannot be. Splits of one name are united, their statistics pooled.
+    """
+    from rich.console import Console
+    from rich.progress import DownloadColumn
+
+    from ups_data.cli.progress import progress_bar
+    from ups_data.cli.stopping import stopping
+    from ups_data.errors import shown
+    from ups_data.writing.joining.merge import merge as merge_datasets
+
+    console = Console(emoji=False)
+    with (
+        stopping(f"{out}: stopped; nothing was left there"),
+        progress_bar(DownloadColumn(), console=console, transient=True) as bar,
+    ):
+        task = bar.add_task("merging", total=None)
+        manifest = merge_datasets(
+            first,
+            second,
+            out,
+            same_names=same_names,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    counts = ", ".join(f"{name} {split.num_trajectories}" for name, split in manifest.splits.items())
+    console.print(f"{shown(out)}: trajectories: {shown(counts)}")

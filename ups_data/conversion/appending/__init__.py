@@ -1,0 +1,1 @@
+"""A second batch of runs for a dataset that is there: the same command adds shards and leaves the old ones alone."""

@@ -1,0 +1,1 @@
+"""Parts of runs: windows of frames, and the points of a region."""
