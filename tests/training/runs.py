@@ -28,10 +28,11 @@ def config(root: Path, out: Path, *, data: dict | None = None, **training: Any) 
 
 
 def outcome(out: Path) -> dict[str, str]:
-    """Digests of what a run must reproduce: parameters, optimiser, random states, the loader's place, every logged
-    number. Times are left out."""
+    """Digests of what a run must reproduce: parameters, their average, optimiser, random states, the loader's place,
+    every logged number. Times are left out."""
     state = load_checkpoint(out / CHECKPOINT)
-    found = {name: _digest(state[name]) for name in ("model", "optimiser", "loader", "rng", "epoch", "metrics")}
+    names = ("model", "average", "optimiser", "loader", "rng", "epoch", "metrics")
+    found = {name: _digest(state[name]) for name in names}
     found["losses"] = _digest([{k: v for k, v in e.items() if "seconds" not in k} for e in state["history"]["epochs"]])
     return found | {METRICS: hashlib.sha256((out / METRICS).read_bytes()).hexdigest()}
 

@@ -99,7 +99,8 @@ def test_measures_are_those_of_pdebench(grid: tuple[int, ...]) -> None:
     """Its own code, where there is any: `pip install --no-deps --ignore-requires-python pdebench`."""
     theirs = pytest.importorskip("pdebench.models.metrics").metric_func
     predicted, target = pair(3, math.prod(grid), 2)
-    frames = [x.unflatten(1, grid).unsqueeze(-2) for x in (predicted, target)]  # (batch, *grid, step, channel)
+    # (batch, *grid, step, channel) with the channels outermost in memory: its views want that of three axes.
+    frames = [x.mT.contiguous().mT.unflatten(1, grid).unsqueeze(-2) for x in (predicted, target)]
     _, relative, _, largest, _, spectrum = theirs(*frames, if_mean=False)
     each = [(predicted[..., c : c + 1], target[..., c : c + 1]) for c in (0, 1)]
     ours = torch.stack([nrmse(*pair_).mean() for pair_ in each])
