@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from ups_data import Manifest, UpsDataError
+from ups_data import UpsDataError
 from ups_data.exporting import FORMATS, export_dataset
+from ups_data.schema import Manifest
 
 
 def main() -> None:

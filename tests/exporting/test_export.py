@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
+from benchmarks.exporting import sizes
 from tests.cli.programs import printed
 from ups_data import ShardWriter, UpsDataError
 from ups_data.conversion.convert import convert
@@ -202,18 +203,21 @@ def test_there_and_back_of_sets(to: str, made: Path, export: Callable[[str, str]
     np.testing.assert_array_equal(found, ours)
 
 
-def test_the_command_says_how_large_the_files_are(made: Path, tmp_path: Path) -> None:
-    """Sizes beside each other: `-s` prints them."""
-    for to in ("vtk", "netcdf", "the_well"):
-        out = tmp_path / to
-        text = printed("export", made / "grid", "--to", to, "--out", out, columns=200)
-        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-        assert f"3 trajectories as {to}: " in text
-        assert f"{size / 1e6:.1f} MB" in text
-        print(f"{to}: {size:,} bytes; the dataset: {Manifest.load(made / 'grid').splits['train'].shards[0].bytes:,}")
-    only = tmp_path / "only"
-    printed("export", made / "grid", "--to", "netcdf", "--out", only, "--split", "valid")
-    assert [path.name for path in only.iterdir()] == ["valid"]
+def test_the_command_says_what_it_wrote(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "only"
+    text = printed("export", made / "grid", "--to", "netcdf", "--out", out, "--split", "valid", columns=200)
+    assert [path.relative_to(out).as_posix() for path in out.rglob("*.*")] == ["valid/000000.nc"]
+    assert f"1 trajectories as netcdf: 1 files, {(out / 'valid/000000.nc').stat().st_size / 1e6:.1f} MB" in text
+
+
+def test_sizes_beside_each_other(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["sizes.py", str(made / "even")])
+    sizes.main()
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert [int(rows[to][3]) for to in ("vtk", "netcdf", "the_well")] == [12, 3, 3]
+    assert " ".join(rows["noether"]).startswith("noether noether: holds points")
 
 
 @pytest.mark.parametrize(
