@@ -82,7 +82,7 @@ def row(domain: Domain, sampling: QuerySampling, draws: int, seed: int) -> tuple
     size, total = len(parts[0]), domain.num_points
     uniform = values.std() * np.sqrt((total - size) / ((total - 1) * size))
     least = min(p_values(domain, index, weight, parts, seed))
-    return f"{least:.3f}", *(f"{z:+.2f}" for z in away), f"{first.std() / uniform:.2f}"
+    return "< 0.001" if least < 1e-3 else f"{least:.3f}", *(f"{z:+.2f}" for z in away), f"{first.std() / uniform:.2f}"
 
 
 def drawn(domain: Domain, sampling: QuerySampling, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
