@@ -1,6 +1,6 @@
 """A trajectory as readers of raw simulations yield it and as shards are written from it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,12 +46,14 @@ class PointSet:
         fields: name → `(T, N, C)`.
         static: name → `(N, C)`: fields without time.
         units: name of a field → its units, if the source has them.
+        mask: `(N,)`, or `(T, N)` if it changes: nonzero where a point counts; None: all do.
     """
 
     coords: ArrayLike
     fields: Mapping[str, ArrayLike]
     static: Mapping[str, ArrayLike] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    mask: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Trajectory:
         start: the date of time zero, where `time` is relative to it; in the calendar `calendar`, as CF names it.
         left_out: name of a variable of the source that is no field here → why.
         units: name of a field → its units, if the source has them.
+        mask: `(*grid)` or `(N,)`, with T in front if it changes: nonzero where a point counts; None: all do.
+        missing: names of fields whose NaN means, by the source's own word, that there is no value.
     """
 
     key: str
@@ -91,3 +95,5 @@ class Trajectory:
     left_out: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     calendar: str | None = None
+    mask: ArrayLike | None = None
+    missing: Collection[str] = ()

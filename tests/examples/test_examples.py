@@ -1,6 +1,7 @@
 """The examples run as they are, and do what they say."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -109,13 +110,21 @@ def test_a_run_chooses_how_many_points(tmp_path):
     assert re.match(r"auto: ratio (0\.\d+|1) from epoch 1 on, nRMSE \d", lines[-1])
 
 
+def test_an_obstacle_is_not_learnt(tmp_path):
+    """In this process: starting another one takes longer than the training."""
+    main = runpy.run_path(str(EXAMPLES / "masked_obstacle.py"))["main"]
+    model, persistence = main(tmp_path, runs=5, epochs=4)
+    assert model < persistence
+
+
 def test_there_is_no_example_without_a_test():
     tested = {"write_shards.py", "training_loop.py", "cloud_in_blocks.py", "airfoils.py", "cached_store.py"}
-    tested |= {"share_a_dataset.py"}
+    tested |= {"share_a_dataset.py", "mean_over_the_domain.py"}
     assert {p.name for p in EXAMPLES.glob("*.py")} == tested | {
         "evaluate_and_predict.py",
         "convert_on_dask.py",
         "how_many_points.py",
+        "masked_obstacle.py",
         "stream_from_object_store.py",
     }
 

@@ -103,7 +103,7 @@ def test_rows_are_those_of_the_frames(tmp_path, codec, blocks):
 @pytest.mark.parametrize("read_bytes", [1, 5000, 2**24])
 def test_fields_add_up_however_many_frames_are_read_at_once(tmp_path, monkeypatch, read_bytes):
     """Fields of different widths come in pieces of different lengths."""
-    monkeypatch.setattr("ups_data.writing.shard.open_shard.READ_BYTES", read_bytes)
+    monkeypatch.setattr("ups_data.writing.shard.frames.READ_BYTES", read_bytes)
     monkeypatch.setattr("ups_data.writing.chunks.WHOLE_FRAMES", 1)
     together = write_two_fields(tmp_path / "d", importance=METRICS)
     domain = Domain(256, (16, 16), periodic=(True, True))

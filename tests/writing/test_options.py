@@ -55,9 +55,9 @@ def test_every_option_is_a_part_of_the_identity(tmp_path):
         "seed": 0,
         "shard_bytes": 512 * 1024**2,
     }
-    # Conversions that were begun before there were packs go on; a pack is a part of it once it is asked for.
-    assert set(identity.options) == set(NAMES) - {"pack"}
-    assert set(WriteOptions(pack=True).identity()) == set(NAMES)
+    # Conversions that were begun before there were packs or masks go on; they are a part of it once they are asked for.
+    assert set(identity.options) == set(NAMES) - {"pack", "mask", "mask_nan", "mask_fill"}
+    assert set(WriteOptions(pack=True, mask="land", mask_nan=True, mask_fill=1.0).identity()) == set(NAMES)
 
 
 WRONG = {
@@ -66,6 +66,9 @@ WRONG = {
     "blocks": [0, -3, 2.0, "4", True, None, 2**63],
     "seed": [0.5, "1", True, None, 2**63, -(2**63) - 1],
     "allow_nonfinite": [1, "yes", None],
+    "mask": ["", "!", 1, True],
+    "mask_nan": [1, "yes", None],
+    "mask_fill": ["0", None, True, float("nan"), float("inf")],
     "pack": [1, "yes", None],
     "importance": ["gradient", ["error"], ["slope"], [1]],
     "shard_bytes": [0, -1, 1e6, 2**63],

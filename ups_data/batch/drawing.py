@@ -37,27 +37,35 @@ def draw(block: SampleBlock) -> dict[Stream, Draw]:
             keys = np.where(again > 0, absorb(keys, again), keys)
         if sampling.shared:
             keys = share_keys(keys, block.batch_sizes or [len(block)])
-        draws[stream] = _drawn(recipe.fixed(sampling, block.moment), block, keys, block.importance.get(stream))
+        domains = block.masks.get(stream) or block.domains
+        importance = block.importance.get(stream)
+        draws[stream] = _drawn(recipe.fixed(sampling, block.moment), domains, block.moment, keys, importance)
     return draws
 
 
-def _drawn(sampling: QuerySampling, block: SampleBlock, keys: np.ndarray, importance: np.ndarray | None) -> Draw:
-    """One row for each key, sample by sample. Samples that share their points are drawn at once."""
+def _drawn(
+    sampling: QuerySampling, domains: list[Domain], moment: float, keys: np.ndarray, importance: np.ndarray | None
+) -> Draw:
+    """One row for each key, sample by sample. Samples that share their points are drawn at once.
+
+    Args:
+        domains: one for all keys, one for each sample, or one for each key.
+    """
 
     def of(domain: Domain, rows: np.ndarray | slice) -> Draw:
         # A domain of fewer points than there are tiles has one for each point.
-        tiles = None if importance is None else importance[rows, : domain.num_points]
-        return draw_queries(sampling, domain, keys[rows], block.moment, tiles)
+        tiles = None if importance is None else importance[rows, : domain.all_points]
+        return draw_queries(sampling, domain, keys[rows], moment, tiles)
 
     members: dict[int, list[int]] = {}
-    for number, domain in enumerate(block.domains):
+    for number, domain in enumerate(domains):
         members.setdefault(id(domain), []).append(number)
     if len(members) == 1:
-        return of(block.domains[0], slice(None))
-    rows = np.arange(len(keys)).reshape(len(block.domains), -1)  # of each sample
+        return of(domains[0], slice(None))
+    rows = np.arange(len(keys)).reshape(len(domains), -1)  # of each sample
     of_domain = [rows[numbers].ravel() for numbers in members.values()]
-    domains = [block.domains[numbers[0]] for numbers in members.values()]
-    found = [of(d, r) for d, r in zip(domains, of_domain, strict=True)]
+    different = [domains[numbers[0]] for numbers in members.values()]
+    found = [of(d, r) for d, r in zip(different, of_domain, strict=True)]
     joined, place = _joined(found), np.argsort(np.concatenate(of_domain))
     return _with_rows(joined, {name: array[place] for name, array in _rows(joined).items()})
 

@@ -10,6 +10,7 @@ from ups_data.batch.off_grid import off_grid_set
 from ups_data.batch.samples import TORCH_DTYPES, SampleBlock
 from ups_data.batch.types import EncoderInput, QueryBatch, QuerySet
 from ups_data.batch.wanted import Copy, Fetched, SetCopies
+from ups_data.points.part import Part
 from ups_data.points.unit import UnitScale
 from ups_data.sampling import Draw, Stream
 
@@ -79,10 +80,27 @@ class _Made:
         if block.recipe.input_stride > 1:
             index, coarse = every(grid_shape or (), block.recipe.input_stride)
             coords = np.asarray(block.domains[0].coords)[index][None]
-            return EncoderInput(values, torch.from_numpy(coords), coarse)
+            mask = self._counted()
+            return EncoderInput(values, torch.from_numpy(coords), coarse, None if mask is None else mask[..., index])
+        if block.masks:
+            return EncoderInput(values, self._all_coords(copies), grid_shape, self._counted(), self._scale)
         counts = np.array([d.num_points for d in block.domains])
         mask = torch.from_numpy(np.arange(counts.max()) < counts[:, None]) if len(set(counts.tolist())) > 1 else None
         return EncoderInput(values, self._all_coords(copies), grid_shape, mask, self._scale)
+
+    def _counted(self) -> Tensor | None:
+        """Which points of the encoder's dense input count, `(B, N)`, or `(B, S, N)` where that changes between the S
+        input steps; False behind those of smaller trajectories. None: all count in every trajectory."""
+        domains, samples = self._block.masks.get(Stream.INPUTS), len(self._block)
+        if domains is None:
+            return None
+        steps = len(domains) // samples
+        if not self._block.recipe.mask_moves:
+            domains, steps = domains[steps - 1 :: steps], 1
+        counted = np.zeros((len(domains), max(d.all_points for d in domains)), bool)
+        for row, domain in zip(counted, domains, strict=True):
+            row[: domain.all_points] = domain.counted if isinstance(domain, Part) else True
+        return torch.from_numpy(counted if steps == 1 else counted.reshape(samples, steps, -1))
 
     def encoder_points(self, draw: Draw) -> EncoderInput:
         """The points drawn for the encoder."""
@@ -103,7 +121,8 @@ class _Made:
         rows, queries = draw.shape
         lead = self._lead(rows)
         if draw.offset is not None:
-            return off_grid_set(block, draw, copies.values, self._fetched, self._weight(stream, draw, lead))
+            weight = self._weight(stream, draw, lead)
+            return off_grid_set(block, draw, copies.values, self._fetched, weight, block.masks.get(stream))
         if is_full(block, draw):
             return self._every_point(copies, lead, self._weight(stream, draw, lead))
         index = draw.index if copies.index is None else self._numbers(copies.index, draw)
@@ -115,7 +134,7 @@ class _Made:
             index=torch.from_numpy(index).view(*lead, queries),
             weight=self._weight(stream, draw, lead),
             grid_shape=draw.grid_shape,
-            mask=_weight(lead, queries, draw.weight) > 0 if is_padded(block) else None,
+            mask=self._mask(draw, lead),
             scale=self._scale,
         )
 
@@ -128,6 +147,12 @@ class _Made:
         sizes = None if copy is None else self._tensor(copy).numpy().reshape(rows)
         measure.weigh(weight.numpy().reshape(rows), draw, sizes)
         return weight
+
+    def _mask(self, draw: Draw, lead: tuple[int, ...]) -> Tensor | None:
+        """`(*lead, Q)`, False where a row is padded, and at points of a lattice that do not count; None: nowhere."""
+        weight, block = _weight(lead, draw.shape[1], draw.weight), self._block
+        some = is_padded(block) or (bool(block.masks) and draw.weight is not None and bool((weight == 0).any()))
+        return weight > 0 if some else None
 
     def _every_point(self, copies: SetCopies, lead: tuple[int, ...], weight: Tensor) -> QuerySet:
         """Every point in row-major order: index and weight, and a grid's coordinates, are views that take no memory."""

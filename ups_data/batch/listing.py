@@ -59,7 +59,8 @@ def is_full(block: SampleBlock, draw: Draw) -> bool:
 
 def is_padded(block: SampleBlock) -> bool:
     """Whether rows may be shorter than others."""
-    return block.recipe.fewest is None and len({d.num_points for d in block.domains}) > 1
+    domains = [block.domains, *block.masks.values()]
+    return block.recipe.fewest is None and any(len({d.num_points for d in of_set}) > 1 for of_set in domains)
 
 
 def reads_no_index(block: SampleBlock, draw: Draw) -> bool:

@@ -1,6 +1,6 @@
 """Query sets between the points of a grid."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,23 +8,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ups_data.batch.frames import Copyable, Frames
+from ups_data.batch.listing import is_padded
 from ups_data.batch.samples import TORCH_DTYPES, SampleBlock
 from ups_data.batch.types import QuerySet
 from ups_data.batch.wanted import Copy, Fetched
+from ups_data.points.domain import Domain
+from ups_data.points.part import Part
 from ups_data.sampling import Draw, coordinates, interpolation
 
 
 def off_grid_set(
-    block: SampleBlock, draw: Draw, values: Mapping[str, Copy], fetched: Fetched, weight: Tensor
+    block: SampleBlock,
+    draw: Draw,
+    values: Mapping[str, Copy],
+    fetched: Fetched,
+    weight: Tensor,
+    masks: Sequence[Domain] | None = None,
 ) -> QuerySet:
     """Values interpolated linearly along each axis, at the places of an off-grid draw.
+
+    In the stead of neighbours that do not count the point drawn stands itself. What it gives to a neighbour is, over
+    all places in its cell, what it gets from the neighbour's cell, so the weighted mean remains unbiased.
 
     Args:
         values: field → one frame for each row of the draw.
         weight: `(*lead, Q)`, of the set.
+        masks: the domain of each row; None: all points count.
     """
     domain, memory, shape = block.domains[0], block.recipe.memory, weight.shape
     corners, shares = interpolation(draw, domain)
+    for row, of_row in enumerate(masks or ()):
+        if isinstance(of_row, Part):
+            at = corners[row]
+            corners[row] = np.where(of_row.counted[at], at, draw.points[row, :, None])
     queries, axes = draw.shape[1], corners.shape[-1].bit_length() - 1
     coords = memory.tensor((*shape, axes), torch.float32)
     coords.numpy().reshape(-1, queries, axes)[...] = coordinates(draw, domain)
@@ -36,7 +52,8 @@ def off_grid_set(
         out[...] = _interpolated(copy.frames, fetched.source(copy.read), corners, shares)
         found[name] = tensor
     index = torch.from_numpy(np.ascontiguousarray(draw.points)).view(shape)
-    return QuerySet(coords=coords, values=found, index=index, weight=weight)
+    padded = masks is not None and is_padded(block)
+    return QuerySet(coords=coords, values=found, index=index, weight=weight, mask=weight > 0 if padded else None)
 
 
 def _interpolated(

@@ -16,7 +16,7 @@ from ups_data.points.unit import UnitScale
 from ups_data.sampling import QuerySampling, Stream
 
 _F = TypeVar("_F", Frames, Measure)
-
+R = TypeVar("R", np.ndarray, list[Domain])
 # Fields are stored as these.
 TORCH_DTYPES = {np.dtype("float16"): torch.float16, np.dtype("float32"): torch.float32}
 
@@ -44,6 +44,7 @@ class Recipe:
         input_stride: the encoder sees every s-th point of a grid along each axis.
         memory: where the batch's arrays come from.
         pool: what makes the samples' reads; None: they have none, their frames are in memory.
+        mask_moves: whether masks of points change within a trajectory.
         scale: of a point set's coordinates in batches; None: they stay as they are stored, and a grid's always do.
     """
 
@@ -60,6 +61,7 @@ class Recipe:
     pool: Fetches | None = None
     scale: UnitScale | None = None
     encodes: bool = True
+    mask_moves: bool = False
 
     @property
     def dense(self) -> bool:
@@ -98,6 +100,7 @@ class Sample:
         moment: the epoch, with schedules by step epoch + step ÷ steps per epoch.
         importance: of the draws that look at it, `(frames, K)` of the tiles of each frame.
         measures: of the query sets whose weights estimate integrals, the cells of each frame.
+        masks: see `SampleBlock`.
         target_steps: `(K,)` numbers of the target frames in the trajectory.
         dt: `(K,)` time from the input frame to each target frame.
         params: `(P,)`.
@@ -122,6 +125,7 @@ class Sample:
     importance: dict[Stream, np.ndarray] = field(default_factory=dict)
     valid: bool = True
     measures: dict[Stream, Measure] = field(default_factory=dict)
+    masks: dict[Stream, list[Domain]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +135,8 @@ class SampleBlock:
     Attributes:
         domains: one for all samples, or one for each.
         inputs, targets: field → the samples' frames, sample by sample, step by step; positions likewise.
+        masks: stream → the points of each frame, sample by sample, step by step, of which only those that count are
+            drawn where it is a `Part` (of dense inputs: that are masked beside them); {}: all points count.
         target_steps, dt: `(B, K)`; time: `(B,)`; params: `(B, P)`.
         valid: `(B,)` bool; None: all are.
         batch_sizes: samples of each batch of the block, which share their points where the sampling says so; None: all
@@ -155,6 +161,7 @@ class SampleBlock:
     dt: np.ndarray
     params: np.ndarray
     importance: dict[Stream, np.ndarray] = field(default_factory=dict)
+    masks: dict[Stream, list[Domain]] = field(default_factory=dict)
     valid: np.ndarray | None = None
     batch_sizes: Sequence[int] | None = None
     measures: dict[Stream, Measure] = field(default_factory=dict)
@@ -187,6 +194,7 @@ class SampleBlock:
             time=self.time[start:stop],
             dt=self.dt[start:stop],
             params=self.params[start:stop],
+            masks={s: self._rows(domains, start, stop) for s, domains in self.masks.items()},
             importance={s: self._rows(rows, start, stop) for s, rows in self.importance.items()},
             valid=None if self.valid is None else self.valid[start:stop],
             measures={s: self._frames(m, start, stop) for s, m in self.measures.items()},
@@ -213,6 +221,7 @@ class SampleBlock:
                 dt=part.dt[0],
                 params=part.params[0],
                 importance=part.importance,
+                masks=part.masks,
                 valid=part.valid is None or bool(part.valid[0]),
                 measures=part.measures,
             )
@@ -224,7 +233,7 @@ class SampleBlock:
         of_sample = len(frames) // len(self)
         return frames.part(start * of_sample, stop * of_sample)
 
-    def _rows(self, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def _rows(self, rows: R, start: int, stop: int) -> R:
         """The rows of samples start to stop - 1."""
         of_sample = len(rows) // len(self)
         return rows[start * of_sample : stop * of_sample]
@@ -250,6 +259,7 @@ def stack(samples: Sequence[Sample]) -> SampleBlock:
         time=np.array([s.time for s in samples]),
         dt=np.array([s.dt for s in samples]),
         params=np.array([s.params for s in samples]),
+        masks={s: [domain for sample in samples for domain in sample.masks[s]] for s in first.masks},
         importance={s: np.concatenate([sample.importance[s] for sample in samples]) for s in first.importance},
         valid=None if all(s.valid for s in samples) else np.array([s.valid for s in samples]),
         measures={s: joined_measures([sample.measures[s] for sample in samples]) for s in first.measures},

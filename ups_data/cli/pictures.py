@@ -25,7 +25,14 @@ def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: Quer
 
     def collated(drawn: QuerySampling) -> QueryBatch:
         dataset = QueryDataset(
-            root, split=split, batch_size=1, sampling=drawn, horizon=min(1, steps - 1), shuffle=False, drop_last=False
+            root,
+            split=split,
+            batch_size=1,
+            sampling=drawn,
+            horizon=min(1, steps - 1),
+            shuffle=False,
+            drop_last=False,
+            ragged="pad",
         )
         return collate_block(dataset.source.readers[0].block([min(number, len(dataset.source.table) - 1)], 0))
 
@@ -37,8 +44,12 @@ def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: Quer
     coords = full.inputs.coords[0].numpy()
     for row, name in zip(axes, names, strict=True):
         before, after = full.inputs.fields[name][0, :, 0].numpy(), full.target_queries.values[name][0, :, 0].numpy()
-        limits = float(after.min()), float(after.max())
-        draw_frame(row[0], coords, before, shape, (float(before.min()), float(before.max())))
+        if full.inputs.mask is not None:  # what does not count is left blank
+            before = np.where(full.inputs.mask[0].numpy(), before, np.nan)
+            drawn, after = after, np.full(len(before), np.nan, np.float32)
+            after[full.target_queries.index[0].numpy()] = drawn
+        limits = float(np.nanmin(after)), float(np.nanmax(after))
+        draw_frame(row[0], coords, before, shape, (float(np.nanmin(before)), float(np.nanmax(before))))
         draw_frame(row[1], coords, after, shape, limits, faded=True)
         draw_queries(row[1], batch.target_queries, name, shape, limits)
         row[0].set_title(f"{name}: dense input, {len(coords):,} points, t = {float(batch.time[0]):g}")

@@ -14,7 +14,9 @@ from ups_data.sources import DEFAULTS, Source, SourceOptions, open_source, regis
 from ups_data.writing.layout import Layout
 from ups_data.writing.options import WriteOptions
 from ups_data.writing.run import Run
-from ups_data.writing.shard.open_shard import OpenShard, stored_frames
+from ups_data.writing.shard.frames import stored_frames
+from ups_data.writing.shard.masks import masks_of
+from ups_data.writing.shard.open_shard import OpenShard
 from ups_data.writing.shard.written import WrittenShard
 
 
@@ -139,7 +141,8 @@ class ShardMaker:
     def _look_through(self, run: Run) -> None:
         """Everything that storing it would read."""
         self.layout.deal(run)
-        for _ in stored_frames(run, self.layout, self._job.options.allow_nonfinite):
+        masks = masks_of(run, self.layout)
+        for _ in stored_frames(run, self.layout, self._job.options.allow_nonfinite, masks):
             pass
         for name in run.coords:
             for step in range(run.steps if run.moving(name) else 1):

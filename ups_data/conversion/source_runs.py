@@ -26,15 +26,21 @@ def open_run(source: Source, number: int, path: Path) -> Run:
     run = open_trajectory(source, number, path)
     where = f"{run.source}: trajectory {run.key!r}"
     sets = {
-        n: PointSet(_one(s.coords, where), _all(s.fields, where), _all(s.static, where), s.units)
+        n: PointSet(
+            _one(s.coords, where),
+            _all(s.fields, where),
+            _all(s.static, where),
+            s.units,
+            None if s.mask is None else _one(s.mask, where),
+        )
         for n, s in run.sets.items()
     }
     coords = None if run.coords is None else _one(run.coords, where)
     fields, static = _all(run.fields, where), _all(run.static, where)
     times = (run.time_units, run.start)
-    opened = Run(
-        fields, static, run.time, dict(run.params), coords, sets, run.axes, run.key, run.source, run.units, *times
-    )
+    mask = None if run.mask is None else _one(run.mask, where)
+    given = fields, static, run.time, dict(run.params), coords, sets, run.axes, run.key, run.source, run.units
+    opened = Run(*given, *times, mask=mask, missing=run.missing)
     opened.left_out = run.left_out
     return opened
 
@@ -76,6 +82,7 @@ def outline(run: Run) -> Run:
     run.fields = {name: Outline(a) for name, a in run.fields.items()}
     run.static = {name: Outline(a) for name, a in run.static.items()}
     run.coords = {name: Outline(a) for name, a in run.coords.items()}
+    run.masks = {}
     return run
 
 

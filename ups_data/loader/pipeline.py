@@ -71,7 +71,7 @@ class SampleSource:
         self.damaged: DamagedSamples | None = None
         trajectories = self.manifest.split(options.split).num_trajectories
         self.errors = {
-            s.set_name: zero_table(1 if s.feeds_back.importance_shared else trajectories, num_tiles(s.most))
+            s.set_name: zero_table(1 if s.feeds_back.importance_shared else trajectories, num_tiles(s.largest))
             for s in self.selections
             if s.feeds_back is not None
         }
@@ -137,9 +137,8 @@ class SampleSource:
         Args:
             processes: that share what may be in flight, and be fetched ahead.
         """
-        options = self.options
+        options, specs = self.options, self.manifest.split(self.options.split).shards
         limit_requests(max(1, options.in_flight // processes))
-        specs = self.manifest.split(options.split).shards
         pool = Pool(options.pool_bytes, fits=self.decoded_bytes <= options.pool_bytes)
         cache, size, local_io = options.cache, options.cache_bytes, options.local_io
         store = open_to_stream(self.root, cache=cache, cache_bytes=size, local_io=local_io)
@@ -165,6 +164,7 @@ class SampleSource:
                     input_stride=options.input_stride,
                     repeats=options.repeats,
                     encodes=selection.encodes,
+                    mask_moves=self.manifest.mask_moves(selection.set_name),
                     scale=scale_of(self.manifest, selection.set_name, options.coords),
                 ),
                 pool,

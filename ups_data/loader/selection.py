@@ -23,7 +23,8 @@ class Selection:
         input_fields, target_fields: names.
         sampling, inputs: of the query sets, and of the encoder's own points (None: dense).
         encodes: whether the encoder sees anything of these points.
-        fewest, most: points of a frame, of the smallest and the largest trajectory.
+        fewest, most: points of a frame that count, of the frame with the fewest and of that with the most.
+        largest: points of the largest frame, whether they count or not.
         padded: whether rows of fewer queries are padded; else every sample draws as many as of `fewest` points.
     """
 
@@ -34,6 +35,7 @@ class Selection:
     inputs: QuerySampling | None
     fewest: int
     most: int
+    largest: int
     padded: bool
     encodes: bool = True
 
@@ -44,7 +46,7 @@ class Selection:
 
     @property
     def is_ragged(self) -> bool:
-        """Whether trajectories have different numbers of points."""
+        """Whether frames have different numbers of points that count."""
         return self.fewest < self.most
 
     @property
@@ -66,13 +68,13 @@ class Selection:
         """Bytes of a sample in a batch, and of the decoded frames that it is taken from, about."""
         targets = [manifest.field(name) for name in self.target_fields]
         inputs = [manifest.field(name) for name in self.input_fields] if self.dense else []
-        dense = input_steps * self.most * sum(f.point_bytes for f in inputs)
+        dense = input_steps * self.largest * sum(f.point_bytes for f in inputs)
         drawn = self.points_drawn(epoch, sets) * (sum(f.point_bytes for f in targets) + POSITION_BYTES)
         decoded = 0
         if manifest.codec != "none":  # a frame is decoded with all that is in its chunk
-            decoded = input_steps * self.most * sum(f.point_bytes * f.chunk_rows for f in inputs)
+            decoded = input_steps * self.largest * sum(f.point_bytes * f.chunk_rows for f in inputs)
             chunks = sum(f.point_bytes * f.chunk_rows for f in targets)
-            decoded += chunks * (self.points_drawn(epoch, sets) if self.only_blocks(epoch) else sets * self.most)
+            decoded += chunks * (self.points_drawn(epoch, sets) if self.only_blocks(epoch) else sets * self.largest)
         return max(1, dense + drawn + decoded)
 
 
@@ -101,7 +103,7 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
         raise UpsDataError(f"inputs names the sets {sorted(map(str, unknown))}, sampling does not: give both the same")
     found = []
     for set_name, of_set in samplings.items():
-        points = manifest.points_of(options.split, set_name)
+        fewest, most = manifest.counted_of(options.split, set_name)
         selection = Selection(
             set_name=set_name,
             input_fields=tuple(n for n in wanted["in"] if set_of[n] == set_name),
@@ -109,8 +111,9 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
             sampling=of_set,
             inputs=encoders.get(set_name) or None,
             encodes=encoders.get(set_name) is not False,
-            fewest=int(points.min()),
-            most=int(points.max()),
+            fewest=int(fewest.min()),
+            most=int(most.max()),
+            largest=manifest.max_points(options.split, set_name),
             padded=options.ragged == "pad",
         )
         _check_counts(selection)
@@ -119,6 +122,11 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
                 manifest.num_tiles(of_draw.importance_metric, set_name)
             if of_draw is not None:
                 _check_measure(manifest, set_name, of_draw)
+            if of_draw is not None and of_draw.measure == "volume" and manifest.mask(set_name) is not None:
+                raise UpsDataError(
+                    "measure='volume' is of all points of a frame, and some do not count here (they are masked): give "
+                    "measure='count'"
+                )
             if of_draw is not None and of_draw.off_grid and manifest.grid is None:
                 raise UpsDataError("off_grid needs a grid to interpolate on, and this dataset has points: leave it out")
         found.append(selection)
@@ -155,9 +163,10 @@ def _check_counts(selection: Selection) -> None:
             continue
         count = sampling.count(selection.fewest, 0)  # refuses more queries than the smallest frame has points
         differ = selection.is_ragged and not selection.padded
+        what = "trajectories have" if selection.most == selection.largest else "of a frame's points there count"
         if differ and sampling.num_queries is None and count == selection.fewest:
             raise UpsDataError(
-                f"every point is asked for, and trajectories have {selection.fewest} to {selection.most}: "
+                f"every point is asked for, and {what} {selection.fewest} to {selection.most}: "
                 "give ragged='pad' (rows padded, with a mask), or a ratio below 1"
             )
 

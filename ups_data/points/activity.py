@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
 from ups_data.points.domain import Domain
+from ups_data.points.part import Part
 from ups_data.points.tiles import Tiles
 
 Metric = Literal["gradient", "variance"]
@@ -44,7 +45,8 @@ def tile_activity(
 
     Args:
         frame: `(N, C)`, or `(*grid, C)`; the activities of several fields may be added up.
-        domain: the frame's points; `periodic` and, for the gradient of a point set, `coords` matter.
+        domain: the frame's points, or a `Part` of them that count, to which alone the activity then looks; `periodic`
+            and, for the gradient of a point set, `coords` matter.
         tiles: of that domain.
         std: the standard deviation of each channel, over the dataset; by default over this frame. A channel whose
             standard deviation is 0 is left out.
@@ -56,9 +58,11 @@ def tile_activity(
         UpsDataError: the frame does not have the domain's points.
     """
     channels = frame.shape[-1] if frame.ndim > 1 else 0
-    if channels == 0 or frame.size != domain.num_points * channels:
-        raise UpsDataError(f"frame has shape {frame.shape}: give ({domain.num_points}, C) for this domain")
-    values = frame.reshape(domain.num_points, channels)
+    if channels == 0 or frame.size != domain.all_points * channels:
+        raise UpsDataError(f"frame has shape {frame.shape}: give ({domain.all_points}, C) for this domain")
+    values = frame.reshape(domain.all_points, channels)
+    if isinstance(domain, Part):
+        values = values[domain.candidates]
     total = np.zeros(len(tiles))
     for channel in range(channels):
         centred = values[:, channel].astype(np.float64)
@@ -88,6 +92,8 @@ def _of_channel(metric: Metric, values: NDArray[np.float64], domain: Domain, til
     if metric == "variance":
         deviation = values - tiles.mean(values)[tiles.of_point]
         return tiles.mean(np.square(deviation, out=deviation))
+    if isinstance(domain, Part) and domain.whole is not None and domain.whole.grid_shape is not None:
+        return tiles.mean(_gradient_beside_holes(values, domain, domain.whole))
     if domain.grid_shape is not None:
         return tiles.mean(squared_gradient(values.reshape(domain.grid_shape), domain.periodic).ravel())
     return _squared_slope(values, domain, tiles)
@@ -106,6 +112,26 @@ def squared_gradient(values: NDArray[np.floating], periodic: Sequence[bool]) -> 
             slope = np.gradient(values, axis=axis)
         total += np.square(slope, out=slope)
     return total
+
+
+def _gradient_beside_holes(values: NDArray[np.float64], part: Part, whole: Domain) -> NDArray[np.float64]:
+    """`squared_gradient` at the points that count, `(M,)`, from differences between such points only: central, or
+    one-sided beside one that does not count; none between two of them."""
+    assert whole.grid_shape is not None
+    grid, counted = np.zeros(whole.num_points), part.counted.reshape(whole.grid_shape)
+    grid[part.candidates] = values
+    grid = grid.reshape(whole.grid_shape)
+    total = np.zeros(grid.shape)
+    for axis, around in enumerate(whole.periodic):
+        slope, number = np.zeros(grid.shape), np.zeros(grid.shape)
+        for step in (1, -1):
+            there = np.roll(counted, -step, axis) & counted
+            if not around:
+                np.moveaxis(there, axis, 0)[-1 if step == 1 else 0] = False
+            slope += np.where(there, (np.roll(grid, -step, axis) - grid) * step, 0.0)
+            number += there
+        total += np.square(slope / np.maximum(number, 1))
+    return total.ravel()[part.candidates]
 
 
 def _squared_slope(values: NDArray[np.float64], domain: Domain, tiles: Tiles) -> NDArray[np.float64]:

@@ -53,6 +53,15 @@ class Domain:
         if self.blocks is not None and self.blocks.num_points != self.num_points:
             raise UpsDataError(f"domain has {self.num_points} points, its blocks hold {self.blocks.num_points}")
 
+    @property
+    def all_points(self) -> int:
+        """N; of a part of a domain, the points of the whole."""
+        return self.num_points
+
+    def tile_bounds(self, number: int) -> NDArray[np.int64]:
+        """`(K + 1,)`: where K tiles, consecutive stretches of the curve of about N / K points, begin and end."""
+        return np.arange(number + 1, dtype=np.int64) * self.num_points // number
+
     @functools.cached_property
     def coords_in_blocks(self) -> NDArray[np.float32]:
         """`(B * P, d)`, the coordinates of the points in the slots of the blocks; an empty slot holds zeros."""

@@ -24,7 +24,8 @@ def num_tiles(points: int) -> int:
 class Tiles:
     """A domain cut into K consecutive stretches of its space-filling curve, whose lengths differ by one at most.
 
-    A tile's points are a slice of the curve, for grids and point sets alike. On power-of-two grids whose number of
+    A tile's points are a slice of the curve, for grids and point sets alike. Tiles of a part of a domain are those of
+    the whole without the points that do not count: some may be empty. On power-of-two grids whose number of
     points K divides to a power 2^(d k), the tiles are the aligned squares (cubes).
 
     Attributes:
@@ -52,11 +53,17 @@ class Tiles:
 
     def sum(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Sums over each tile: `(N, …)` values by row-major number → `(K, …)`."""
-        return np.add.reduceat(values[self.curve], self.bounds[:-1], axis=0, dtype=np.float64)
+        along = values[self.curve]
+        if self.sizes.all():
+            return np.add.reduceat(along, self.bounds[:-1], axis=0, dtype=np.float64)
+        filled = np.flatnonzero(self.sizes)
+        total = np.zeros((len(self), *values.shape[1:]))
+        total[filled] = np.add.reduceat(along, self.bounds[filled], axis=0, dtype=np.float64)
+        return total
 
     def mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Means over each tile: `(N, …)` → `(K, …)`."""
-        sizes = self.sizes.reshape(-1, *[1] * (values.ndim - 1))
+        """Means over each tile: `(N, …)` → `(K, …)`; 0 of an empty one."""
+        sizes = np.maximum(self.sizes, 1).reshape(-1, *[1] * (values.ndim - 1))
         return self.sum(values) / sizes
 
 
@@ -68,6 +75,6 @@ def tiles_in(domain: Domain, number: int) -> Tiles:
     Raises:
         UpsDataError: K is below 1 or above N; a point set without coordinates.
     """
-    if not 1 <= number <= domain.num_points:
-        raise UpsDataError(f"{number} tiles on a domain of {domain.num_points} points: give at least 1 and at most N")
-    return Tiles(domain.curve, np.arange(number + 1, dtype=np.int64) * domain.num_points // number)
+    if not 1 <= number <= domain.all_points:
+        raise UpsDataError(f"{number} tiles on a domain of {domain.all_points} points: give at least 1 and at most N")
+    return Tiles(domain.curve, domain.tile_bounds(number))

@@ -15,6 +15,7 @@ from ups_data.reading.cells import CellRows, Cells
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.geometry import Geometries, Geometry, Origin, Place, reads_of
 from ups_data.reading.importance import TileImportance, TileRows
+from ups_data.reading.masks import MaskRequest, Masks
 from ups_data.reading.pool import Pool
 from ups_data.sampling import Stream
 from ups_data.schema import Manifest
@@ -32,7 +33,8 @@ class Request(NamedTuple):
         places: where the geometries are.
         importance: of the draws that look at it.
         cells: of the draws that look at how large the points' cells are.
-        wanted: what is read of the last three.
+        masks: of the frames; None: all points count.
+        wanted: what is read of the last four.
     """
 
     numbers: NDArray[np.int64]
@@ -44,6 +46,7 @@ class Request(NamedTuple):
     places: list[Place]
     importance: dict[Stream, TileRows | None]
     cells: CellRows
+    masks: MaskRequest | None
     wanted: Wanted
 
 
@@ -87,6 +90,7 @@ class SampleReader:
         self._geometries = Geometries(manifest, recipe, self.pool, set_name, shards if skips else ())
         self._importance = TileImportance(recipe, self.pool, set_name, errors)
         self._cells = Cells(manifest, recipe, self.pool, set_name)
+        self._masks = Masks(manifest, recipe, self.pool, set_name)
 
     @property
     def store(self) -> ObjectStore:
@@ -112,8 +116,11 @@ class SampleReader:
         importance = self._importance.wants(origin, input_rows[:, -1:], target_rows, moment)
         tiles = [rows.read for rows in importance.values() if rows is not None]
         cells = self._cells.wants(origin, input_rows[:, -1:], target_rows, moment)
-        wanted = Wanted([*reads_of(places), *tiles, *cells.reads])
-        return Request(chosen, epoch, moment, origin, input_rows, target_rows, places, importance, cells, wanted)
+        masks = self._masks.wants(origin, input_rows, target_rows)
+        of_masks = () if masks is None else masks.reads.values()
+        wanted = Wanted([*reads_of(places), *tiles, *cells.reads, *of_masks])
+        frames = input_rows, target_rows
+        return Request(chosen, epoch, moment, origin, *frames, places, importance, cells, masks, wanted)
 
     def block(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> SampleBlock:
         """The samples of those numbers by column, in one go; no frame is read.
@@ -170,6 +177,7 @@ class SampleReader:
             params=origin.params(len(self._recipe.params)),
             importance=importance | self._cells.importance(request.cells),
             measures=self._cells.measures(request.cells, geometries),
+            masks=self._masks.of(request.masks, fetched, geometries),
         )
 
     def domains(self, trajectory: np.ndarray) -> list[Domain]:

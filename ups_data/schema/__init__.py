@@ -6,6 +6,7 @@ from anywhere.
 
 from ups_data.schema.file import MANIFEST
 from ups_data.schema.manifest import Manifest
+from ups_data.schema.masks.spec import MaskSpec
 from ups_data.schema.specs import (
     NAME,
     AxisSpec,
@@ -15,6 +16,7 @@ from ups_data.schema.specs import (
     LeftOut,
     PointsSpec,
     PointStatistics,
+    ShardMasks,
     ShardSpec,
     SplitSpec,
     Summary,
@@ -32,8 +34,10 @@ __all__ = [
     "GridSpec",
     "LeftOut",
     "Manifest",
+    "MaskSpec",
     "PointStatistics",
     "PointsSpec",
+    "ShardMasks",
     "ShardSpec",
     "SplitSpec",
     "Summary",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import limits
+from ups_data.schema.masks.spec import MaskSpec
 from ups_data.schema.packs import PackSpec, channel_names, first_channels
 from ups_data.schema.specs import (
     GEOMETRY_FIELDS,
@@ -42,6 +43,7 @@ class Contents(Model):
     not_stored: dict[Text, Text] | None = None
     importance: dict[Name, dict[Name | Literal[""], TileCount]] | None = None
     packs: dict[Name, PackSpec] | None = None
+    masks: dict[Name | Literal[""], MaskSpec] | None = None
     source: Annotated[dict[Text, Text], Field(max_length=limits.FIELDS)] = Field(default_factory=dict)
     left_out: list[LeftOut] | None = None
     splits: dict[Name, SplitSpec]
@@ -104,6 +106,25 @@ class Contents(Model):
         """`(trajectories,)` int64, points of each trajectory of a split."""
         counts = [self.shard_points(s, set_name) for s in self.split(split).shards]
         return np.array([n for shard in counts for n in shard], np.int64)
+
+    def counted_of(self, split: str, set_name: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """`(trajectories,)` int64 each: the fewest and the most points that count in a frame of each trajectory of a
+        split; all its points where nothing is masked."""
+        fewest, most = [], []
+        for shard in self.split(split).shards:
+            masks = (shard.masks or {}).get(set_name or "")
+            fewest += self.shard_points(shard, set_name) if masks is None else masks.fewest
+            most += self.shard_points(shard, set_name) if masks is None else masks.most
+        return np.array(fewest, np.int64), np.array(most, np.int64)
+
+    def mask(self, set_name: str | None = None) -> MaskSpec | None:
+        """Of a set of points, or of the grid; None: all points count."""
+        return (self.masks or {}).get(set_name or "")
+
+    def mask_moves(self, set_name: str | None = None) -> bool:
+        """Whether which points count changes within a trajectory."""
+        mask = self.mask(set_name)
+        return mask is not None and mask.moving
 
     def min_points(self, split: str, set_name: str | None = None) -> int:
         """Points of the smallest trajectory of a split."""

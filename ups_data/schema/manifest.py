@@ -13,6 +13,7 @@ from ups_data.schema import limits
 from ups_data.schema.boxes import check_boxes, scale_around
 from ups_data.schema.contents import Contents
 from ups_data.schema.file import MANIFEST, Readable, manifest_name, read_manifest, with_digest
+from ups_data.schema.masks.spec import check_masks
 from ups_data.schema.packs import check_packs
 from ups_data.schema.specs import ShardSpec
 from ups_data.schema.trajectories import Place, TrajectoryOrigin, origin_of, origins_of
@@ -39,6 +40,7 @@ class Manifest(Contents):
             every shard holds, frame by frame, in `importance/<metric>` or `importance/<set>/<metric>`. Tiles are equal
             stretches of a space-filling curve through the points (of the first frame, if they move).
         packs: name → fields that are stored side by side in one array; None: each field has an array of its own.
+        masks: set of points (`""`: a grid, or the only set) → what is at points that do not count; None: all count.
         source: what the dataset was made from.
         left_out: trajectories that a conversion left out, each with the reason.
         splits: name → split.
@@ -61,6 +63,8 @@ class Manifest(Contents):
             if self.blocks > points or round(self.blocks ** (1 / axes)) ** axes != self.blocks:
                 raise ValueError(f"{self.blocks} blocks do not fit a grid of {self.grid.shape}")
         check_packs(self.packs or {}, self.fields, grid=self.grid is not None)
+        shards = [shard for split in self.splits.values() for shard in split.shards]
+        check_masks(self.masks or {}, shards, {name or "" for name in self.set_names})
         for metric, tiles in (self.importance or {}).items():
             if not set(tiles) <= {name or "" for name in self.set_names}:
                 raise ValueError(f"importance {metric!r} is of {sorted(tiles)}, sets of points are {self.set_names}")

@@ -187,17 +187,35 @@ class Summary(Model):
     max: float
 
 
+class ShardMasks(Model):
+    """Of one set of points in one shard.
+
+    Attributes:
+        rows: how many different masks the shard holds in `masks/…/counted`; which one a frame has is in the table
+            `trajectories/mask…`, -1 if all of its points count.
+        fewest, most: of each trajectory, over its frames, the points that count.
+        moving: whether they change within a trajectory.
+    """
+
+    rows: Count
+    fewest: list[Count]
+    most: list[Count]
+    moving: bool = False
+
+
 class ShardSpec(Model):
     """One zarr group.
 
     Attributes:
         steps: frames of each of its trajectories, in order.
         points: set (`""`: the only one) → points of each of its trajectories; None where all trajectories have as many.
+        masks: set (`""`: a grid, or the only one) → which of its points count; sets whose points all do are left out.
     """
 
     path: Text
     steps: Annotated[list[Count], Field(min_length=1)]
     points: dict[Name | Literal[""], list[Count]] | None = None
+    masks: dict[Name | Literal[""], ShardMasks] | None = None
     bytes: Annotated[int, Field(ge=0)]
     digest: Text
 

@@ -42,6 +42,7 @@ class ChosenSource(Source):
             params={self._names.get(name, name): value for name, value in t.params.items()},
             sets={name: self._set(points) for name, points in t.sets.items()},
             units=self._of(t.units),
+            missing=[self._names.get(name, name) for name in t.missing if self._wanted(name)],
             left_out={**t.left_out, **dropped},
         )
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
-from ups_data.points.blocks import Blocks, block_counts, single_block
+from ups_data.points.blocks import Blocks, single_block
 from ups_data.schema import FieldSpec, Manifest, ShardSpec
 from ups_data.store.arrays.channels import ChannelArray
-from ups_data.store.arrays.metadata import array_name
-from ups_data.store.arrays.opening import chunks_of, open_array
+from ups_data.store.arrays.metadata import array_name, mask_name, mask_table
+from ups_data.store.arrays.opening import blocks_of_index, open_array, stored_row
 from ups_data.store.arrays.stored import StoredArray, Verify
 from ups_data.store.arrays.table import read_table
+from ups_data.store.object_store import AGAIN
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import Seal, load_seal
 
@@ -110,9 +111,8 @@ class Shard:
         if pack is not None:
             return self._view(name, pack, 0, spec.dim)
         rows = self._spec.rows if spec.moving else len(self._spec.steps)
-        array = self._arrays.get(name)
-        if array is not None:
-            return array
+        if name in self._arrays:
+            return self._arrays[name]
         return self._open(name, name, "float32", (rows, self._slots(set_name), spec.dim), spec.block_points)
 
     def index(self, set_name: str | None = None) -> StoredArray:
@@ -126,9 +126,8 @@ class Shard:
         if pack is not None:
             return self._view(name, pack, self._manifest.point_set(set_name).dim, None, "int32")
         rows = 1 if self._manifest.grid is not None else len(self._spec.steps)
-        array = self._arrays.get(name)
-        if array is not None:
-            return array
+        if name in self._arrays:
+            return self._arrays[name]
         shape = (rows, self._slots(set_name))
         return self._open(name, name, "int32", shape, self._manifest.block_points(set_name))
 
@@ -147,11 +146,26 @@ class Shard:
             UpsDataError: the dataset does not hold it, or the array is missing or damaged.
         """
         name = array_name(metric, set_name)
-        array = self._arrays.get(name)
-        if array is not None:
-            return array
+        if name in self._arrays:
+            return self._arrays[name]
         tiles = self._manifest.num_tiles(metric, set_name)
         return self._open(name, name, "float16", (self._spec.rows, tiles), tiles)
+
+    def mask(self, set_name: str | None = None) -> StoredArray:
+        """Which points of a set count, uint8 in the stored order: `(masks, blocks * P)`; see `mask_rows`."""
+        name, shape = mask_name(set_name), ((self._spec.masks or {})[set_name or ""].rows, self._slots(set_name))
+        block = shape[1] if self._manifest.grid is not None else self._manifest.block_points(set_name)
+        return self._arrays.get(name) or self._open(name, name, "uint8", shape, block)
+
+    def mask_rows(self, set_name: str | None = None) -> NDArray[np.int64] | None:
+        """`(rows,)`, which of `mask` each frame has, -1 where all of its points count; None: no frame has one."""
+        listed = (self._spec.masks or {}).get(set_name or "")
+        if listed is None:
+            return None
+        rows = self._table(mask_table(set_name).partition("/")[2], (self._spec.rows,)).astype(np.int64)
+        if not (rows.min() >= -1 and rows.max() < listed.rows):
+            raise UpsDataError(f"{self._where}, {mask_table(set_name)}: names masks that are not there; {AGAIN}")
+        return rows
 
     def geometry(self, set_name: str | None, trajectory: int, index: NDArray[np.int32] | None = None) -> Blocks | None:
         """The blocks of one of the shard's trajectories; None if rows are frames in their own order, all slots full.
@@ -224,10 +238,7 @@ class Shard:
         return points
 
     def _dense(self, array: StoredArray, row: int, blocks: Blocks | None) -> np.ndarray:
-        row_chunk, place = divmod(row, array.chunk_rows)
-        count = 1 if blocks is None else len(blocks)
-        stored = np.concatenate([array.chunk(row_chunk * array.blocks + b)[place] for b in range(count)])
-        stored = stored.reshape(-1, stored.shape[-1])
+        stored = stored_row(array, row, 1 if blocks is None else len(blocks)).reshape(-1, array.shape[-1])
         return stored if blocks is None else stored[blocks.slots]
 
     def _slots(self, set_name: str | None) -> int:
@@ -261,21 +272,9 @@ class Shard:
     ) -> Blocks:
         slots, blocks = self._manifest.block_points(set_name), self._manifest.num_blocks(points, set_name)
         if index is None:
-            array, row = self.index(set_name), self.index_row(set_name, geometry)
-            chunk, place = divmod(row, array.chunk_rows)
-            stored = chunks_of(array, chunk * array.blocks + np.arange(blocks))
-            index = np.concatenate([of_block[place] for of_block in stored])
-        counts = block_counts(points, blocks)
-        empty = np.arange(slots) >= counts[:, None]
-        seen = np.zeros(points + 1, bool)
-        if index.min() >= -1 and index.max() < points:
-            seen[index] = True  # -1 is the last
-        if not (seen[:points].all() and (index[empty.reshape(-1)] == -1).all()):
-            raise UpsDataError(
-                f"{self._where}, {_folder(set_name)}/index: geometry {geometry} is no permutation of {points} "
-                "points; copy or make the dataset again"
-            )
-        return Blocks(index, counts)
+            index = stored_row(self.index(set_name), self.index_row(set_name, geometry), blocks)
+        where = f"{self._where}, {_folder(set_name)}/index: geometry {geometry}"
+        return blocks_of_index(index[: blocks * slots], points, slots, where)
 
     @cached_property
     def time(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, ShardSpec
 from ups_data.store.arrays.channels import absent_is_nan
-from ups_data.store.arrays.metadata import ARRAY
+from ups_data.store.arrays.metadata import ARRAY, mask_name, mask_table
 from ups_data.store.arrays.stored import StoredArray, place_of
 from ups_data.store.shard import Shard
 
@@ -39,6 +39,8 @@ def damaged_arrays(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterato
         yield from _damaged_chunks(expected)
     yield from _complaints("trajectories/time", lambda: shard.time)
     yield from _complaints("trajectories/params", lambda: shard.params)
+    for name in [name or None for name in spec.masks or {}]:
+        yield from _complaints(mask_table(name), partial(shard.mask_rows, name))
     for name in manifest.set_names:
         for trajectory in range(len(spec.steps)):
             yield from _complaints(f"the points of {name}", partial(shard.geometry, name, trajectory))
@@ -63,6 +65,10 @@ def _expected(shard: Shard, manifest: Manifest, spec: ShardSpec) -> Iterator[_Ex
             yield _Expected(
                 f"{folder}/index", partial(shard.index, name), of_set if manifest.grid is None else of_set[:1]
             )
+    for name in [name or None for name in spec.masks or {}]:
+        masks = (spec.masks or {})[name or ""]
+        widest = np.full(masks.rows, blocks[name].max() if manifest.grid is None else 1)
+        yield _Expected(mask_name(name), partial(shard.mask, name), widest, may_be_nan=True)
     for metric, sets in (manifest.importance or {}).items():
         for of in sets:
             name = f"importance/{metric}{of and '/'}{of}"

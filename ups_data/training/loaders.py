@@ -88,6 +88,6 @@ def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
             num_workers=0,
             input_queries=False,
             lattice_queries=False,
-            ragged=data.ragged if like.manifest.grid is not None else "pad",
+            ragged=data.ragged if like.manifest.grid is not None and not like.manifest.masks else "pad",
         ),
     )

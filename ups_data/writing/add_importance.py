@@ -22,6 +22,7 @@ from ups_data.errors import UpsDataError
 from ups_data.points.activity import Metric
 from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec
 from ups_data.store.arrays.metadata import array_name
+from ups_data.store.masks.counted import counted_points
 from ups_data.store.openings.making import refresh_openings
 from ups_data.store.sealing import seal_path, sealed, write_seal
 from ups_data.store.shard import Shard
@@ -189,6 +190,8 @@ def _rows(
     shard: Shard, manifest: Manifest, spec: ShardSpec, importance: Importance, set_name: str | None
 ) -> Iterator[dict[Metric, np.ndarray]]:
     """Rows of importance of a shard, frame by frame."""
+    mask = manifest.mask(set_name)
+    keeps_nan = mask is not None and mask.fill is None
     names = [f for f in manifest.fields if f.point_set == set_name and not f.static]
     frames = {f.name: _Frames(shard, f) for f in names}
     for trajectory, steps in enumerate(spec.steps):
@@ -198,8 +201,10 @@ def _rows(
             coords = _Frames(shard, None, set_name).read(shard.coords_row(set_name, trajectory), trajectory)
         run = importance.of_run(set_name, coords)
         for row in range(first, first + steps):
+            counted = counted_points(shard, set_name, trajectory, row - first)
+            counted = None if counted is None or keeps_nan else counted[None]
             for name, of_field in frames.items():
-                rows = run.add(name, of_field.read(row, trajectory)[None])
+                rows = run.add(name, of_field.read(row, trajectory)[None], counted)
             yield rows
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ups_data.errors import UpsDataError
 from ups_data.points.activity import Metric, scaled, tile_activity
 from ups_data.points.domain import Domain
+from ups_data.points.part import part_of
 from ups_data.points.tiles import Tiles, num_tiles, tiles_in
 from ups_data.schema import FieldSpec, GridSpec
 from ups_data.store.arrays.metadata import IMPORTANCE as FOLDER
@@ -104,26 +105,42 @@ class RunImportance:
         self._domain, self._width = domain, tiles
         self._tiles: Tiles = tiles_in(domain, min(tiles, domain.num_points))
         self._seen = dict.fromkeys(fields, 0)  # frames of each field so far
+        self._part: tuple[NDArray[np.bool_], Domain, Tiles] | None = None
         self._done = 0  # rows that were handed out
         self._open: dict[Metric, NDArray[np.float64]] = {m: np.zeros((0, len(self._tiles))) for m in metrics}
 
-    def add(self, field: str, frames: np.ndarray) -> dict[Metric, NDArray[np.float16]]:
+    def add(
+        self, field: str, frames: np.ndarray, counted: NDArray[np.bool_] | None = None
+    ) -> dict[Metric, NDArray[np.float16]]:
         """Take in the next frames `(n, N, C)` or `(n, *grid, C)` of a field.
+
+        Args:
+            counted: `(n, N)`, which of their points count; None: all. Tiles without such a point have importance 0.
 
         Returns:
             metric → the rows `(m, K)` that are complete now.
         """
         first = self._seen[field] - self._done
         self._seen[field] += len(frames)
+        domains = [self._counted(None if counted is None else counted[i]) for i in range(len(frames))]
         complete = min(self._seen.values()) - self._done
         rows = {}
         for metric, open_rows in self._open.items():
             missing = first + len(frames) - len(open_rows)
             total = np.pad(open_rows, ((0, max(0, missing)), (0, 0)))
-            for i, frame in enumerate(frames):
-                total[first + i] += tile_activity(metric, frame, self._domain, self._tiles)
+            for i, (frame, (domain, tiles)) in enumerate(zip(frames, domains, strict=True)):
+                total[first + i] += tile_activity(metric, frame, domain, tiles)
             behind = self._width - len(self._tiles)
             rows[metric] = np.pad(scaled(total[:complete]), ((0, 0), (0, behind)))
             self._open[metric] = total[complete:]
         self._done += complete
         return rows
+
+    def _counted(self, counted: NDArray[np.bool_] | None) -> tuple[Domain, Tiles]:
+        """The points that count, and their tiles; the last ones are kept."""
+        if counted is None or counted.all():
+            return self._domain, self._tiles
+        if self._part is None or not np.array_equal(self._part[0], counted):
+            part = part_of(self._domain, counted)
+            self._part = counted, part, tiles_in(part, len(self._tiles))
+        return self._part[1:]

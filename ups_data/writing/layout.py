@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, grid_blocks, point_blocks
-from ups_data.schema import FieldSpec, GridSpec, Manifest, PointsSpec, SplitSpec, limits
+from ups_data.schema import FieldSpec, GridSpec, Manifest, MaskSpec, PointsSpec, SplitSpec, limits
 from ups_data.trajectory import ArrayLike
 from ups_data.writing import chunks
 from ups_data.writing.axes import grid_spec, same_axis, unit_axes
@@ -45,6 +45,7 @@ class Layout:
 
     def _read(self, run: Run) -> None:
         """Take what all share from the first trajectory."""
+        run.take_mask(self.options.mask)
         self.params, self.time_units = list(run.params), run.time_units
         self.grid: GridSpec | None = None
         self.points: dict[str | None, PointsSpec] = {}
@@ -138,6 +139,7 @@ class Layout:
     def check(self, run: Run) -> None:
         """Refuse a trajectory that is not like the first one."""
         run.origins = self.origins
+        run.take_mask(self.options.mask)
         if run.time_units != self.time_units:
             raise UpsDataError(
                 f"the times of {run.where} are in {run.time_units or 'no unit'}, the first trajectory's in "
@@ -193,7 +195,12 @@ class Layout:
         )
 
     def manifest(
-        self, source: dict[str, str], splits: dict[str, SplitSpec], *, ragged: Collection[str | None]
+        self,
+        source: dict[str, str],
+        splits: dict[str, SplitSpec],
+        *,
+        ragged: Collection[str | None],
+        masks: dict[str, MaskSpec] | None = None,
     ) -> Manifest:
         """The dataset's, but for its importance; `ragged`: sets of points whose number differs between trajectories."""
         points = {
@@ -210,6 +217,7 @@ class Layout:
             blocks=self.blocks,
             block_seed=self.seed,
             packs=self.packs or None,
+            masks=masks,
             time_units=self.time_units,
             source=source,
             splits=splits,

@@ -7,6 +7,7 @@ imported: the command's help is made of it too.
 
 import dataclasses
 import inspect
+import math
 import operator
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from ups_data.errors import UpsDataError
 
 F = TypeVar("F", bound=Callable[..., Any])
+LATER = {"pack", "mask", "mask_nan", "mask_fill"}  # options that are a part of the identity only if they are given
 WIDEST = 2**63 - 1  # of an integer
 
 
@@ -62,6 +64,14 @@ class WriteOptions:
     allow_nonfinite: bool = option(
         "Keep NaN and Inf, and count them in the statistics, instead of refusing them.", False
     )
+    mask: str | None = option(
+        "A variable of the source that says which points count: those where it is neither 0 nor NaN; with ! before its "
+        "name, those where it is 0. It is constant or changes in time, and is not stored as a field. Points that do "
+        "not count are never drawn, and are in no statistic and no loss.",
+        None,
+    )
+    mask_nan: bool = option("Points where a field is NaN do not count; instead of refusing them.", False)
+    mask_fill: float = option("What every field holds at points that do not count.", 0.0)
     importance: Sequence[str] = option(
         "Metrics, of gradient and variance, by which the importance of every frame's tiles is stored. The sampling "
         "mode `importance` draws by it.",
@@ -83,11 +93,17 @@ class WriteOptions:
         for spec in dataclasses.fields(self):
             object.__setattr__(self, spec.name, _checked(spec, getattr(self, spec.name)))
 
+    @property
+    def keeps_nan(self) -> bool:
+        """Whether NaN stays in fields as it is."""
+        return self.allow_nonfinite and not self.mask_nan
+
     def identity(self) -> dict[str, Any]:
-        """Every option, as the identity of a conversion holds it: it decides over bytes. `pack` only if it is given:
-        conversions that were begun without knowing of it go on."""
+        """Every option, as the identity of a conversion holds it: it decides over bytes. Those that came later only if
+        they are given: conversions that were begun without knowing of them go on."""
         found = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
-        return found if self.pack else {name: value for name, value in found.items() if name != "pack"}
+        defaults = {spec.name: spec.default for spec in dataclasses.fields(self)}
+        return {name: value for name, value in found.items() if name not in LATER or value != defaults[name]}
 
 
 def collected(options: WriteOptions | None, given: Mapping[str, Any], *, caller: str) -> WriteOptions:
@@ -142,6 +158,14 @@ def _checked(spec: "dataclasses.Field[Any]", value: Any) -> Any:
         from ups_data.writing.importance import check_metrics  # heavy
 
         return tuple(check_metrics(value)) if len(value) else ()
+    if name == "mask":
+        if value is not None and (not isinstance(value, str) or not value.removeprefix("!")):
+            raise UpsDataError(f"mask={value!r}: give the name of a variable, or ! and its name")
+        return value
+    if isinstance(spec.default, float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UpsDataError(f"{name}={value!r}: give a finite number")
+        return float(value)
     if choices is not None:
         if value not in choices:
             raise UpsDataError(f"{name} {value!r}: choose one of {', '.join(map(str, choices))}")

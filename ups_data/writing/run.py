@@ -1,12 +1,14 @@
 """One trajectory as it was handed to the writer, with its shapes read."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import is_name
 from ups_data.trajectory import ArrayLike, Axis, PointSet
+from ups_data.writing.shard.variable_mask import VariableMask, check_mask
 
 
 class Run:
@@ -19,6 +21,9 @@ class Run:
         steps: T.
         time: `(T,)` float64.
         units: field → its units, where they are known.
+        masks: set of points → which of its points count, `(*grid)` or `(N,)`, with T in front if that changes: nonzero
+            where a point does. All of them must say so.
+        missing: fields whose NaN means that the source has no value there.
         origins: set of points → what is subtracted from its coordinates, float64 (d,); see `origin_of`.
     """
 
@@ -36,6 +41,8 @@ class Run:
         units: Mapping[str, str] | None = None,
         time_units: str | None = None,
         start: str | None = None,
+        mask: ArrayLike | None = None,
+        missing: Collection[str] = (),
     ) -> None:
         self.params, self.axes, self.key, self.source = params, axes, key, source
         self.where = f"trajectory {key!r}" if key else "the trajectory"
@@ -43,6 +50,10 @@ class Run:
         self.units, self.time_units, self.start = dict(units or {}), time_units, start
         self.origins: Mapping[str | None, np.ndarray] = {}
         self.left_out: Mapping[str, str] = {}
+        self.missing = frozenset(missing)
+        given: dict[str | None, ArrayLike | None] = {None: mask}
+        given |= {name: points.mask for name, points in sets.items()}
+        self.masks: dict[str | None, list[ArrayLike]] = {n: [_array(m)] for n, m in given.items() if m is not None}
         self.set_of: dict[str, str | None] = dict.fromkeys([*fields, *static])
         self.coords: dict[str | None, ArrayLike] = {} if coords is None else {None: _array(coords)}
         if sets and (fields or static or coords is not None or axes is not None):
@@ -57,11 +68,14 @@ class Run:
         self.steps = self._check_steps()
         for set_name in self.coords:
             self._check_points(set_name)
+        for set_name, arrays in self.masks.items():
+            check_mask(self.where, "its mask", arrays[0].shape, self.frame_shape(set_name), self.steps)
         self.time = np.arange(self.steps, dtype=np.float64) if time is None else np.asarray(time, np.float64)
         if self.time.shape != (self.steps,):
             raise UpsDataError(
                 f"{self.where} has {self.steps} steps but {self.time.size} times: give one for each step"
             )
+        self._mask_taken = False
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -82,6 +96,40 @@ class Run:
                 f"the times of {self.where} do not increase, {after:.17g} follows {before:.17g} (frame {back[0] + 1}): "
                 "put the frames in order of time, each once"
             )
+
+    def frame_shape(self, set_name: str | None) -> tuple[int, ...]:
+        """`(*grid)` or `(N,)`."""
+        if self.coords:
+            return (self.num_points(set_name),)
+        return tuple(next(iter(self.fields.values())).shape[1:-1])
+
+    def points_of(self, set_name: str | None) -> int:
+        """N, of a grid too."""
+        return math.prod(self.frame_shape(set_name))
+
+    def take_mask(self, option: str | None) -> None:
+        """Turn the variable that `WriteOptions.mask` names from a field into a mask; once is enough.
+
+        Raises:
+            UpsDataError: there is none of that name, it has another shape, or it is the only field.
+        """
+        if option is None or self._mask_taken:
+            return
+        name = option.removeprefix("!")
+        array = self.fields.get(name, self.static.get(name))
+        if array is None:
+            raise UpsDataError(
+                f"{self.where} has no variable {name!r} for a mask: name one of {sorted([*self.fields, *self.static])}"
+            )
+        set_name = self.set_of.pop(name)
+        self.fields = {n: a for n, a in self.fields.items() if n != name}
+        self.static = {n: a for n, a in self.static.items() if n != name}
+        if not self.fields:
+            raise UpsDataError(f"{self.where} has no field that changes in time beside the mask {name!r}")
+        mask = VariableMask(array, inverted=option.startswith("!"))
+        check_mask(self.where, f"the mask {name!r}", mask.shape, self.frame_shape(set_name), self.steps)
+        self.masks.setdefault(set_name, []).append(mask)
+        self._mask_taken = True
 
     def moving(self, set_name: str | None) -> bool:
         """Whether a set's coordinates change in time."""

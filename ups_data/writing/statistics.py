@@ -22,9 +22,15 @@ class Moments:
         self.max = np.full(channels, -np.inf)
         self.nonfinite = 0
 
-    def update(self, values: np.ndarray) -> None:
-        """Take in `(..., C)` values."""
+    def update(self, values: np.ndarray, counted: np.ndarray | None = None) -> None:
+        """Take in `(..., C)` values.
+
+        Args:
+            counted: bool, one for each value of a channel: which of them count; None: all.
+        """
         x = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        if counted is not None:
+            x = x[counted.reshape(-1)]
         finite = np.isfinite(x)
         count = finite.sum(0)
         self.nonfinite += int(finite.size - count.sum())
@@ -100,9 +106,16 @@ class FieldMoments:
         """Begin a trajectory: its first frame is not compared with the frame before."""
         self._previous = None
 
-    def update(self, frames: np.ndarray) -> None:
-        """Take in the next `(n, ..., C)` frames of the trajectory."""
-        self.values.update(frames)
+    def update(self, frames: np.ndarray, counted: np.ndarray | None = None) -> None:
+        """Take in the next `(n, ..., C)` frames of the trajectory.
+
+        Args:
+            counted: `(n, N)` bool, which of their points count; None: all. A difference counts where both points do.
+        """
+        self.values.update(frames, counted)
+        if counted is not None:
+            frames = frames.astype(np.float64)
+            frames.reshape(len(frames), -1, frames.shape[-1])[~counted] = np.nan  # and so are differences with these
         if self._previous is not None:
             self.deltas.update(frames[:1].astype(np.float64) - self._previous)
         if len(frames) > 1:

@@ -78,6 +78,7 @@ class ShardWriter:
         key: str | None = None,
         source: str = "",
         units: Mapping[str, str] | None = None,
+        mask: ArrayLike | None = None,
     ) -> None:
         """Append one trajectory; fields are read a few frames at a time.
 
@@ -93,6 +94,8 @@ class ShardWriter:
             axes: the grid's axes in array order; None: each runs from 0 to 1.
             key, source: what the trajectory is called, and where it comes from, for messages.
             units: name of a field → its units, as a person reads them.
+            mask: `(*grid)` or `(N,)`, with T in front if it changes: nonzero where a point counts; None: all do. Of
+                several sets each has its own.
 
         Raises:
             UpsDataError: shapes, names or dtypes differ from the first trajectory's, a dtype needs a cast, a cast
@@ -100,7 +103,7 @@ class ShardWriter:
         """
         check_split_name(split)
         params, sets = dict(params or {}), sets or {}
-        run = Run(fields or {}, static or {}, time, params, coords, sets, axes, key or "", source, units)
+        run = Run(fields or {}, static or {}, time, params, coords, sets, axes, key or "", source, units, mask=mask)
         if self._layout is None:
             self._layout = Layout(run, self.options)
             self._layout.take_origins(run)

@@ -8,7 +8,7 @@ from ups_data.schema import Manifest
 def geometry(manifest: Manifest) -> str:
     """The points of a frame, in one line for a rich console."""
     if manifest.grid is None:
-        sets = [point_set(manifest, name) for name in manifest.set_names]
+        sets = [point_set(manifest, name) + masked(manifest, name) for name in manifest.set_names]
         return "; ".join([*sets, f"codec {shown(manifest.codec)}"])
     axes = ", ".join(
         f"{shown(a.name)} {shown(f'[{a.physical[0]:g}, {a.physical[-1]:g}]')}{' periodic' if a.periodic else ''}"
@@ -16,7 +16,18 @@ def geometry(manifest: Manifest) -> str:
     )
     stored = "" if manifest.blocks == 1 else f"; {manifest.blocks} blocks of {manifest.block_points():,} points"
     shape = " × ".join(map(str, manifest.grid.shape))
-    return f"grid {shape}; axes {axes}{stored}; codec {shown(manifest.codec)}"
+    return f"grid {shape}{masked(manifest, None)}; axes {axes}{stored}; codec {shown(manifest.codec)}"
+
+
+def masked(manifest: Manifest, set_name: str | None) -> str:
+    """How many points of a frame count, if some do not."""
+    mask = manifest.mask(set_name)
+    if mask is None:
+        return ""
+    counts = [n for split in manifest.splits for of_split in manifest.counted_of(split, set_name) for n in of_split]
+    number = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+    filled = "values kept" if mask.fill is None else f"{mask.fill:g} elsewhere"
+    return f", of which {number} count ({'moving, ' if mask.moving else ''}{filled})"
 
 
 def point_set(manifest: Manifest, name: str | None) -> str:

@@ -44,9 +44,8 @@ class PointsEncoder(nn.Module):
             given = inputs[key]
             values = [_flat(fields[key][name]) for name in self.channels[key]]
             coords = given.coords.expand(len(values[0]) if values else len(given.coords), -1, -1)
-            found.append(
-                pooling(torch.cat(values, dim=-1) if values else None, coords, given.mask) + self.set_marks[key]
-            )
+            mask = given.mask if given.mask is None or given.mask.dim() == 2 else given.mask.all(1)  # in all steps
+            found.append(pooling(torch.cat(values, dim=-1) if values else None, coords, mask) + self.set_marks[key])
         nodes = torch.cat(found, dim=1)
         nodes = self.exchange(nodes, nodes)
         latent: Tensor = self.pool(self.tokens.expand(len(nodes), -1, -1), nodes)

@@ -73,4 +73,7 @@ def chosen(coords: Tensor, mask: Tensor | None, count: int, *, jitter: bool) -> 
     sizes = coords.new_full((samples, 1), points) if mask is None else mask.sum(-1, keepdim=True).to(coords.dtype)
     start = torch.rand(samples, 1, device=coords.device) if jitter else coords.new_full((samples, 1), 0.5)
     even = (torch.arange(count, device=coords.device) + start) / count
-    return (even * sizes).long().clamp_max(sizes.long() - 1)
+    picked = (even * sizes).long().clamp_max(sizes.long() - 1)
+    if mask is None:
+        return picked
+    return (~mask).long().argsort(dim=1, stable=True).gather(1, picked)  # of those that are there, in their order

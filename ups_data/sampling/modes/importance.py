@@ -40,7 +40,8 @@ def draw_importance(
     tiles = tiles_for(domain, keys, importance)
     expected = expected_counts(importance, tiles.sizes, count, floor)
     place, tile = draw_places(tiles, expected, keys, count)
-    weight = count / (domain.num_points * inclusion(tiles, expected))
+    with np.errstate(divide="ignore"):  # of tiles without points
+        weight = count / (domain.num_points * inclusion(tiles, expected))
     return Draw(tiles.curve.take(place, mode="clip"), per_query(weight, tile))
 
 
@@ -70,11 +71,12 @@ def expected_counts(
 
     Args:
         importance: `(B, K)`, of any float type, any scale.
-        sizes: `(K,)`, N_k.
+        sizes: `(K,)`, N_k; 0 of a tile of which no point counts.
         count: Q, below the sum of N_k.
         floor: in (0, 1].
     """
     mass = np.array(importance, np.float64)
+    mass[:, sizes == 0] = 0.0  # tiles of which no point counts
     with np.errstate(invalid="ignore"):
         largest = mass.max(axis=1, keepdims=True)  # NaN where the row holds one
         useless = ~((mass.min(axis=1, keepdims=True) >= 0) & (largest > 0) & np.isfinite(largest))[:, 0]
@@ -93,7 +95,7 @@ def expected_counts(
 
 def inclusion(tiles: Tiles, expected: NDArray[np.int64]) -> NDArray[np.float64]:
     """π of the points of each tile, `(B, K)`, from the expected counts."""
-    return expected * (2.0**-UNIT_BITS / tiles.sizes)
+    return expected * (2.0**-UNIT_BITS / np.maximum(tiles.sizes, 1))
 
 
 def per_query(weight: NDArray[np.float64], tile: NDArray[np.integer]) -> NDArray[np.float32]:

@@ -59,6 +59,7 @@ def turned_like(first: Trajectory, t: Trajectory) -> Trajectory:
         axes=tuple(_turned_axis(a) if n in turned else a for n, a in enumerate(t.axes)),
         fields={name: _turned(a, turned, lead=1) for name, a in t.fields.items()},
         static={name: _turned(a, turned, lead=0) for name, a in t.static.items()},
+        mask=None if t.mask is None else _turned(t.mask, turned, lead=len(t.mask.shape) - len(t.axes)),
     )
 
 

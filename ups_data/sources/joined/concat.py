@@ -71,6 +71,7 @@ class ConcatSource(Source):
             fields=_joined([run.fields for run in runs]),
             coords=_joined_coords([run.coords for run in runs]),
             sets=_joined_sets([run.sets for run in runs]),
+            missing=sorted({name for run in runs for name in run.missing}),
             left_out={name: reason for run in runs for name, reason in run.left_out.items()},
         )
 

@@ -13,7 +13,7 @@ from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.netcdf.layout import layout_of
 from ups_data.sources.netcdf.opening import ENGINES, check_chunks, opened_dataset
-from ups_data.sources.netcdf.reading import Reading, axes_of
+from ups_data.sources.netcdf.reading import Reading, axes_of, declares_missing
 from ups_data.sources.netcdf.times import date_of, times_of
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, finite_frames
@@ -37,7 +37,8 @@ class XarraySource(Source):
     - `options.select` takes one place along a dimension, `options.stack` makes a dimension channels.
 
     Packed values (`scale_factor`) come out unpacked, missing ones (`_FillValue`, or NetCDF's default if the file
-    declares none) as NaN. Chunks that were never written are refused, unless they stand for NaN.
+    declares none) as NaN. Where a number is declared to stand for missing values, such points do not count. Chunks that
+    were never written are refused, unless they stand for NaN.
 
     Raises:
         UpsDataError: xarray or what it needs is not installed, the file is damaged, or a dimension's meaning is not
@@ -80,6 +81,7 @@ class XarraySource(Source):
             axes = axes_of(layout, dataset)
             units = {name: units_of(dataset[name].attrs.get("units")) for name in layout.fields}
             calendar = self._calendar(dataset)
+            missing = [name for name in layout.fields if declares_missing(dataset[name].encoding)]
         in_time = [name for name in layout.fields if "time" in layout.roles_in(name)]
         still = [name for name in layout.fields if name not in in_time]
         return Trajectory(
@@ -96,6 +98,7 @@ class XarraySource(Source):
             axes=axes,
             coords=self._positions(number),
             units={name: unit for name, unit in units.items() if unit is not None},
+            missing=missing,
         )
 
     def _times(self, dataset: Any, number: int) -> tuple[np.ndarray | None, str | None, str | None]:

@@ -1,6 +1,6 @@
 """Values of variables on named dimensions, brought into this project's order of axes as they are read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -99,3 +99,12 @@ def _without_default_fill(values: np.ndarray, variable: Any) -> np.ndarray:
     if values.dtype.kind != "f" or {"_FillValue", "missing_value"} & (set(variable.encoding) | set(variable.attrs)):
         return values
     return np.where(values == values.dtype.type(DEFAULT_FILL), values.dtype.type(np.nan), values)
+
+
+def declares_missing(encoding: Mapping[str, Any]) -> bool:
+    """Whether a variable says by which number, not NaN, missing values are stored: they are meant to be missing."""
+    for name in ("_FillValue", "missing_value"):
+        for value in np.atleast_1d(np.asarray(encoding.get(name, np.nan))):
+            if value.dtype.kind in "iuf" and not np.isnan(value):
+                return True
+    return False

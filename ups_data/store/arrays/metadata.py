@@ -11,6 +11,7 @@ from ups_data.schema.json_text import parse_json
 from ups_data.store.arrays import codecs
 
 ARRAY = "zarr.json"  # the file that makes a folder an array or a group
+MASKS = "masks"  # the group of which points count
 IMPORTANCE = "importance"  # the group of the importance of tiles
 ABSENT = np.uint64(2**64 - 1)  # offset and length of a chunk that an object does not hold
 
@@ -85,6 +86,16 @@ def direct_layout(metadata: dict[str, Any]) -> DirectLayout | None:
 def array_name(metric: str, set_name: str | None) -> str:
     """Where a shard holds the importance of a set of points (None: a grid, or the only set)."""
     return f"{IMPORTANCE}/{metric}" if set_name is None else f"{IMPORTANCE}/{set_name}/{metric}"
+
+
+def mask_name(set_name: str | None) -> str:
+    """Where a shard holds which points of a set (None: a grid, or the only set) count."""
+    return f"{MASKS}/counted" if set_name is None else f"{MASKS}/{set_name}/counted"
+
+
+def mask_table(set_name: str | None) -> str:
+    """The table of which of these masks each frame has."""
+    return "trajectories/mask" if set_name is None else f"trajectories/mask_{set_name}"
 
 
 def object_name(number: int, axes: int) -> str:

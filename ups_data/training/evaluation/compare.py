@@ -12,6 +12,7 @@ from ups_data.training.evaluation.metrics import BY_VOLUME, FrameSums, IntegralS
 from ups_data.training.evaluation.sizes import Sizes
 from ups_data.training.evaluation.spectra import shell_errors
 from ups_data.training.evaluation.tally import INTEGRAL, Tally, by_volume
+from ups_data.training.evaluation.validation import at_points
 from ups_data.training.forecast.forecast import Forecast, Piece
 from ups_data.training.forecast.parts import SetName, sets_of, stepped
 
@@ -75,7 +76,7 @@ class _Frames:
         }
         self._full = (
             {n: torch.empty(queries.values[n].shape, device=device) for n in self._names}
-            if whole._grid is not None and queries.mask is None
+            if whole._grid is not None and queries.grid_shape is not None and queries.mask is None
             else {}
         )
 
@@ -91,7 +92,7 @@ class _Frames:
                 if predictor == "mean":
                     values = self._whole._means[name].expand(target.shape)
                 elif predictor == "persistence":
-                    values = self._still(name, at).expand(target.shape)
+                    values = self._still(name, steps, at).expand(target.shape)
                 self._sums[predictor, name].add(values, target, mask, steps)
                 if sizes is not None:
                     self._by_volume[predictor, name].add(values, target, mask, steps, sizes)
@@ -123,9 +124,12 @@ class _Frames:
         each = each.expand(len(self._queries.index))
         return int((each if valid is None else each[valid.to(each.device)]).sum())
 
-    def _still(self, name: str, at: slice) -> Tensor:
-        """The (last) input frame at some points, `(B, 1, Q, C)`."""
+    def _still(self, name: str, steps: slice, at: slice) -> Tensor:
+        """The (last) input frame at some points, `(B, 1, Q, C)`, or `(B, k, Q, C)` where some points do not count."""
         if self._part.input_queries is not None:
             return self._part.input_queries.values[name][:, None, at]
         frame = self._part.inputs.fields[name]
-        return (frame[:, -1] if frame.dim() == 4 else frame)[:, None, at]
+        frame = frame[:, -1] if frame.dim() == 4 else frame
+        if self._part.inputs.mask is not None:
+            return at_points(frame, self._queries.index[:, steps, at])
+        return frame[:, None, at]

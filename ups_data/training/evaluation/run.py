@@ -15,7 +15,7 @@ from ups_data.training.evaluation.kept import Kept
 from ups_data.training.evaluation.report import Report, report_of
 from ups_data.training.evaluation.sizes import Sizes
 from ups_data.training.evaluation.tally import Tally
-from ups_data.training.forecast.forecast import Forecast
+from ups_data.training.forecast.forecast import Forecast, fills_of
 from ups_data.training.forecast.loaders import dense_loader, fields_of
 from ups_data.training.forecast.rolling import check_rolls, rolled_fields
 from ups_data.training.forecast.scales import Scales
@@ -102,6 +102,7 @@ def evaluate_run(
         chunk=chunk if chunk != CHUNK or decodes_in_parts(network) else None,
         rolls=rolls,
         dense=dense,
+        fills=fills_of(manifest),
         moving=frozenset(n for n in manifest.set_names if manifest.grid is None and manifest.point_set(n).moving),
     )
     if chunk is not None and chunk < 1:

@@ -46,5 +46,8 @@ class Sizes:
             return queries.values[self.fields[set_name]][:, steps, points]
         if self._cells is None:
             return None
+        if queries.grid_shape is None:  # some points do not count, in each frame others
+            index = queries.index[:, steps, points].cpu().numpy()
+            return torch.from_numpy(self._cells.at(index)).to(queries.index.device)[..., None]
         numbers = queries.index[0, 0, points].cpu().numpy()  # a grid's, the same in every frame
         return torch.from_numpy(self._cells.at(numbers)).to(queries.index.device)[None, None, :, None]

@@ -53,14 +53,26 @@ def evaluate(model: Model, batches: Iterable[QueryBatch], *, device: torch.devic
             for name in part.target_queries.values:
                 error = nrmse(_without_padding(predicted[name], mask), _without_padding(target[name], mask))
                 errors.setdefault(name, []).append(_of_valid(error, batch))
-        unchanged = None if batch.others or batch.target_queries.mask is not None else _unchanged(batch, target)
+        masked = batch.inputs.mask is not None and batch.inputs.grid_shape is not None
+        ragged = batch.target_queries.mask is not None and not masked
+        unchanged = None if batch.others or ragged else _unchanged(batch, target)
         if unchanged is not None:
-            each = [_of_valid(nrmse(unchanged[name].expand_as(v), v), batch) for name, v in target.items()]
+            mask = batch.target_queries.mask
+            each = [
+                _of_valid(nrmse(_without_padding(unchanged[name].expand_as(v), mask), _without_padding(v, mask)), batch)
+                for name, v in target.items()
+            ]
             still.append(torch.stack(each).mean(0))
     model.train(was_training)
     fields = {name: _mean(parts) for name, parts in errors.items()}
     persistence = _mean(still) if still else None
     return Evaluation(sum(fields.values()) / len(fields), fields, persistence)
+
+
+def at_points(frame: Tensor, index: Tensor) -> Tensor:
+    """The values of a frame `(B, N, C)` at points `(B, Q)` or `(B, K, Q)`: `(B, Q, C)` or `(B, K, Q, C)`."""
+    found = frame.gather(1, index.flatten(1)[..., None].expand(-1, -1, frame.shape[-1]))
+    return found.unflatten(1, index.shape[1:])
 
 
 def _without_padding(values: Tensor, mask: Tensor | None) -> Tensor:
@@ -90,5 +102,8 @@ def _unchanged(batch: QueryBatch, target: Fields) -> dict[str, Tensor] | None:
     for name, values in target.items():
         frame = batch.inputs.fields[name].float()
         last = frame[:, -1] if frame.dim() == 4 else frame
-        found[name] = last[:, None] if values.dim() == 4 else last
+        if batch.inputs.mask is not None:  # of all points, and the targets are those that count
+            found[name] = at_points(last, batch.target_queries.index)
+        else:
+            found[name] = last[:, None] if values.dim() == 4 else last
     return found

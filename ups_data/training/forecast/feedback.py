@@ -19,6 +19,7 @@ class NextInput:
         dense: the inputs are all points, in the order of the target queries: predictions are taken from there. Else
             they are asked for at the inputs' own points.
         moving: sets whose dense inputs move to where the target queries are.
+        fills: set of points → what fields hold at points that do not count: of these nothing is predicted.
 
     Attributes:
         queries: set of points → what must be predicted beside the target queries.
@@ -30,8 +31,10 @@ class NextInput:
         rolls: Mapping[SetName, tuple[str, ...]],
         dense: bool,
         moving: frozenset[SetName],
+        fills: Mapping[SetName, float],
     ) -> None:
         self._parts, self._rolls, self._moving = sets_of(batch), rolls, moving if dense else frozenset()
+        self._fills, self._dense = fills, dense
         self._steps = batch.dt.shape[1] if batch.dt.dim() == 2 else 0
         self._predicted: dict[SetName, dict[str, Tensor]] = {name: {} for name in self._parts}
         rolled = {name: part for name, part in self._parts.items() if rolls.get(name)}
@@ -57,9 +60,12 @@ class NextInput:
         return {name: self._next(name, part) for name, part in self._parts.items()}
 
     def _next(self, name: SetName, part: QueryBatch) -> EncoderInput:
-        fields = dict(part.inputs.fields)
+        fields, mask = dict(part.inputs.fields), part.inputs.mask
+        counted = self._counted(part) if name in self._fills and mask is not None else None
         for field, predicted in self._predicted[name].items():
             old = fields[field]
+            if counted is not None:
+                predicted = self._filled(predicted, counted, part, self._fills[name])
             if old.dim() == 4:  # several input steps
                 fields[field] = torch.cat([old.float(), predicted], dim=1)[:, -old.shape[1] :]
             else:
@@ -68,7 +74,37 @@ class NextInput:
         if name in self._moving:
             at = part.target_queries.coords
             coords = at[:, -1] if at.dim() == 4 else at
-        return replace(part.inputs, fields=fields, coords=coords)
+        if counted is not None and mask is not None:
+            mask = counted[:, -1] if mask.dim() == 2 else torch.cat([mask, counted], dim=1)[:, -mask.shape[1] :]
+        return replace(part.inputs, fields=fields, coords=coords, mask=mask)
+
+    def _counted(self, part: QueryBatch) -> Tensor:
+        """Which points of the next input count, `(B, k, N)`: those that were asked for, where all others were, else
+        those that count in this one."""
+        mask, queries = part.inputs.mask, part.target_queries
+        assert mask is not None
+        last = mask if mask.dim() == 2 else mask[:, -1]
+        if not self._dense:
+            return last[:, None].expand(-1, max(self._steps, 1), -1)
+        index = queries.index if self._steps else queries.index[:, None]
+        there = torch.ones_like(index, dtype=torch.bool) if queries.mask is None else queries.mask.view(index.shape)
+        counted = torch.zeros(*index.shape[:2], last.shape[-1], dtype=torch.int32, device=last.device)
+        counted = counted.scatter_add(2, index, there.int()) > 0
+        return counted if index.shape[-1] < last.shape[-1] else counted & last[:, None]
+
+    def _filled(self, predicted: Tensor, counted: Tensor, part: QueryBatch, fill: float) -> Tensor:
+        """Predictions of the target queries, or at the inputs' points, as `(B, k, N, C)` of all points."""
+        if not self._dense:
+            return predicted.masked_fill(~counted[..., None], fill)
+        index = part.target_queries.index if self._steps else part.target_queries.index[:, None]
+        mask = part.target_queries.mask
+        if mask is not None:  # a row is filled up with its first point: of these nothing is taken
+            first = predicted[:, :, :1].expand_as(predicted)
+            predicted = torch.where(mask.view(index.shape)[..., None], predicted, first)
+            index = torch.where(mask.view(index.shape), index, index[..., :1].expand_as(index))
+        whole = predicted.new_full((*predicted.shape[:2], counted.shape[-1], predicted.shape[-1]), fill)
+        whole = whole.scatter(2, index[..., None].expand_as(predicted), predicted)
+        return whole.masked_fill(~counted[..., None], fill)
 
     def _at_inputs(self, inputs: EncoderInput) -> QuerySet:
         batch = len(next(iter(inputs.fields.values())))

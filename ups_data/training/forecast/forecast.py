@@ -1,7 +1,7 @@
 """Predictions of a batch in parts: blocks of steps of a rollout, and in each of them chunks of points."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ups_data.batch import QueryBatch, QuerySet
 from ups_data.models.protocol import Model, check_predicted, decodes_in_parts
+from ups_data.schema import Manifest
 from ups_data.training.forecast.feedback import NextInput
 from ups_data.training.forecast.parts import SetName, sets_of, stepped, steps_of, with_sets
 
@@ -47,6 +48,7 @@ class Forecast:
         rolls: set of points → names of its input fields that a rollout replaces by predictions.
         dense: the encoder sees every point of a frame; else those drawn for it.
         moving: sets whose points move: the next input's positions are those of the target frame.
+        fills: set of points → what its fields hold at points that do not count; of sets with such points.
     """
 
     model: Model
@@ -56,6 +58,7 @@ class Forecast:
     rolls: Mapping[SetName, tuple[str, ...]] | None = None
     dense: bool = True
     moving: frozenset[SetName] = frozenset()
+    fills: Mapping[SetName, float] = field(default_factory=dict)
 
     def __call__(self, batch: QueryBatch) -> Iterator[Piece]:
         """The predictions, each point of each step once."""
@@ -71,7 +74,9 @@ class Forecast:
             of_block = {name: steps_of(q, first, last, flat) for name, q in queries.items()}
             relative = dt[:, first:last] - since[:, None]
             block = with_sets(batch, of_block, inputs, dt=relative[:, 0] if flat else relative, time=batch.time + since)
-            following = None if last == steps else NextInput(block, self.rolls or {}, self.dense, self.moving)
+            following = (
+                None if last == steps else NextInput(block, self.rolls or {}, self.dense, self.moving, self.fills)
+            )
             for name, start, predicted in self._chunks(block, following):
                 values = {f: predicted[f].float() for f in self.channels[name]}
                 values = {f: v[:, None] for f, v in values.items()} if flat else values
@@ -121,6 +126,12 @@ class Forecast:
         lead = queries.coords.shape[:-1]
         expected = {f: torch.empty(()).expand(*lead, c) for f, c in self.channels[name].items()}
         return check_predicted(predicted, expected, type(self.model).__name__)
+
+
+def fills_of(manifest: Manifest) -> dict[str | None, float]:
+    """Set of points → what its fields hold at points that do not count; of sets with such points."""
+    masks = {name: manifest.mask(name) for name in manifest.set_names}
+    return {n: float("nan") if mask.fill is None else mask.fill for n, mask in masks.items() if mask is not None}
 
 
 def _window(queries: QuerySet, start: int, stop: int) -> QuerySet:

@@ -112,7 +112,8 @@ def dense_loader(
         changed["inputs"] = {name: of_set for name, of_set in data.inputs.items() if name in used} or None
     if stored_coords:
         changed["coords"] = "source"
-    if any(int(points.min()) < int(points.max()) for points in sizes):
+    counted = [manifest.counted_of(split, name) for name in used]
+    if any(int(fewest.min()) < int(most.max()) for fewest, most in counted):
         changed["ragged"] = "pad"
     if most > BATCH_POINTS:
         changed |= {"threads": 0, "prefetch": 1}  # one batch at a time

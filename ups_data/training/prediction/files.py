@@ -32,7 +32,7 @@ def write_predictions(
     if format == "shards":
         with ShardWriter(folder, source=source) as writer:
             for t in trajectories:
-                given = {"fields": t.fields, "coords": t.coords, "axes": t.axes, "units": t.units}
+                given = {"fields": t.fields, "coords": t.coords, "axes": t.axes, "units": t.units, "mask": t.mask}
                 shape = {"sets": t.sets} if t.sets else given
                 writer.add(**shape, split=split, time=t.time, params=t.params, key=t.key, source=t.source)
         return

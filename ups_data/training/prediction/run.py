@@ -11,7 +11,7 @@ from ups_data.errors import UpsDataError
 from ups_data.models.protocol import decodes_in_parts
 from ups_data.schema import Manifest
 from ups_data.training.device import device_of
-from ups_data.training.forecast.forecast import Forecast
+from ups_data.training.forecast.forecast import Forecast, fills_of
 from ups_data.training.forecast.loaders import dense_loader, fields_of, seen_fields
 from ups_data.training.forecast.parts import SetName
 from ups_data.training.forecast.rolling import check_rolls, rolled_fields
@@ -96,6 +96,7 @@ def predict_run(
         rolls=rolled_fields(manifest, inputs, targets),
         dense=places is None and run.config.data.inputs is None and run.config.data.input_stride == 1,
         moving=frozenset(),
+        fills=fills_of(manifest),
     )
     scales = Scales.of(run.config, run.manifest, manifest)
     loader = dense_loader(

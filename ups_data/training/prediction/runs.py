@@ -11,6 +11,7 @@ from torch import Tensor
 from ups_data.batch import QueryBatch, QuerySet
 from ups_data.exporting.trajectories import axes_of
 from ups_data.schema import Manifest
+from ups_data.store.masks.counted import counted_points
 from ups_data.store.shard import Shard
 from ups_data.training.forecast.forecast import Forecast
 from ups_data.training.forecast.parts import SetName, sets_of, with_sets
@@ -66,6 +67,12 @@ class Runs:
         shard, local = self._where[number]
         return shard.positions(set_name, local, min(frame, shard.steps[local] - 1))
 
+    def counted(self, number: int, set_name: SetName) -> np.ndarray | None:
+        """`(N,)`, which points of a set count; None: all do, or they change in time, and it is not known in which
+        predicted frames."""
+        shard, local = self._where[number]
+        return None if self.manifest.mask_moves(set_name) else counted_points(shard, set_name, local)
+
     def begin(self, number: int, times: Times, scratch: Path) -> "Predicted":
         """A trajectory that is to be predicted; what lies in `scratch` of the last one is removed."""
         for path in scratch.iterdir():
@@ -115,8 +122,13 @@ class Predicted:
         axes = runs.places.axes if runs.places is not None else axes
         if axes is not None:
             shape = [len(axis.coordinates) for axis in axes]
+            counted = runs.counted(self.number, None) if grid and runs.places is None else None
+            if counted is not None:
+                for array in self._arrays.values():
+                    array[:, ~counted] = np.nan
             fields = {n: a.reshape(len(a), *shape, a.shape[-1]) for n, a in self._arrays.items()}
-            return Trajectory(fields=fields, axes=axes, units=runs.units, **common)
+            mask = None if counted is None else counted.reshape(shape)
+            return Trajectory(fields=fields, axes=axes, units=runs.units, mask=mask, **common)
         if len(runs.sets) == 1 and None in runs.sets:
             return Trajectory(fields=self._arrays, coords=self._coords[None], units=runs.units, **common)
         sets = {}
@@ -138,7 +150,10 @@ class Predicted:
         own, places = part.target_queries, self._runs.places
         if places is None:
             at, grid_shape = own.coords[:, own.mask[0]] if own.mask is not None else own.coords, own.grid_shape
-            self._note_coords(name)
+            grid = self._runs.manifest.grid
+            if grid is not None and self._runs.manifest.mask() is not None:  # all of it; holes are emptied at the end
+                at, grid_shape = torch.from_numpy(grid.coords())[None].to(own.coords), grid.shape
+            self._note_coords(name, own)
         else:
             grid_shape = None if places.axes is None else tuple(len(a.coordinates) for a in places.axes)
             normalised = places.normalised
@@ -155,7 +170,7 @@ class Predicted:
         coords = (at[:, None] if steps else at).expand(*lead, points, at.shape[-1])
         return QuerySet(coords, {}, index, weight, grid_shape, scale=own.scale)
 
-    def _note_coords(self, name: SetName) -> None:
+    def _note_coords(self, name: SetName, own: QuerySet) -> None:
         manifest = self._runs.manifest
         if manifest.grid is not None or name in self._coords or name not in self._runs.sets:
             return
@@ -167,6 +182,9 @@ class Predicted:
             self._coords[name] = np.stack(each) + origin
         else:
             self._coords[name] = self._runs.positions(self.number, name, 0) + origin
+        if manifest.mask(name) is not None:  # predictions are of the points that count
+            index = own.index[0] if own.mask is None else own.index[0][own.mask[0]]
+            self._coords[name] = self._coords[name][..., index.cpu().numpy(), :]
 
     def _check_inside(self, name: SetName, places: Places) -> None:
         own = self._runs.positions(self.number, name, 0)

@@ -12,7 +12,7 @@ from ups_data.schema.trajectories import parse_window
 from ups_data.store.openings.making import make_openings
 from ups_data.writing.folders import check_inside, remove_folder
 from ups_data.writing.joining.pooling import moments_of
-from ups_data.writing.joining.schemas import difference
+from ups_data.writing.joining.schemas import difference, joined_masks
 from ups_data.writing.shard.written import files_of, is_whole, usual_order
 
 
@@ -143,6 +143,7 @@ def _merged(roots: Sequence[Path], manifests: Sequence[Manifest], moves: Sequenc
             "source": {"path": " and ".join(sources), "format": ", ".join(formats)},
             "left_out": [*(first.left_out or []), *(second.left_out or [])] or None,
             "not_stored": {**(second.not_stored or {}), **(first.not_stored or {})} or None,
+            "masks": joined_masks(first, second),
             "splits": splits,
         }
     )

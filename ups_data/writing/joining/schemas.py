@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ups_data.schema import AxisSpec, FieldSpec, GridSpec, Manifest
+from ups_data.schema import AxisSpec, FieldSpec, GridSpec, Manifest, MaskSpec
 from ups_data.writing.axes import same_axis
 
 
@@ -25,7 +25,20 @@ def difference(one: Manifest, other: Manifest) -> str | None:
         mine, theirs = getattr(one, name) or None, getattr(other, name) or None
         if mine != theirs:
             return f"its {name.replace('_', ' ')} is {_short(mine)}, the others' is {_short(theirs)}"
+    for name in set(one.masks or {}) & set(other.masks or {}):
+        fills = [(manifest.masks or {})[name].fill for manifest in (one, other)]
+        if fills[0] != fills[1]:
+            return f"its points that do not count hold {fills[0]}, the others' hold {fills[1]}"
     return None
+
+
+def joined_masks(one: Manifest, other: Manifest) -> dict[str, MaskSpec] | None:
+    """The masks of both."""
+    found = dict(one.masks or {})
+    for name, mask in (other.masks or {}).items():
+        moving = mask.moving or (name in found and found[name].moving)
+        found[name] = mask.model_copy(update={"moving": moving})
+    return found or None
 
 
 def _fields(one: Manifest, other: Manifest) -> str | None:

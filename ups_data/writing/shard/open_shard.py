@@ -1,31 +1,30 @@
 """One shard as it is written, in a folder aside."""
 
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks
 from ups_data.schema import FieldSpec, ShardSpec
 from ups_data.schema.packs import MOST_POINTS, channel_names
-from ups_data.store.arrays.metadata import array_name
+from ups_data.store.arrays.metadata import MASKS, array_name, mask_name
 from ups_data.store.sealing import write_seal
-from ups_data.writing.casting import cast_exactly
 from ups_data.writing.importance import Importance, RunImportance, array_options, group_names
 from ups_data.writing.layout import Layout, point_dimension, points_folder
 from ups_data.writing.run import Run
 from ups_data.writing.shard.array_writer import ArrayWriter
+from ups_data.writing.shard.frames import pieces, stored_frames
+from ups_data.writing.shard.masks import MaskWriter, masks_of
 from ups_data.writing.shard.pack_writer import COORDS, INDEX, PackWriter
 from ups_data.writing.shard.tables import write_tables
 from ups_data.writing.shard.written import WrittenShard, point_counts
 from ups_data.writing.statistics import FieldMoments, Moments
 
-# Read from a source at once: sources are compressed in chunks of several frames, which should be decoded once.
-READ_BYTES = 8 * 1024**2
 # One object of the store; several where a shard's field is larger.
 OBJECT_BYTES = 512 * 1024**2
 
@@ -49,6 +48,7 @@ class OpenShard:
         self._arrays: dict[str, ArrayWriter] = {}
         self._packs: dict[str, PackWriter] = {}  # by the names of their arrays
         self._pack_of = {field: name for name, pack in layout.packs.items() for field in pack.fields}
+        self._masks = MaskWriter(self._open_mask)
         self._runs: list[Run] = []
         self._counts: dict[str | None, list[int]] = {}
         self._torn = ""  # the trajectory of which only a part was stored
@@ -63,24 +63,26 @@ class OpenShard:
         self._check_whole()
         deal = self._layout.deal(run)
         importance = self._importance_of(run)
+        masks = masks_of(run, self._layout)
         for spec in self._layout.specs:
             self._moments[spec.name].start_trajectory()
-        for spec, frames in stored_frames(run, self._layout, self._allow_nonfinite):
+        for spec, frames, counted in stored_frames(run, self._layout, self._allow_nonfinite, masks):
             if not self._arrays:
                 self._open(run, deal)
             if not self._torn:
                 self._start_packs(run, deal)
             self._torn = run.where
-            self._append(spec, frames, deal[spec.point_set], importance.get(spec.point_set))
+            self._append(spec, frames, counted, deal[spec.point_set], importance.get(spec.point_set))
             del frames  # or it would lie in memory beside the next piece
         for name in run.coords:
             self._append_points(run, name, deal[name])
+        self._masks.add(masks, deal, {name: run.points_of(name) for name in deal}, run.steps)
         if self._layout.params:
             self._params.update(np.array([[run.params[p] for p in self._layout.params]]))
         if run.steps > 1:
             self._time_step.update(np.diff(run.time)[:, None])
         # Only what the tables need is kept; the fields' arrays may be large.
-        run.fields, run.static, run.coords = {}, {}, {}
+        run.fields, run.static, run.coords, run.masks = {}, {}, {}, {}
         self._runs.append(run)
         self._torn = ""
 
@@ -89,10 +91,16 @@ class OpenShard:
             raise UpsDataError(f"{self.aside}: holds a part of {self._torn}, which could not be added: write it again")
 
     def _append(
-        self, spec: FieldSpec, frames: np.ndarray, blocks: Blocks | None, importance: RunImportance | None
+        self,
+        spec: FieldSpec,
+        frames: np.ndarray,
+        counted: NDArray[np.bool_] | None,
+        blocks: Blocks | None,
+        importance: RunImportance | None,
     ) -> None:
         for i in range(0, len(frames), spec.chunk_rows):  # moments are taken in float64, of a chunk at a time
-            self._moments[spec.name].update(frames[i : i + spec.chunk_rows])
+            part = slice(i, i + spec.chunk_rows)
+            self._moments[spec.name].update(frames[part], None if counted is None else counted[part])
         pack = self._pack_of.get(spec.name)
         if pack is None:
             self._arrays[f"fields/{spec.name}"].append(_in_slots(frames, blocks))
@@ -100,7 +108,7 @@ class OpenShard:
             self._packs[pack].append(spec.name, _in_slots(frames, blocks))
         self.bytes += frames.nbytes
         if importance is not None and not spec.static:
-            for metric, rows in importance.add(spec.name, frames).items():
+            for metric, rows in importance.add(spec.name, frames, counted).items():
                 self._arrays[array_name(metric, spec.point_set)].append(rows)
 
     def _start_packs(self, run: Run, deal: dict[str | None, Blocks | None]) -> None:
@@ -131,7 +139,7 @@ class OpenShard:
         folder = points_folder(name)
         pack = self._layout.pack_of_points(name)
         frame_bytes = blocks.num_points * self._layout.points[name].dim * 4
-        for start, stop in _pieces(run.steps if run.moving(name) else 1, frame_bytes):
+        for start, stop in pieces(run.steps if run.moving(name) else 1, frame_bytes):
             coords = run.coords_at(name, start, stop)
             self._coords[name or ""].update(coords)
             if pack is None:
@@ -192,6 +200,15 @@ class OpenShard:
         dimensions = ("row" if spec.moving else "geometry", dimension, "component")
         self._array(f"{folder}/coords", chunk_shape, "float32", dimensions)
 
+    def _open_mask(self, set_name: str | None, slots: int) -> ArrayWriter:
+        group, layout, name = zarr.open_group(self.aside, mode="r+"), self._layout, mask_name(set_name)
+        for part in (MASKS, name.rpartition("/")[0]):
+            group.require_group(part)
+        chunk = layout.block_points(set_name) if layout.points else slots
+        dimensions, codec = ("mask", point_dimension(set_name)), "lz4" if layout.codec == "none" else None
+        self._array(name, (1, chunk), "uint8", dimensions, fill_value=0, codec=codec)
+        return self._arrays[name]
+
     def _array(
         self,
         name: str,
@@ -199,13 +216,14 @@ class OpenShard:
         dtype: str | np.dtype,
         dimension_names: tuple[str, ...],
         fill_value: float = np.nan,
+        codec: str | None = None,
     ) -> None:
         self._arrays[name] = ArrayWriter(
             self.aside,
             name,
             chunk_shape,
             np.dtype(dtype),
-            codec=self._layout.codec,
+            codec=codec or self._layout.codec,
             object_bytes=OBJECT_BYTES,
             dimension_names=dimension_names,
             fill_value=fill_value,
@@ -225,11 +243,14 @@ class OpenShard:
                 shutil.rmtree(self.aside / name)
             else:
                 array.finish()
-        write_tables(zarr.open_group(self.aside, mode="r+"), self._runs, self._layout, self._counts)
+        write_tables(
+            zarr.open_group(self.aside, mode="r+"), self._runs, self._layout, self._counts, self._masks.tables()
+        )
         size, digest = write_seal(self.aside)
         steps = [r.steps for r in self._runs]
         points = point_counts(self._counts) if self._layout.points else None
-        spec = ShardSpec(path=path, steps=steps, points=points, bytes=size, digest=digest)
+        masks = self._masks.listed()
+        spec = ShardSpec(path=path, steps=steps, points=points, masks=masks, bytes=size, digest=digest)
         return WrittenShard(spec, self._moments, self._params, self._time_step, self._coords)
 
     def abort(self) -> None:
@@ -238,39 +259,6 @@ class OpenShard:
             with suppress(OSError):  # of a full disk, again
                 array.abandon()
         shutil.rmtree(self.aside, ignore_errors=True)
-
-
-def stored_frames(run: Run, layout: Layout, allow_nonfinite: bool) -> Iterator[tuple[FieldSpec, np.ndarray]]:
-    """A trajectory's frames as they are to be stored, `(n, *grid or N, C)`: pieces of one field after another.
-
-    Raises:
-        UpsDataError: a value is not finite or overflows.
-    """
-    pieces = []
-    for spec in layout.specs:
-        shape = (1, *run.static[spec.name].shape) if spec.static else run.fields[spec.name].shape
-        row_bytes = int(np.prod(shape[1:])) * np.dtype(spec.dtype).itemsize
-        pieces += [(start, stop, spec) for start, stop in _pieces(shape[0], row_bytes, spec.chunk_rows)]
-    # All fields of the first frames first: the importance of a frame is of all of them.
-    for start, stop, spec in sorted(pieces, key=lambda piece: piece[0]):
-        where = f"field {spec.name!r} of {run.where}"
-        frames = np.asarray(run.static[spec.name][:][None] if spec.static else run.fields[spec.name][start:stop])
-        if not allow_nonfinite and not np.isfinite(frames).all():
-            bad = ~np.isfinite(frames)
-            frame = start + int(np.argmax(bad.reshape(len(bad), -1).any(1)))
-            raise UpsDataError(
-                f"{where} has {int(bad.sum())} values that are NaN or Inf (first in frame {frame}): "
-                "repair it, or keep and count them with --allow-nonfinite"
-            )
-        frames = cast_exactly(frames, np.dtype(spec.dtype), where)
-        yield spec, frames
-        del frames
-
-
-def _pieces(rows: int, row_bytes: int, chunk_rows: int = 1) -> list[tuple[int, int]]:
-    """The rows to read at once: whole chunks, up to `READ_BYTES`."""
-    piece = chunk_rows * max(1, READ_BYTES // (chunk_rows * row_bytes))
-    return [(start, min(start + piece, rows)) for start in range(0, rows, piece)]
 
 
 def _in_slots(frames: np.ndarray, blocks: Blocks | None) -> np.ndarray:

@@ -12,9 +12,17 @@ from ups_data.writing.run import Run
 
 
 def write_tables(
-    group: zarr.Group, runs: Sequence[Run], layout: Layout, counts: Mapping[str | None, list[int]]
+    group: zarr.Group,
+    runs: Sequence[Run],
+    layout: Layout,
+    counts: Mapping[str | None, list[int]],
+    masks: Mapping[str, np.ndarray],
 ) -> None:
-    """`trajectories/*` and the numbers of points: small arrays, plain zarr."""
+    """`trajectories/*` and the numbers of points: small arrays, plain zarr.
+
+    Args:
+        masks: name → a table of which mask each frame has.
+    """
     table = group["trajectories"]
     assert isinstance(table, zarr.Group)
     table.attrs.update({"key": [r.key for r in runs], "source": [r.source for r in runs], "params": layout.params})
@@ -33,6 +41,7 @@ def write_tables(
     if layout.params:
         values = np.array([[r.params[p] for p in layout.params] for r in runs], np.float64)
         columns["trajectories/params"] = (values, ("trajectory", "parameter"))
+    columns |= {name: (rows, ("row",)) for name, rows in masks.items()}
     for name, points in counts.items():
         columns[f"{points_folder(name)}/count"] = (np.asarray(points), ("geometry",))
     for name, pack in layout.packs.items():

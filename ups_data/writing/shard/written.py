@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ups_data.errors import UpsDataError
-from ups_data.schema import Manifest, ShardSpec, SplitSpec, limits
+from ups_data.schema import Manifest, MaskSpec, ShardSpec, SplitSpec, limits
 from ups_data.store.sealing import seal_path
 from ups_data.writing.folders import read_own
 from ups_data.writing.importance import Importance
@@ -101,10 +101,24 @@ def dataset_manifest(
     names = sorted({*splits, *(base.splits if base is not None else ())}, key=usual_order)
     specs = {name: _split_spec(splits.get(name, ()), layout, ragged, base, name) for name in names}
     try:
-        manifest = layout.manifest(dict(source), specs, ragged=ragged)
+        manifest = layout.manifest(dict(source), specs, ragged=ragged, masks=_masks(layout, written, base))
     except ValidationError as error:
         raise UpsDataError(f"no dataset can hold this: {first_reason(error)}: convert or write it in parts") from None
     return manifest.model_copy(update={"importance": importance.listed()})
+
+
+def _masks(layout: Layout, written: Sequence[WrittenShard], base: Manifest | None) -> dict[str, MaskSpec] | None:
+    """Of the sets of points of which some do not count in some frame.
+
+    Args:
+        base: of the dataset that the shards are added to.
+    """
+    moving = {name: mask.moving for name, mask in ((base.masks if base is not None else None) or {}).items()}
+    for shard in written:
+        for name, masks in (shard.spec.masks or {}).items():
+            moving[name] = moving.get(name, False) or masks.moving
+    fill = None if layout.options.keeps_nan else layout.options.mask_fill
+    return {name: MaskSpec(fill=fill, moving=moves) for name, moves in moving.items()} or None
 
 
 def is_whole(out: Path, spec: ShardSpec) -> bool:

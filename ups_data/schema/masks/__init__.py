@@ -1,0 +1,1 @@
+"""Which points count, as a manifest lists it."""

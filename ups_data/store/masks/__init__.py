@@ -1,0 +1,1 @@
+"""Which points of a shard count, frame by frame."""
