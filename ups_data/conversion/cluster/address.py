@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 from ups_data.conversion.workers import signals_deferred
 from ups_data.errors import UpsDataError
@@ -48,7 +49,8 @@ def scheduler_at(address: str) -> Iterator[str]:
     from distributed import LocalCluster
 
     # Ctrl-C reaches every process of a terminal; only this one is to act on it. Dask's thread is started here and
-    # starts all of them: they take over what it blocks.
+    # starts all of them: they take over what it blocks. Starting multiprocessing's tracker would unblock it again.
+    resource_tracker.ensure_running()
     is_main = threading.current_thread() is threading.main_thread()
     with signals_deferred():
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if is_main else set()
@@ -78,12 +80,16 @@ def scheduler_at(address: str) -> Iterator[str]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Inside, Dask prints nothing here: what matters ends in one line of our own."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    # Some of its loggers have levels of their own.
+    known = [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    loggers = [logging.getLogger(name) for name in ("distributed", *known)]
+    before = [logger.disabled for logger in loggers]
     try:
+        for logger in loggers:
+            logger.disabled = True
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="distributed")
             yield
     finally:
-        logger.setLevel(before)
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled

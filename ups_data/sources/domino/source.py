@@ -74,7 +74,7 @@ class DominoSource(Source):
         params = {name: float(v) for name, v in group.attrs.items() if isinstance(v, int | float)}
         for name in (name for name in PARAMETERS if name in self._shapes):
             used.add(name)
-            for place, value in enumerate(np.asarray(group[name][...], np.float64).reshape(-1)):
+            for place, value in enumerate(np.asarray(_read(self.path, name, 0, 0), np.float64).reshape(-1)):
                 params[f"{name}_{place}"] = float(value)
         return Trajectory(
             key=self.path.name.removesuffix(".zarr"),
@@ -96,7 +96,7 @@ class DominoSource(Source):
             channels = self._shapes[name][1] if len(self._shapes[name]) == 2 else 1
             read = partial(_read, self.path, name)
             found[NAMES.get(name, name)] = LazyArray((1, shape[0], channels), group[name].dtype, read)
-        positions = finite(f"{self.path}: {coords}", np.asarray(group[coords][...]))
+        positions = finite(f"{self.path}: {coords}", _read(self.path, coords, 0, 0))
         return PointSet(positions, found or own_field(coords, positions))
 
     def _group(self) -> Any:
@@ -115,4 +115,6 @@ def _open(path: Path) -> Any:
 
 
 def _read(path: Path, name: str, start: int, stop: int) -> np.ndarray:
-    return np.asarray(_open(path)[name][...])
+    looking = importlib.import_module("ups_data.sources.netcdf.blosc")  # late: it takes zarr's codecs
+    with looking.chunks_looked_at():
+        return np.asarray(_open(path)[name][...])

@@ -17,6 +17,7 @@ from zarr.core.buffer import Buffer
 from zarr.registry import register_codec
 
 from ups_data.schema.blosc_header import claimed_size
+from ups_data.sources.netcdf import bombs
 
 
 class OldBlosc(Blosc):
@@ -49,5 +50,5 @@ register_codec("blosc", NewBlosc)
 @contextmanager
 def chunks_looked_at() -> Iterator[None]:
     """Arrays that are opened inside look at their chunks."""
-    with config.set({"codecs.blosc": f"{NewBlosc.__module__}.{NewBlosc.__qualname__}"}):
+    with config.set({"codecs.blosc": f"{NewBlosc.__module__}.{NewBlosc.__qualname__}", **bombs.CODECS}):
         yield
