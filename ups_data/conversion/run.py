@@ -8,6 +8,7 @@ from functools import partial
 from ups_data.conversion.appending.base import Base
 from ups_data.conversion.appending.record import RECORD, Record, digest_of
 from ups_data.conversion.fingerprint import Identity
+from ups_data.conversion.planning.apart import apart
 from ups_data.conversion.shard_plan import Plan, PlannedShard, make_plan
 from ups_data.conversion.shard_task import Job, Made, ShardMaker
 from ups_data.conversion.source_runs import open_run
@@ -189,9 +190,9 @@ class Conversion:
                 maker = ShardMaker(job.taking(dealt.addition.like), self._source)
                 base.check_schema(maker.layout, maker.importance.listed())
             trajectories = job.trajectories(self._source)
-            begun = make_plan(
-                trajectories, job.path, self._identity, dealt.splits, job.options, job.on_error, dealt.addition
-            )
+            choices = job.options, job.on_error, dealt.addition
+            make = partial(make_plan, trajectories, job.path, self._identity, dealt.splits, *choices)
+            begun = apart(make, job.path)
             self._work.save_plan(begun)
         elif not begun.is_of(dealt.splits):
             raise UpsDataError(f"{self._name}: its plan is not of this source: remove the folder and convert anew")

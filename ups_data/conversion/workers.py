@@ -201,7 +201,7 @@ def _receive(connection: Connection, shard: PlannedShard) -> tuple[str, Any]:
 
 def serve(connection: Connection, alive: int) -> None:
     """What a worker does: `WORKER` calls it."""
-    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(alive,), daemon=True).start()
     one_at_a_time = threading.Lock()
 
     def send(kind: str, what: object = None) -> None:
@@ -242,6 +242,7 @@ def _tell_of_work(send: Callable[[str], None]) -> None:
                 send("alive")
 
 
-def _end_with_parent(alive: int) -> None:
+def end_with_parent(alive: int) -> None:
+    """End this process as soon as nobody holds the other end of the pipe `alive`."""
     os.read(alive, 1)
     os._exit(1)

@@ -24,8 +24,9 @@ import torch
 from tests.datasets import reseal, write_grid
 from tests.faults.crafted import craft_fields
 from tests.faults.hostile.mutations import changed, changed_json
-from tests.faults.hostile.sources import FILES, FOLDERS
+from tests.faults.hostile.sources import FILES, FOLDERS, Write
 from tests.faults.hostile.tryer import resident
+from tests.sources import operator_files, solver_files
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.conversion.source_runs import open_run
 from ups_data.schema.file import MANIFEST, with_digest
@@ -53,24 +54,24 @@ def read_source(path: Path) -> None:
             array[: min(rows, array.shape[0])]
 
 
-def file_case(name: str) -> Case:
+def file_case(write: Write) -> Case:
     def case(folder: Path, draw: random.Random) -> None:
         kept, path = folder / "kept", folder / "source"
         if not kept.exists():
-            FILES[name](kept)
+            write(kept)
         path.write_bytes(changed(kept.read_bytes(), draw))
         read_source(path)
 
     return case
 
 
-def group_case(name: str, pattern: str) -> Case:
-    """Metadata of a zarr group, as JSON or as bytes."""
+def group_case(write: Write, pattern: str) -> Case:
+    """One of the files of a folder, as JSON or as bytes."""
 
     def case(folder: Path, draw: random.Random) -> None:
         kept, path = folder / "kept", folder / "source"
         if not kept.exists():
-            FOLDERS[name](kept)
+            write(kept)
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(kept, path)
         file = draw.choice([found for found in sorted(path.glob(pattern)) if found.is_file()])
@@ -166,12 +167,25 @@ def checkpoint(folder: Path, draw: random.Random) -> None:
     check_form(load_checkpoint(path), path)
 
 
+def openfoam(folder: Path) -> None:
+    values = {"p": np.arange(3.0), "U": np.arange(9.0).reshape(3, 3)}
+    solver_files.write_openfoam(folder, {"0": values, "0.5": values})
+
+
+def ensight(folder: Path) -> None:
+    solver_files.write_ensight(folder, np.arange(8.0).reshape(2, 4), [0.0, 0.5])
+
+
 TARGETS: dict[str, Case] = {
-    **{name: file_case(name) for name in FILES},
-    "zarr": group_case("zarr", "**/zarr.json"),
-    "zarr2": group_case("zarr2", "**/.z*"),
-    "zarr, chunks": group_case("zarr", "u/c/**/0"),
-    "zarr2, chunks": group_case("zarr2", "u/0.*"),
+    **{name: file_case(write) for name, write in FILES.items()},
+    "zarr": group_case(FOLDERS["zarr"], "**/zarr.json"),
+    "zarr2": group_case(FOLDERS["zarr2"], "**/.z*"),
+    "zarr, chunks": group_case(FOLDERS["zarr"], "u/c/**/0"),
+    "zarr2, chunks": group_case(FOLDERS["zarr2"], "u/0.*"),
+    "domino": group_case(operator_files.write_domino, "**/*"),
+    "openfoam": group_case(openfoam, "**/*"),
+    "ensight": group_case(ensight, "**/*"),
+    "cgns": file_case(lambda path: solver_files.write_cgns(path, np.arange(12.0))),
     **{f.__name__: f for f in (manifest, seal, metadata, chunks, objects, checkpoint)},
 }
 

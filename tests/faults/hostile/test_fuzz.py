@@ -15,10 +15,12 @@ from tests.faults.hostile.fuzzed import TARGETS, wrong_with
 
 SECONDS = float(os.environ.get("UPS_FUZZ_SECONDS", 10 * len(TARGETS)))
 FIRST = int(os.environ.get("UPS_FUZZ_FIRST", 10_000))
+# vtk may end the process, as a damaged file of it may end a conversion's planning process; zarr takes its time.
+NOT_HERE = ("vtk", "vtu", "openfoam", "ensight", "cgns", "zarr", "zarr2", "domino")
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("target", [t for t in TARGETS if t not in ("vtk", "vtu", "zarr", "zarr2")])
+@pytest.mark.parametrize("target", [t for t in TARGETS if t not in NOT_HERE])
 def test_a_few(tmp_path: Path, target: str) -> None:
     """In this process: no signal is to be feared of them any more."""
     for number in range(2):

@@ -13,7 +13,8 @@ from ups_data.sources.content import Content, look_inside
 from ups_data.sources.limits import TEXT_BYTES
 from ups_data.sources.links import is_inside
 from ups_data.sources.meshes.blocks import Blocks, leaves_of
-from ups_data.sources.meshes.vtk_file import Mesh, damaged, mesh_of, require_vtk, update
+from ups_data.sources.meshes.library import require_vtk
+from ups_data.sources.meshes.vtk_file import Mesh, damaged, mesh_of, update
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.trajectory import Trajectory
 

@@ -10,7 +10,8 @@ from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.meshes.blocks import Blocks, leaves_of
 from ups_data.sources.meshes.collection import Collection, frames_of, referenced
-from ups_data.sources.meshes.vtk_file import Mesh, check_claims, damaged, mesh_of, read_mesh, require_vtk, update
+from ups_data.sources.meshes.library import require_vtk
+from ups_data.sources.meshes.vtk_file import Mesh, check_claims, damaged, mesh_of, read_mesh, update
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import PointSet, Trajectory

@@ -14,6 +14,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import units_of
 from ups_data.sources.limits import check_claim, check_holes
+from ups_data.sources.meshes.library import require_vtk
 from ups_data.sources.meshes.measures import measures_of, shares_of
 from ups_data.sources.options import SourceOptions
 
@@ -53,20 +54,6 @@ class Mesh:
     measures: dict[str, np.ndarray] = field(default_factory=dict)
     params: dict[str, float] = field(default_factory=dict)
     shares: Callable[[], dict[str, np.ndarray]] = dict
-
-
-def require_vtk(path: Path) -> Any:
-    """The package vtk.
-
-    Raises:
-        UpsDataError: it is not installed.
-    """
-    try:
-        return importlib.import_module("vtkmodules.all")
-    except ImportError as error:
-        raise UpsDataError(
-            f"{path}: reading VTK files needs vtk, which is not installed: pip install 'ups_data[mesh]'"
-        ) from error
 
 
 def read_mesh(path: Path, kind: str, options: SourceOptions) -> Mesh:

@@ -1,0 +1,27 @@
+"""The package vtk, which reads meshes."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ups_data.errors import UpsDataError
+
+# called with each file that vtk is about to read: a damaged one may end the process
+BEFORE_READING: list[Callable[[Path], None]] = []
+
+
+def require_vtk(path: Path) -> Any:
+    """The package vtk; it is about to read the file.
+
+    Raises:
+        UpsDataError: it is not installed.
+    """
+    for tell in BEFORE_READING:
+        tell(path)
+    try:
+        return importlib.import_module("vtkmodules.all")
+    except ImportError as error:
+        raise UpsDataError(
+            f"{path}: reading VTK files needs vtk, which is not installed: pip install 'ups_data[mesh]'"
+        ) from error
