@@ -11,11 +11,11 @@ import logging
 import os
 import select
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from tests import warm
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.batch import QueryBatch
 from ups_data.schema import Manifest
@@ -206,24 +206,21 @@ class Checker:
     """The process, from the outside."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            cwd=Path(__file__).parents[2],
-        )
+        (given, ask), (answers, told) = os.pipe(), os.pipe()
+        self._process = warm.Popen(["-m", __name__], stdin=given, stdout=told, stderr=2, cwd=warm.ROOT)
+        os.close(given)
+        os.close(told)
+        self._ask, self._answers = os.fdopen(ask, "w"), os.fdopen(answers)
 
     def __call__(self, act: str, root: Path) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps({"act": act, "root": str(root)}), file=self._process.stdin, flush=True)
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        print(json.dumps({"act": act, "root": str(root)}), file=self._ask, flush=True)
+        answer: dict[str, Any] = json.loads(self._answers.readline())
         return answer
 
     def close(self) -> None:
-        self._process.communicate()
+        self._ask.close()
+        self._process.wait()
+        self._answers.close()
 
 
 if __name__ == "__main__":

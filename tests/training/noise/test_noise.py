@@ -154,6 +154,7 @@ def test_weights_of_another_dataset_and_a_single_trajectory(waves: Path, tmp_pat
 def test_commands(waves: Path, tmp_path: Path) -> None:
     """The figures, as JSON; the names of its keys are relied on."""
     given = [f"data.root={waves}", f"out={tmp_path / 'run'}", "data.batch_size=4", "training.query_sample_ratio=0.2"]
+    given += ["model.dim=16", "model.tokens=4", "model.depth=1"]
     options = ["--ratios", "0.1,0.4", "--samples", "6", "--json", str(tmp_path / "out.json")]
     for command, keys in (
         ("noise", {"between", "within", "seconds"}),
