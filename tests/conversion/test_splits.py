@@ -14,10 +14,11 @@ from ups_data.conversion.splitting.by_file import ByFile
 from ups_data.conversion.splitting.by_param import ByParam
 from ups_data.conversion.splitting.by_region import ByRegion
 from ups_data.conversion.splitting.by_time import ByTime
+from ups_data.conversion.splitting.cutting.parts import cut
 from ups_data.conversion.splitting.naming import save_split_file
 from ups_data.conversion.splitting.rules import rule_of
 from ups_data.schema import Manifest
-from ups_data.trajectory import Trajectory
+from ups_data.trajectory import Axis, Trajectory
 
 STEPS, DT = 60, 0.5
 
@@ -223,3 +224,16 @@ def test_a_rule_that_does_not_fit_the_source(tmp_path, raw):
     refused("brings its own splits .* leave --split-time out", tmp_path / "raw", tmp_path / "no", ByTime("train=..10"))
     with pytest.raises(UpsDataError, match="'test' gets none of 3 trajectories"):
         convert(raw, tmp_path / "no", split={"train": 0.5, "valid": 0.2, "a": 0.2, "test": 0.1})
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_masks_are_cut_with_what_they_are_of(moving):
+    mask = np.random.default_rng(0).random((STEPS, 6, 6) if moving else (6, 6)) > 0.5
+    axes = tuple(Axis(name, np.arange(6.0)) for name in "xy")
+    run = Trajectory("u", "u.npz", {"u": series(0)}, axes=axes, mask=mask)
+    (window,) = (cut(run, part) for part in ByTime("valid=10..20").parts(0, run))
+    assert window.mask is not None
+    np.testing.assert_array_equal(window.mask[:], mask[10:20] if moving else mask)
+    (region,) = (cut(run, part) for part in ByRegion("valid=x:2..4/y:..3").parts(0, run))
+    assert region.mask is not None
+    np.testing.assert_array_equal(region.mask[:], mask[..., 2:4, :3].reshape(*mask.shape[:-2], 6))

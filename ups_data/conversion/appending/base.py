@@ -107,7 +107,7 @@ class Base:
         Raises:
             UpsDataError: they do not.
         """
-        new = layout.manifest({}, {}, ragged=()).model_copy(update={"importance": importance})
+        new = layout.manifest({}, {}, ragged=(), masks=None).model_copy(update={"importance": importance})
         told = difference(self.manifest, new)
         if told is not None:
             raise UpsDataError(f"{self.name}: nothing can be appended to it, {told}: convert anew")

@@ -9,7 +9,7 @@ import numpy as np
 from ups_data.conversion.splitting.cutting.regions import Region, cut_region
 from ups_data.schema.trajectories import window_key
 from ups_data.sources import LazyArray, Source
-from ups_data.trajectory import ArrayLike, PointSet, Trajectory
+from ups_data.trajectory import ArrayLike, Trajectory
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,12 @@ def cut(run: Trajectory, part: Part) -> Trajectory:
 def cut_frames(run: Trajectory, start: int, stop: int) -> Trajectory:
     """Some consecutive frames of a run; times stay as they are."""
     sets = {
-        name: PointSet(_cut_coords(s.coords, start, stop), _cut_all(s.fields, start, stop), s.static, s.units)
+        name: replace(
+            s,
+            coords=_cut_coords(s.coords, start, stop),
+            fields=_cut_all(s.fields, start, stop),
+            mask=_cut_mask(s.mask, 1, start, stop),
+        )
         for name, s in run.sets.items()
     }
     return replace(
@@ -80,6 +85,7 @@ def cut_frames(run: Trajectory, start: int, stop: int) -> Trajectory:
         fields=_cut_all(run.fields, start, stop),
         time=None if run.time is None else run.time[start:stop],
         coords=None if run.coords is None else _cut_coords(run.coords, start, stop),
+        mask=_cut_mask(run.mask, max((len(a.shape) - 2 for a in run.fields.values()), default=0), start, stop),
         sets=sets,
     )
 
@@ -96,6 +102,11 @@ def _cut_all(arrays: Mapping[str, ArrayLike], start: int, stop: int) -> dict[str
 
 def _cut_coords(coords: ArrayLike, start: int, stop: int) -> ArrayLike:
     return _cut(coords, start, stop) if len(coords.shape) == 3 else coords
+
+
+def _cut_mask(mask: ArrayLike | None, axes: int, start: int, stop: int) -> ArrayLike | None:
+    """Of so many axes of points, or with one of time before them."""
+    return mask if mask is None or len(mask.shape) == axes else _cut(mask, start, stop)
 
 
 def _cut(array: ArrayLike, start: int, stop: int) -> ArrayLike:

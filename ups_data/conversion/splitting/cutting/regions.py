@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ups_data.errors import UpsDataError
 from ups_data.sources import LazyArray
-from ups_data.trajectory import ArrayLike, PointSet, Trajectory
+from ups_data.trajectory import ArrayLike, Trajectory
 from ups_data.writing.axes import unit_axes
 
 COMPONENTS = ("x", "y", "z")
@@ -114,11 +114,12 @@ def cut_region(run: Trajectory, region: Region) -> Trajectory:
             raise UpsDataError(f"--split-region: no point{called} of {run.source} lies in the region of {run.split!r}")
     if run.sets:
         sets = {
-            name: PointSet(
-                np.asarray(s.coords[:])[numbers[name]],
-                _of_frames(s.fields, numbers[name]),
-                _still(s.static, numbers[name]),
-                s.units,
+            name: replace(
+                s,
+                coords=np.asarray(s.coords[:])[numbers[name]],
+                fields=_of_frames(s.fields, numbers[name]),
+                static=_still(s.static, numbers[name]),
+                mask=_of_mask(s.mask, s.coords.shape[-2], numbers[name]),
             )
             for name, s in run.sets.items()
         }
@@ -131,6 +132,7 @@ def cut_region(run: Trajectory, region: Region) -> Trajectory:
         static=_still(run.static, inside),
         coords=np.ascontiguousarray(coords[inside]),
         axes=None,
+        mask=_of_mask(run.mask, len(coords), inside),
     )
 
 
@@ -156,6 +158,14 @@ def _of_frames(arrays: Mapping[str, ArrayLike], numbers: NDArray[np.intp]) -> di
 
 def _frames(array: ArrayLike, numbers: NDArray[np.intp], start: int, stop: int) -> np.ndarray:
     return np.asarray(array[start:stop]).reshape(stop - start, -1, array.shape[-1])[:, numbers]
+
+
+def _of_mask(mask: ArrayLike | None, points: int, numbers: NDArray[np.intp]) -> ArrayLike | None:
+    """Of some of the points, `(n,)`, or `(T, n)` if it changes; it is read whole, a byte for each point."""
+    if mask is None:
+        return None
+    values = np.asarray(mask[:])
+    return values.reshape(-1)[numbers] if values.size == points else values.reshape(-1, points)[:, numbers]
 
 
 def _still(arrays: Mapping[str, ArrayLike], numbers: NDArray[np.intp]) -> dict[str, ArrayLike]:
