@@ -59,5 +59,7 @@ def fill(store: CachedStore) -> None:
     gc.collect()
     for thread in set(threading.enumerate()) - before:
         if re.match(r"ups_data_(cache_)?\d", thread.name):
-            thread.join(30)
+            for _ in range(30):  # what a thread has at hand is garbage only when it is done with it
+                gc.collect()
+                thread.join(1)
             assert not thread.is_alive()
