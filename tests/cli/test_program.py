@@ -25,6 +25,7 @@ NAMES = [
     "card",
     "verify",
     "copy",
+    "merge",
     "export",
     "train",
     "evaluate",
