@@ -49,10 +49,6 @@ class Pool:
         self.decode_seconds = 0.0  # over all threads
         self._mine = threading.local()
 
-    def has(self, array: StoredArray, number: int) -> bool:
-        """Whether a chunk is decoded, or is being decoded."""
-        return (array, number) in self._chunks
-
     def fetch(self, wanted: Wanted) -> Fetched:
         """Make reads: what is kept is decoded, and of what is not the stored bytes are there, checked. Whoever gathers
         from it reads nothing.
@@ -105,9 +101,13 @@ class Pool:
         return [located for located in found if located is not None]
 
     def lacking(self, array: StoredArray, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of an array's chunks that nobody has decoded or is decoding."""
+        """Those of an array's chunks that nobody has decoded or is decoding. The others count as used now: whoever asks
+        is going to use them, and they should still be there then."""
         with self._lock:
-            return np.array([n for n in numbers.tolist() if (array, n) not in self._chunks], np.int64)
+            here = [number for number in numbers.tolist() if (array, number) in self._chunks]
+            for number in here:
+                self._chunks.move_to_end((array, number))
+        return numbers if not here else np.setdiff1d(numbers, np.array(here, np.int64))
 
     def passes_by(self, arrays: Sequence[StoredArray]) -> bool:
         """Whether blocks of these arrays are decoded into batches and not kept: the pool has no room for the data

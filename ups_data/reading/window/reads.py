@@ -46,7 +46,7 @@ class BlockReads:
         ranges = [part for _, _, parts in self._past for part in parts]
         fresh: list[Chunk] = []
         for array, numbers, parts in self._kept:
-            left = [n for n in numbers.tolist() if (array, n) not in fetching and not pool.has(array, n)]
+            left = [n for n in pool.lacking(array, numbers).tolist() if (array, n) not in fetching]
             fresh += [(array, number) for number in left]
             ranges += parts if len(left) == len(numbers) else _ranges(array, np.array(left, np.int64))
         return ranges, fresh

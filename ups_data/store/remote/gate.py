@@ -37,15 +37,19 @@ class Gate:
         """Whether another request would have to wait."""
         return self.in_flight >= self.limit or bool(self._waiting)
 
-    async def enter(self, count: int) -> None:
-        """Wait until so many more may be in flight; if there are none, any number may."""
+    async def enter(self, count: int, *, urgent: bool = False) -> None:
+        """Wait until so many more may be in flight; if there are none, any number may.
+
+        Args:
+            urgent: before all others that wait: somebody waits for the answer now.
+        """
         while (pause := self._paused_until - time.monotonic()) > 0:
             await asyncio.sleep(pause)
         if not self._waiting and (self.in_flight == 0 or self.in_flight + count <= self.limit):
             self.in_flight += count
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((count, turn))
+        (self._waiting.appendleft if urgent else self._waiting.append)((count, turn))
         try:
             await turn
         except asyncio.CancelledError:

@@ -52,14 +52,15 @@ class Requests:
     hint: str = ""
     answered: bool = False
 
-    async def ranges(self, asked: Sequence[Asked]) -> list[list[Any]]:
-        """The bytes of ranges, object by object. Raises StoreError as `ObjectStore.get_ranges` does."""
+    async def ranges(self, asked: Sequence[Asked], *, urgent: bool = False) -> list[list[Any]]:
+        """The bytes of ranges, object by object; `urgent`: before those that nobody waits for yet. Raises StoreError as
+        `ObjectStore.get_ranges` does."""
         tasks, places = [], []
         for number, (key, starts, stops) in enumerate(asked):
             groups = -(-len(starts) // GROUP)
             for first in range(groups):  # neighbours in different groups: one call would join them
                 part = slice(first, None, groups)
-                tasks.append(asyncio.ensure_future(self._group(key, starts[part], stops[part])))
+                tasks.append(asyncio.ensure_future(self._group(key, starts[part], stops[part], urgent)))
                 places.append((number, part))
         found: list[list[Any]] = [[None] * len(starts) for _, starts, _ in asked]
         for (number, part), bodies in zip(places, await _all(tasks), strict=True):
@@ -93,7 +94,7 @@ class Requests:
 
         return int(await self._repeated(call, key, ""))
 
-    async def _group(self, key: str, starts: Sequence[int], stops: Sequence[int]) -> Sequence[Any]:
+    async def _group(self, key: str, starts: Sequence[int], stops: Sequence[int], urgent: bool) -> Sequence[Any]:
         """A few ranges of an object in one call, and one by one where it fails."""
         count = len(starts)
 
@@ -102,7 +103,7 @@ class Requests:
                 return [await obstore.get_range_async(self.client, key, start=starts[0], end=stops[0])]
             return await obstore.get_ranges_async(self.client, key, starts=starts, ends=stops, coalesce=0)
 
-        await self.gate.enter(count)
+        await self.gate.enter(count, urgent=urgent)
         begun = time.monotonic()
         try:
             bodies = await self._sent(call, count)

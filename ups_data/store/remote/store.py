@@ -84,7 +84,7 @@ class RemoteStore(ObjectStore):
 
     def get_ranges(self, wanted: Sequence[Wanted]) -> Ranges:
         """See `ObjectStore.get_ranges`."""
-        return self.begin(wanted).result()
+        return self._asked(wanted, urgent=True).result()
 
     def get_again(self, wanted: Sequence[Wanted]) -> Ranges:
         """See `ObjectStore.get_again`."""
@@ -92,13 +92,17 @@ class RemoteStore(ObjectStore):
         return self.get_ranges(wanted)
 
     def begin(self, wanted: Sequence[Wanted]) -> "Fetching":
-        """Have ranges fetched; `Fetching.result` waits for them. Neighbours come in one request, duplicates once."""
+        """Have ranges fetched, after those that somebody waits for; `Fetching.result` waits for them."""
+        return self._asked(wanted, urgent=False)
+
+    def _asked(self, wanted: Sequence[Wanted], *, urgent: bool) -> "Fetching":
+        """Neighbours come in one request, duplicates once."""
         asked = [join(start, stop) for _, start, stop in wanted]
         requests = [
             (opened.key, joined.start.tolist(), joined.stop.tolist())
             for (opened, _, _), joined in zip(wanted, asked, strict=True)
         ]
-        return Fetching(wanted, asked, fetcher().submit(self._requests.ranges(requests)))
+        return Fetching(wanted, asked, fetcher().submit(self._requests.ranges(requests, urgent=urgent)))
 
     def put(self, key: str, data: bytes) -> None:
         """See `ObjectStore.put`; a plain web server can only be read."""
