@@ -189,6 +189,26 @@ def test_there_and_back(name: str, to: str, made: Path, export: Callable[[str, s
             assert [bool(a.periodic) for a in after.grid.axes] == [False, True]
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_points_that_do_not_count_are_nan_there_and_masked_back(moves: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    mask = rng.random((4, 6, 5) if moves else (6, 5)) < 0.7
+    mask[..., 0, 1] = False  # in every frame: the only hole of the static field, if holes move
+    u, k = rng.random((4, 6, 5, 1), np.float32), rng.random((6, 5, 1), np.float32)
+    axes = [Axis(name, np.arange(float(n)), None, False) for name, n in (("y", 6), ("x", 5))]
+    with ShardWriter(tmp_path / "made", mask_fill=-1.0) as writer:
+        writer.add({"u": u}, static={"k": k}, mask=mask, axes=axes)
+    export_dataset(tmp_path / "made", tmp_path / "out", "netcdf")
+    [file] = (tmp_path / "out").rglob("*.nc")
+    with pytest.importorskip("xarray").open_dataset(file, engine="h5netcdf") as opened:
+        held, static = opened["u"].squeeze().to_numpy(), opened["k"].squeeze().to_numpy()
+    np.testing.assert_array_equal(held, np.where(mask, u[..., 0], np.nan).astype(np.float32))
+    assert np.isnan(static).sum() == (~mask).reshape(-1, 6, 5).all(0).sum()
+    convert(tmp_path / "out", tmp_path / "back", mask_nan=True, mask_fill=-1.0)
+    for name in ("u", "k"):
+        np.testing.assert_array_equal(stored(tmp_path / "back", name), stored(tmp_path / "made", name))
+
+
 @pytest.mark.parametrize("to", ["vtk", "noether"])
 def test_there_and_back_of_sets(to: str, made: Path, export: Callable[[str, str], Path], tmp_path: Path) -> None:
     if to == "vtk":

@@ -8,6 +8,7 @@ import numpy as np
 from ups_data.points.domain import Domain
 from ups_data.sampling import QuerySampling, Stream, draw_queries, sample_keys
 from ups_data.schema import FieldSpec, Manifest
+from ups_data.store.masks.counted import with_holes
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.shard import Shard
 
@@ -58,7 +59,7 @@ def frames_of(store: ObjectStore, manifest: Manifest, field: FieldSpec) -> list[
 def _frame(shard: Shard, manifest: Manifest, field: FieldSpec, split: str) -> Shown:
     steps = shard.steps[0]
     step = 0 if field.static else steps // 2
-    values = shard.frame(field.name, 0, step)
+    values = with_holes(shard, field, 0, step)
     coords = before = over_time = None
     if manifest.grid is None:
         spec = manifest.point_set(field.point_set)
@@ -68,7 +69,7 @@ def _frame(shard: Shard, manifest: Manifest, field: FieldSpec, split: str) -> Sh
         before = at(0) + origin if spec.moving and step else None
     elif len(manifest.grid.shape) == 1 and not field.static and steps > 1:
         numbers = np.unique(np.linspace(0, steps - 1, min(steps, MOST_LINES)).astype(int))
-        over_time = np.stack([shard.frame(field.name, 0, n)[:, 0] for n in numbers]), shard.time[numbers]
+        over_time = np.stack([with_holes(shard, field, 0, n)[:, 0] for n in numbers]), shard.time[numbers]
     drawn = _drawn(manifest, coords, np.isfinite(values).all(-1))
     time = float(shard.time[step])
     return Shown(split, values, coords, before, drawn, time, step, 1 if field.static else steps, over_time)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ups_data.schema import FieldSpec, Manifest
+from ups_data.store.masks.counted import with_holes
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.shard import Shard
 from ups_data.trajectory import ArrayLike, Axis, PointSet, Trajectory
@@ -85,15 +86,15 @@ def _fields(
             continue
         whole = (*shape, spec.channels)
         if spec.static:
-            static[spec.name] = shard.frame(spec.name, row).reshape(whole)
+            static[spec.name] = _frame(shard, spec, row, whole, 0)
         else:
-            read = partial(_frame, shard, spec.name, row, whole)
+            read = partial(_frame, shard, spec, row, whole)
             fields[spec.name] = Rows((shard.steps[row], *whole), np.dtype(spec.dtype), read)
     return fields, static
 
 
-def _frame(shard: Shard, name: str, row: int, shape: tuple[int, ...], step: int) -> np.ndarray:
-    return shard.frame(name, row, step).reshape(shape)
+def _frame(shard: Shard, spec: FieldSpec, row: int, shape: tuple[int, ...], step: int) -> np.ndarray:
+    return with_holes(shard, spec, row, step).reshape(shape)
 
 
 def _coords(shard: Shard, manifest: Manifest, set_name: str | None, row: int) -> ArrayLike:
