@@ -119,7 +119,7 @@ def test_an_obstacle_is_not_learnt(tmp_path):
 
 def test_there_is_no_example_without_a_test():
     tested = {"write_shards.py", "training_loop.py", "cloud_in_blocks.py", "airfoils.py", "cached_store.py"}
-    tested |= {"share_a_dataset.py", "mean_over_the_domain.py"}
+    tested |= {"share_a_dataset.py", "mean_over_the_domain.py", "splits_and_appending.py"}
     assert {p.name for p in EXAMPLES.glob("*.py")} == tested | {
         "evaluate_and_predict.py",
         "convert_on_dask.py",

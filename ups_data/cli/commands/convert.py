@@ -27,7 +27,8 @@ def convert(
         str | None, typer.Option(help="Boxes on coordinates, cut out of every run: train=x:..0.7,valid=x:0.7../y:0..1.")
     ] = None,
     split_param: Annotated[
-        tuple[str, str] | None, typer.Option(help="A parameter and its ranges: nu train=..0.3,valid=0.3..")
+        tuple[str, str] | None,
+        typer.Option(metavar="NAME RANGES", help="A parameter and its ranges: nu train=..0.3,valid=0.3.."),
     ] = None,
     split_gap: Annotated[
         str | None, typer.Option(help="Between what goes to different splits: a number, or with a unit, as '30 days'.")

@@ -63,6 +63,7 @@ class CachedStore(ObjectStore):
         self._ahead: SimpleQueue[list[Part] | None] | None = None
         self._lock = threading.Lock()
         self._hits = 0
+        self._closed = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CachedStore, (self.store, self.folder, self.bound)
@@ -150,6 +151,8 @@ class CachedStore(ObjectStore):
             self._advise(parts)
             return
         with self._lock:
+            if self._closed:
+                return
             if self._ahead is None:
                 self._ahead = SimpleQueue()
                 for number in range(FILLERS):
@@ -235,7 +238,8 @@ class CachedStore(ObjectStore):
             advice.will_need(*advice.as_addresses(maps))
 
     def close(self) -> None:
-        """End the threads that fill the cache ahead, once they have done what they were given."""
+        """Fill nothing ahead any more; the threads that do end once they have done what they were given."""
+        self._closed = True
         queue: SimpleQueue[list[Part] | None] | None = getattr(self, "_ahead", None)
         self._ahead = None
         if queue is not None:
