@@ -3,7 +3,6 @@
 import builtins
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from tests.cli.programs import printed
 from tests.datasets import edit_manifest
+from tests.seen import Seen
 from ups_data import ShardWriter, UpsDataError
 from ups_data.card import write_card, write_page
 from ups_data.card.facts import card_of
@@ -137,17 +137,6 @@ def test_points_without_a_value_are_not_drawn(tmp_path: Path) -> None:
     [frame] = frames_of(open_store(tmp_path / "d"), manifest, manifest.field("u"))
     assert len(np.unique(frame.drawn)) == 10
     assert (frame.drawn >= 200).all()
-
-
-class Seen(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href") or name.startswith("on")]
 
 
 def test_nothing_in_foreign_text_acts(flipped: Path, drawn: list[str], tmp_path: Path) -> None:

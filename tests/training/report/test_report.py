@@ -4,12 +4,12 @@ import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.seen import Seen
 from ups_data import UpsDataError
 from ups_data.training.report import write_report
 from ups_data.training.report.axes import Axis, told
@@ -72,17 +72,6 @@ def test_figures_and_tables_are_what_was_recorded(page: str) -> None:
     changed = page[page.index("Configuration") :].split("<details>")[0]
     assert "training.lr" in changed
     assert "data.seed" not in changed
-
-
-class Seen(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href") or name.startswith("on")]
 
 
 def test_nothing_from_a_foreign_run_acts(tmp_path: Path) -> None:
