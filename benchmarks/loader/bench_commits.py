@@ -1,6 +1,7 @@
 """This loader against that of another checkout, and short epochs against long ones, in turn.
 
     python benchmarks/loader/bench_commits.py --other ~/old --other-python ~/old-venv/bin/python
+    python benchmarks/loader/bench_commits.py --other ~/old --other-python ~/old-venv/bin/python --start
     python benchmarks/loader/bench_commits.py --epochs
 
 Every figure is the median of the ratios of rounds that alternate; each run is a process of its own.
@@ -27,6 +28,7 @@ from benchmarks.loader.bench_workloads import CLOUD_PASSES, FULL, Case
 
 app = typer.Typer(add_completion=False, help=__doc__)
 ROOT, ONE = Path(__file__).parents[2], Path(__file__).with_name("one_rate.py")
+START = Path(__file__).with_name("one_start.py")
 LONG_EPOCHS = {"grid2d": 16, "points": CLOUD_PASSES}  # repeats of each sample
 
 
@@ -50,9 +52,16 @@ def main(
     seconds: Annotated[float, typer.Option(help="Of a run, at least.")] = 4.0,
     cache: Annotated[Path, typer.Option(help="Where bench_loader.py keeps its data.")] = CACHE,
     only: Annotated[str, typer.Option(help="Names of workloads that are measured; all by default.")] = "",
+    start: Annotated[bool, typer.Option("--start", help="Import and first batch, in place of rates.")] = False,
 ) -> None:
     """Print a ratio for each workload."""
     console = Console()
+    if start:
+        assert other is not None
+        _starts(
+            console, other, other_python, rounds, [run for run in _workloads(cache, codecs, blocks) if only in run.name]
+        )
+        return
     runs = [run for run in (_short(cache) if epochs else _workloads(cache, codecs, blocks)) if only in run.name]
     for run in runs:
         rates: list[tuple[float, float]] = []
@@ -71,12 +80,33 @@ def main(
         console.print(f"{run.name:28} {ours:9.0f} / {theirs:9.0f} samples/s  ratio {median(ratios):.3f}  ({spread})")
 
 
+def _starts(console: Console, other: Path, other_python: str, rounds: int, runs: list[Run]) -> None:
+    """Seconds to import and to a first batch, ours over the other's: below 1 is faster."""
+    for run in runs:
+        sides: tuple[list[list[float]], list[list[float]]] = ([], [])
+        for _ in range(rounds):
+            for side, checkout, python in zip(sides, (ROOT, other), (sys.executable, other_python), strict=True):
+                command = [python, str(START), str(run.root), json.dumps(run.options), json.dumps(run.sampling)]
+                said = _said(command, checkout).split()
+                side.append([*map(float, said), sum(map(float, said))])
+        for number, what in enumerate(("import", "first batch", "both")):
+            ours, theirs = ([took[number] for took in side] for side in sides)
+            ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+            spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+            took = f"{median(ours):.3f} / {median(theirs):.3f} s"
+            console.print(f"{run.name:22} {what:11} {took}  {median(ratios):.3f}  ({spread})")
+
+
 def _rate(checkout: Path, python: str, run: Run, seconds: float, options: dict[str, Any] | None = None) -> float:
     given = json.dumps(run.options if options is None else options)
     command = [python, str(ONE), str(run.root), given, json.dumps(run.sampling), str(seconds)]
+    return float(_said(command, checkout))
+
+
+def _said(command: list[str], checkout: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, cwd=checkout)
-    return float(done.stdout)
+    return done.stdout
 
 
 def _options(case: Case) -> dict[str, Any]:

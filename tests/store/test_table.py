@@ -1,6 +1,8 @@
 """Tables of a shard: read without zarr where the writer wrote them, and equal to what zarr reads in any case."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,6 @@ import zarr
 from tests.datasets import reseal, write_grid
 from ups_data import ShardWriter, UpsDataError
 from ups_data.schema import Manifest
-from ups_data.store.arrays import table
 from ups_data.store.shard import Shard
 
 NAMES = ("time", "params")
@@ -29,7 +30,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_writer_wrote_is_read_without_zarr(tmp_path, folder, monkeypatch, name):
     expected = zarr.open_array(folder / name, mode="r")[...]
-    monkeypatch.setattr(table.zarr, "open_array", lambda *_, **__: pytest.fail("zarr was asked"))
+    monkeypatch.setattr(zarr, "open_array", lambda *_, **__: pytest.fail("zarr was asked"))
     found = getattr(opened(tmp_path), name)
     assert found.dtype == expected.dtype
     assert found.flags.writeable
@@ -78,3 +79,16 @@ def test_tables_of_zeros_are_stored(tmp_path):
     shard = opened(tmp_path)
     np.testing.assert_array_equal(shard.time, np.zeros(3))
     np.testing.assert_array_equal(shard.params, np.zeros((3, 1)))
+
+
+def test_what_the_writer_wrote_is_loaded_without_importing_zarr(tmp_path):
+    """Each start of a program, and of each worker process, would pay for the import."""
+    write_grid(tmp_path)
+    program = f"""
+import sys
+from ups_data import QueryLoader, QuerySampling
+assert len(list(QueryLoader({str(tmp_path)!r}, split="train", batch_size=2, sampling=QuerySampling(ratio=0.5))))
+print("zarr" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["False"], done.stderr

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ups_data.store.cached.store import CachedStore
 from ups_data.store.kernel.choice import LocalIO, choose_io
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore
@@ -61,9 +60,11 @@ def open_to_stream(
         UpsDataError: the cache cannot be used.
     """
     store = open_store(root)
-    if type(store) is LocalStore:
-        if cache is not None:
-            return CachedStore(LocalStore(store.root, io="read"), cache, cache_bytes)
-        return LocalStore(store.root, advised=True, io=local_io or choose_io(store.root))
-    cache = cache or os.environ.get(ENVIRONMENT)
-    return CachedStore(store, cache, cache_bytes) if cache else store
+    folder = store if type(store) is LocalStore else None
+    if cache is None and folder is None:
+        cache = os.environ.get(ENVIRONMENT) or None
+    if cache is not None:
+        from ups_data.store.cached.store import CachedStore  # late: it is large, and few loaders have a cache
+
+        return CachedStore(LocalStore(folder.root, io="read") if folder else store, cache, cache_bytes)
+    return LocalStore(folder.root, advised=True, io=local_io or choose_io(folder.root)) if folder else store

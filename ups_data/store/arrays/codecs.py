@@ -9,29 +9,20 @@ from collections.abc import Sequence
 import crc32c
 import numpy as np
 from numpy.typing import NDArray
-from zarr.abc.codec import BytesBytesCodec
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from ups_data import _native as built
 from ups_data.store.arrays import blosc
 from ups_data.store.object_store import Ranges
 
 # Levels are blosc's; shuffling bytes of equal significance together is what makes floats compress at all.
-_LEVELS = {"lz4": 5, "zstd": 5}
-CODECS = ("none", *_LEVELS)
+LEVELS = {"lz4": 5, "zstd": 5}
+CODECS = ("none", *LEVELS)
 CHECKSUM_BYTES = 4
-
-
-def zarr_compressors(codec: str, itemsize: int) -> list[BytesBytesCodec]:
-    """The codec as zarr's array metadata states it."""
-    if codec == "none":
-        return [Crc32cCodec()]
-    return [BloscCodec(cname=codec, clevel=_LEVELS[codec], shuffle="shuffle", typesize=itemsize), Crc32cCodec()]  # type: ignore[arg-type]
 
 
 def encode(codec: str, chunk: np.ndarray) -> bytes:
     """One stored chunk from a C-contiguous array."""
-    body = chunk.tobytes() if codec == "none" else blosc.encoder(codec, _LEVELS[codec]).encode(chunk)
+    body = chunk.tobytes() if codec == "none" else blosc.encoder(codec, LEVELS[codec]).encode(chunk)
     return body + checksum(body)
 
 

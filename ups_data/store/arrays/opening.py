@@ -11,7 +11,6 @@ from ups_data.schema import limits
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.metadata import ARRAY, direct_layout, parsed
 from ups_data.store.arrays.stored import StoredArray, Verify
-from ups_data.store.arrays.through_zarr import ZarrArray
 from ups_data.store.object_store import joined_key
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import ArraySeal, get
@@ -34,6 +33,8 @@ def open_array(
     text = seal.read(ARRAY, where=where) if seal else get(store, file, limits.METADATA_BYTES, where)
     layout = direct_layout(parsed(text, store.name(file), where))
     if layout is None:
+        from ups_data.store.arrays.through_zarr import ZarrArray  # late: zarr takes a third of the time to import us
+
         return ZarrArray(store, key, where=where, seal=seal)
     return DirectArray(store, key, layout, where=where, seal=seal, verify=verify)
 

@@ -7,9 +7,6 @@ first touch waits for its tables.
 import math
 
 import numpy as np
-import zarr
-from zarr.core.buffer import default_buffer_prototype
-from zarr.storage import MemoryStore
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import limits
@@ -37,6 +34,11 @@ def read_table(seal: Seal, name: str, shape: tuple[int, ...], *, where: str) -> 
     table = _in_one_chunk(metadata, stored, shape)
     if table is not None:
         return table
+    # Late, as in `open_array`: what the writer writes does not come here.
+    import zarr
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.storage import MemoryStore
+
     buffer = default_buffer_prototype().buffer.from_bytes
     store = MemoryStore({file: buffer(data) for file, data in stored.items()})
     try:

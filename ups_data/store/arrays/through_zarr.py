@@ -1,20 +1,41 @@
 """Any zarr array that this project did not write, read through zarr-python."""
 
 import itertools
+import math
 
 import numpy as np
 import zarr
+from zarr.codecs import BloscCodec
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import Buffer
 from zarr.registry import register_codec
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import limits
-from ups_data.store.arrays.blosc import CheckedBlosc
+from ups_data.schema.blosc_header import claimed_size
 from ups_data.store.arrays.metadata import ARRAY, HARMLESS, blocks_of, codec_names, parsed
 from ups_data.store.arrays.stored import bounded_bytes, place_of
 from ups_data.store.arrays.zarr_store import StoreOfZarr
 from ups_data.store.object_store import joined_key
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import ArraySeal, get
+
+SLACK = 64 * 1024  # of a codec that was applied before blosc
+
+
+class CheckedBlosc(BloscCodec):
+    """zarr's blosc, of chunks that were looked at."""
+
+    def _looked_at(self, chunk: Buffer, spec: ArraySpec) -> Buffer:
+        copy = chunk.to_bytes()
+        most = math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize + SLACK
+        if claimed_size(copy) > most:
+            raise ValueError(f"a chunk of {claimed_size(copy):,} bytes in the place of one of at most {most:,}")
+        return spec.prototype.buffer.from_bytes(copy)
+
+    async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        return await super()._decode_single(self._looked_at(chunk_bytes, chunk_spec), chunk_spec)
+
 
 register_codec("blosc", CheckedBlosc)  # beside zarr's own, which stays the one that others get
 BLOSC = f"{CheckedBlosc.__module__}.{CheckedBlosc.__qualname__}"

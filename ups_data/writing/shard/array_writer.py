@@ -14,6 +14,7 @@ import zarr
 
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ABSENT
+from ups_data.writing.shard.compressors import zarr_compressors
 
 
 class ArrayWriter:
@@ -86,7 +87,7 @@ class ArrayWriter:
             chunks=self._chunk_shape,
             shards=(capacity * chunk_rows, self.blocks * slots, *rest),
             dtype=self._chunk.dtype,
-            compressors=codecs.zarr_compressors(self._codec, self._chunk.itemsize),
+            compressors=zarr_compressors(self._codec, self._chunk.itemsize),
             fill_value=self._fill,
             dimension_names=self._dimension_names,
         )

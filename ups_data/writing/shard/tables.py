@@ -6,9 +6,9 @@ import numpy as np
 import zarr
 
 from ups_data.schema.packs import channel_names
-from ups_data.store.arrays import codecs
 from ups_data.writing.layout import Layout, points_folder
 from ups_data.writing.run import Run
+from ups_data.writing.shard.compressors import zarr_compressors
 
 
 def write_tables(
@@ -52,7 +52,7 @@ def write_tables(
         group.create_array(
             path,
             data=data,
-            compressors=codecs.zarr_compressors("none", 8),
+            compressors=zarr_compressors("none", 8),
             dimension_names=dims,
             config={"write_empty_chunks": True},  # a table of zeros is there too, or its loss would not be noticed
         )
