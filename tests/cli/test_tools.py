@@ -12,6 +12,7 @@ import torch
 from tests import warm
 from tests.datasets import edit_manifest, write_grid
 from tests.sources.files import truncate, write_compressible, write_groups, write_tensor
+from ups_data.cli.tours import diffusion_reaction as tour
 from ups_data.schema import MANIFEST, Manifest
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -198,3 +199,15 @@ def test_quickstart(tmp_path):
         assert picture in out
         assert (tmp_path / "q" / picture).stat().st_size > 5000
     assert "not empty" in refused("quickstart.py", "--out", tmp_path / "q")
+
+
+def test_the_quickstart_trains_fewer_steps_on_a_slow_machine(tmp_path, monkeypatch):
+    """And all of them on a fast one; either way no run is left behind by the timing."""
+    write_groups(tmp_path / "f.h5", keys=tuple(f"{n:04d}" for n in range(12)))
+    ok("make_shards.py", tmp_path / "f.h5", "--out", tmp_path / "d")
+    options = ["training.epochs=3", "model.dim=16", "model.tokens=4", "data.batch_size=1"]
+    steps, planned, seconds = tour.fitting_steps(tmp_path / "d", options)
+    assert steps == planned > tour.FEWEST_STEPS
+    monkeypatch.setattr(tour, "TRAINING_SECONDS", seconds)  # of one step
+    assert tour.fitting_steps(tmp_path / "d", options)[:2] == (tour.FEWEST_STEPS, planned)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "f.h5"]

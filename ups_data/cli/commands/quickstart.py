@@ -47,6 +47,7 @@ def quickstart(
         RATIOS,
         convert_simulations,
         draw_tour,
+        fitting_steps,
         measure_loaders,
         train_runs,
     )
@@ -59,7 +60,15 @@ def quickstart(
     console.rule("2. loader")
     console.print(several("loader, batches of 8, files in the page cache", measure_loaders(root)))
     console.rule("3. training")
-    histories = train_runs(root, out, overrides or [], lambda name: console.print(f"[bold]{name}[/bold]"))
+    options = overrides or []
+    steps, planned, seconds = fitting_steps(root, options)
+    if steps < planned:
+        console.print(
+            f"A dense step takes {seconds:.2f} s here: {steps} steps each instead of {planned}, so that the tour takes "
+            f"three minutes. All of them: ups-data train quickstart data.root={shown(root)}"
+        )
+        options = [*options, f"training.max_steps={steps}"]
+    histories = train_runs(root, out, options, lambda name: console.print(f"[bold]{name}[/bold]"))
     console.rule("4. results")
     console.print(comparison(histories))
     files = {"shards": "the dataset", **{f"train-{r:g}": f"checkpoint and history, {n}" for n, r in RATIOS.items()}}

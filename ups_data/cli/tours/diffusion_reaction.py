@@ -1,8 +1,12 @@
 """The steps of `ups-data quickstart`, for diffusion–reaction."""
 
+import itertools
 import json
+import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ from ups_data.schema import Manifest
 
 RATIOS = {"dense": 1.0, "10 %": 0.1}
 SECONDS = 2.0  # that each loader is measured
+TRAINING_SECONDS = 90.0  # that dense training takes at most
+TIMED_STEPS, FEWEST_STEPS = 4, 20
 
 
 def convert_simulations(out: Path, data: Path | None) -> Path:
@@ -44,6 +50,32 @@ def measure_loaders(root: Path) -> dict[str, Throughput]:
     }
 
 
+def fitting_steps(root: Path, overrides: Sequence[str]) -> tuple[int, int, float]:
+    """How many steps of dense training this machine does in the time that the tour has for it.
+
+    Returns:
+        those steps, all steps of the configuration, and the seconds that a step takes.
+    """
+    from rich.console import Console
+
+    from ups_data.cli.shipped import find_config
+    from ups_data.training import train
+    from ups_data.training.config import load_config
+    from ups_data.training.loaders import train_loader
+
+    dense = [*_options(root, overrides), "training.query_sample_ratio=1", "training.checkpoint_every=0"]
+    ends: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_config(find_config("quickstart"), [*dense, f"out={folder}/timed"])
+        planned = config.training.steps_in_all(len(train_loader(config)))
+        if planned <= FEWEST_STEPS:
+            return planned, planned, 0.0
+        quiet, enough = Console(quiet=True), lambda: len(ends) > TIMED_STEPS
+        train(config, on_step=lambda _: ends.append(time.perf_counter()), stop=enough, console=quiet)
+    seconds = statistics.median(after - before for before, after in itertools.pairwise(ends))
+    return min(planned, max(FEWEST_STEPS, int(TRAINING_SECONDS / seconds))), planned, seconds
+
+
 def train_runs(
     root: Path, out: Path, overrides: Sequence[str], begin: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
@@ -56,11 +88,15 @@ def train_runs(
     for name, ratio in RATIOS.items():
         begin(name)
         folder = out / f"train-{ratio:g}"
-        horizon = default_horizon(Manifest.load(root), "train")
-        options = [f"data.root={root}", f"data.horizon={horizon}", f"out={folder}", *overrides]
-        run_command("train", "quickstart", *options, f"training.query_sample_ratio={ratio}")
+        options = [*_options(root, overrides), f"out={folder}", f"training.query_sample_ratio={ratio}"]
+        run_command("train", "quickstart", *options)
         histories[name] = json.loads((folder / "history.json").read_text())
     return histories
+
+
+def _options(root: Path, overrides: Sequence[str]) -> list[str]:
+    """Of every run, but for its points and its folder."""
+    return [f"data.root={root}", f"data.horizon={default_horizon(Manifest.load(root), 'train')}", *overrides]
 
 
 def draw_tour(root: Path, out: Path, histories: dict[str, dict[str, Any]]) -> dict[str, str]:
