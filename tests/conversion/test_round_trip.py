@@ -12,9 +12,9 @@ from tests.writing.arrays import rows_of, stored
 from ups_data import ShardWriter
 from ups_data.conversion.convert import convert
 from ups_data.schema import Manifest
+from ups_data.schema.trajectories import SEAL
 from ups_data.sources import FORMATS, open_source
 from ups_data.store.arrays.opening import open_array
-from ups_data.store.seal import SEAL
 from ups_data.store.shard import Shard
 from ups_data.writing import layout
 

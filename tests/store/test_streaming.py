@@ -8,8 +8,8 @@ from tests.datasets import reseal, write_grid
 from tests.store.reading import contents, digests, write_blocks
 from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data.schema import MANIFEST
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.memory import MemoryStore
-from ups_data.store.seal import SEAL
 from ups_data.store.verify import verify_dataset
 from ups_data.trajectory import PointSet
 from ups_data.writing import layout

@@ -16,8 +16,8 @@ from tests.processes import make_device, seconds
 from tests.writing.arrays import shards_of
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.schema import MANIFEST
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays.opening import open_array
-from ups_data.store.seal import SEAL
 from ups_data.store.sealing import file_digest
 from ups_data.store.verify import verify_dataset
 

@@ -14,7 +14,9 @@ from ups_data.schema import limits
 from ups_data.schema.file import Readable
 from ups_data.schema.specs import ShardSpec, SplitSpec
 
-SEAL = "trajectories/offset/checksums.json"  # of a shard; the manifest has its digest
+# The seal of a shard, of which the manifest has the digest; see `ups_data.store.seal`. It lies in the folder of an
+# array that every shard has: zarr and xarray warn of other files in a group.
+SEAL = "trajectories/offset/checksums.json"
 TABLE = "trajectories/zarr.json"
 
 

@@ -18,12 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import limits
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays.metadata import parsed
 from ups_data.store.arrays.objects import Listed
 from ups_data.store.object_store import AGAIN, Object, ObjectStore
 
-# In the folder of an array that every shard has: zarr and xarray warn of other files in a group's.
-SEAL = "trajectories/offset/checksums.json"
 DIGEST_BYTES = 8 * 1024**2  # of an object, read at once where it is digested
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.atomic import replacing
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ARRAY, DirectLayout, direct_layout, object_name
-from ups_data.store.seal import SEAL, Seal, StoredSeal
+from ups_data.store.seal import Seal, StoredSeal
 
 
 def write_seal(shard: Path, linked: Seal | None = None) -> tuple[int, str]:

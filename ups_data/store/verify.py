@@ -9,9 +9,10 @@ from typing import Literal, get_args
 
 from ups_data.errors import MissingObjectError, StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.claims import check_claims
 from ups_data.store.root import Root, open_store
-from ups_data.store.seal import SEAL, Seal, object_digest
+from ups_data.store.seal import Seal, object_digest
 from ups_data.store.shard import Shard
 from ups_data.store.verify_arrays import damaged_arrays
 

@@ -30,8 +30,8 @@ from tests.sources import operator_files, solver_files
 from ups_data import QueryLoader, QuerySampling, UpsDataError
 from ups_data.conversion.source_runs import open_run
 from ups_data.schema.file import MANIFEST, with_digest
+from ups_data.schema.trajectories import SEAL
 from ups_data.sources import open_source
-from ups_data.store.seal import SEAL
 from ups_data.store.verify import verify_dataset
 from ups_data.training.runs.checkpoint import check_form, load_checkpoint
 

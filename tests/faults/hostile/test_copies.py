@@ -13,9 +13,9 @@ from tests.datasets import edit_manifest, write_grid
 from tests.faults.hostile.around import Around
 from ups_data import UpsDataError
 from ups_data.schema import MANIFEST
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.moving.copying import copy_dataset
 from ups_data.store.openings.format import MAGIC, entries, packed, unpacked
-from ups_data.store.seal import SEAL
 from ups_data.store.sealing import file_digest
 from ups_data.store.verify import verify_dataset
 

@@ -15,7 +15,7 @@ from tests.faults.hostile.tryer import Tryer
 from tests.faults.hostile.ways import WAYS
 from ups_data import ShardWriter
 from ups_data.schema import MANIFEST
-from ups_data.store.seal import SEAL
+from ups_data.schema.trajectories import SEAL
 
 SHARD = "train/shard-000000.zarr"
 # What a loader reads of a dataset in blocks, and one file that only others read.

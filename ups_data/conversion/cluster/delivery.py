@@ -14,9 +14,9 @@ from ups_data.conversion.shard_plan import PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import limits
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.moving.writers import Writer, writer_of
 from ups_data.store.object_store import ObjectStore
-from ups_data.store.seal import SEAL
 from ups_data.writing.folders import remove_empty, remove_folder
 from ups_data.writing.shard.written import files_of
 

@@ -18,12 +18,12 @@ from ups_data.conversion.work_folder import FOLDER, WorkFolder
 from ups_data.errors import MissingObjectError, StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec, limits
 from ups_data.schema.file import with_digest
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.moving.lock import StoreLock
 from ups_data.store.moving.staging import staging_folder
 from ups_data.store.moving.writers import ExistsError, ObstoreWriter, writer_of
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
-from ups_data.store.seal import SEAL
 from ups_data.writing.folders import remove_empty, remove_folder
 
 LOCK = f"{FOLDER}/lock"

@@ -15,6 +15,7 @@ import numpy as np
 from ups_data.atomic import exclusive
 from ups_data.errors import MissingObjectError, StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, limits
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.local import LocalStore
 from ups_data.store.moving.card import copy_card
 from ups_data.store.moving.staging import staging_folder
@@ -22,7 +23,7 @@ from ups_data.store.moving.writers import Writer, writer_of
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
 from ups_data.store.root import Root, open_store
-from ups_data.store.seal import DIGEST_BYTES, SEAL, load_seal, object_digest
+from ups_data.store.seal import DIGEST_BYTES, load_seal, object_digest
 
 ASIDE = ".copying"  # in a folder that a dataset is copied to
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, limits
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays.codecs import CHECKSUM_BYTES
 from ups_data.store.arrays.metadata import ARRAY, direct_layout
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.format import INDEX, opening_key, packed
 from ups_data.store.root import Root, open_store
-from ups_data.store.seal import SEAL, Seal, load_seal
+from ups_data.store.seal import Seal, load_seal
 
 TABLES = "trajectories/"
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from ups_data.errors import StoreError
 from ups_data.schema import ShardSpec
+from ups_data.schema.trajectories import SEAL
 from ups_data.store.counts import StoreCounts
 from ups_data.store.object_store import Object, ObjectStore, Pending, Ranges, Wanted
 from ups_data.store.openings.format import INDEX, entries, header_bytes, opening_key, unpacked
-from ups_data.store.seal import SEAL
 
 # Read at once beside the header; a larger opening is read shard by shard, as they are asked for.
 FIRST_BYTES = 4 * 1024**2
