@@ -4,7 +4,8 @@
 0.3,0.1 --also "stratified cosine:1.0:0.2" --seeds 0,1,2 --out DIR`. Dense training is always among them. The same
 command goes on where it was interrupted, run by run; without costs.json it only measures what steps take again.
 
-With `--budget SECONDS` every way trains for as long: `--budget 60 --to-dense --batch-sizes 1,4 --rates 0.5,1,2`.
+With `--budget SECONDS` every way trains for as long: `--budget 60 --to-dense --batch-sizes 1,4 --rates 0.5,1,2`. What a
+step takes is timed first (`--time-only` ends there), or read from `--step-seconds FILE`.
 """
 
 import json
@@ -22,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.sampling.comparison import Variant, compare, configs_of, costs_of, variants
 from benchmarks.sampling.comparison_budget import HEADER as EQUAL_TIME
-from benchmarks.sampling.comparison_budget import Budget, as_json, kept_costs, with_batch_sizes
+from benchmarks.sampling.comparison_budget import Budget, as_json, kept_costs, read_step_seconds, with_batch_sizes
 from benchmarks.sampling.comparison_table import HEADER, markdown, rows
 from benchmarks.sampling.comparison_times import Costs
 from ups_data.cli.errors import run
@@ -44,7 +45,7 @@ def main(
     ratios: Annotated[
         str, typer.Option(help="Numbers, or schedules over the run: cosine:1.0:0.2.")
     ] = "0.5,0.3,0.1,0.05",
-    also: Annotated[str, typer.Option(help="Further ones: 'MODE RATIO', separated by commas.")] = "",
+    also: Annotated[str, typer.Option(help="Further ones: 'MODE RATIO' or 'MODE RATIO BATCH', with commas.")] = "",
     dense_epochs: Annotated[
         str, typer.Option(help="Lengths of further dense runs: what dense training reaches when time is short.")
     ] = "",
@@ -60,10 +61,19 @@ def main(
     to_dense: Annotated[
         bool, typer.Option("--to-dense", help="With --budget: in which part of it is dense training's error reached?")
     ] = False,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="With --budget: shorter runs of every way, and a picture of them.")
+    ] = False,
     batch_sizes: Annotated[str, typer.Option(help="With --budget: every way with each of them.")] = "",
     rates: Annotated[
         str, typer.Option(help="With --budget: learning rates, times the configuration's, that every way is tuned on.")
     ] = "0.5,1,2",
+    step_seconds: Annotated[
+        Path | None, typer.Option(help="With --budget: JSON, way → seconds of a step, which is then not timed.")
+    ] = None,
+    time_only: Annotated[
+        bool, typer.Option("--time-only", help="With --budget: time the steps, train nothing.")
+    ] = False,
 ) -> None:
     console = Console()
     chosen = variants(parts(modes), parts(ratios), parts(also), whole(dense_epochs, "--dense-epochs"))
@@ -71,10 +81,15 @@ def main(
         sizes, factors = whole(batch_sizes, "--batch-sizes"), numbers(rates, "--rates")
         chosen = with_batch_sizes([variant for variant in chosen if variant.epochs is None], sizes)
         of_runs = (config, overrides or [], chosen, whole(seeds, "--seeds"), budget, out)
-        compare_at_equal_time(of_runs, console, rounds, jobs, factors, to_dense=to_dense)
+        costs = timed(of_runs, console, rounds, step_seconds)
+        if not time_only:
+            compare_at_equal_time(of_runs, console, costs, jobs, factors, to_dense=to_dense, curves=curves)
         return
-    if to_dense or batch_sizes:
-        raise UpsDataError("--to-dense and --batch-sizes compare runs of equal time: give --budget SECONDS too")
+    if to_dense or curves or batch_sizes or step_seconds or time_only:
+        raise UpsDataError(
+            "--to-dense, --curves, --batch-sizes, --step-seconds and --time-only are for runs of equal time: give "
+            "--budget SECONDS too"
+        )
     configs = configs_of(config, overrides or [], chosen, whole(seeds, "--seeds"), out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(""))
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
@@ -101,28 +116,33 @@ def main(
     console.print(table, f"{out}: table.md, curves.png, costs.json, runs")
 
 
-def compare_at_equal_time(
-    of_runs: tuple[Path, list[str], list[Variant], list[int], float, Path],
-    console: Console,
-    rounds: int,
-    jobs: int,
-    rates: list[float],
-    *,
-    to_dense: bool,
-) -> None:
-    """`--budget`: the table, and the same as budget.json."""
-    config, overrides, chosen, *_, seconds, out = of_runs
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(""))
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
-        task = bar.add_task("steps timed", total=None, running="")
-        costs = kept_costs(
+Runs = tuple[Path, list[str], list[Variant], list[int], float, Path]
+
+
+def timed(of_runs: Runs, console: Console, rounds: int, step_seconds: Path | None) -> Costs:
+    """`--budget`: what a step of each way takes, also in costs.json."""
+    config, overrides, chosen, *_, out = of_runs
+    given = None if step_seconds is None else read_step_seconds(step_seconds)
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console) as bar:
+        task = bar.add_task("steps timed", total=None)
+        return kept_costs(
             config,
             overrides,
             chosen,
             out,
             rounds=rounds,
+            given=given,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+def compare_at_equal_time(
+    of_runs: Runs, console: Console, costs: Costs, jobs: int, rates: list[float], *, to_dense: bool, curves: bool
+) -> None:
+    """`--budget`: the table, the same as budget.json, and a picture."""
+    config, *_, seconds, out = of_runs
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(""))
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[running]}"), console=console) as bar:
         task = bar.add_task("steps", total=None, running="")
         made = Budget(
             *of_runs,
@@ -131,9 +151,11 @@ def compare_at_equal_time(
             jobs=jobs,
             progress=lambda done, total, running: bar.update(task, completed=done, total=total, running=running),
         )
-        found = made.rows(to_dense=to_dense)
+        found = made.rows(to_dense=to_dense, curves=curves)
     (out / "table.md").write_text(markdown(found, EQUAL_TIME))
     (out / "budget.json").write_text(json.dumps({"seconds": seconds, "rows": as_json(found)}, indent=1))
+    if curves:
+        draw_lengths([out / "budget.json"], out / "curves.png")
     table = Sheet(*EQUAL_TIME, title=f"{config.name}, {seconds:g} s of training each", folds=EQUAL_TIME[:1])
     for row in found:
         table.add_row(*row.cells())
@@ -166,6 +188,12 @@ def whole(text: str, option: str) -> list[int]:
         return [int(part) for part in parts(text)]
     except ValueError:
         raise UpsDataError(f"{option} {text!r}: give whole numbers, such as 1,2") from None
+
+
+def draw_lengths(tables: list[Path], path: Path) -> None:
+    from benchmarks.sampling.budget_plot import plot_lengths
+
+    plot_lengths(tables, path)
 
 
 def draw(records: list[dict], costs: Costs, path: Path) -> None:

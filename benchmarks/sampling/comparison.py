@@ -91,19 +91,23 @@ def variants(
     """Dense training, and every mode at every ratio.
 
     Args:
-        also: further ones, each "MODE RATIO".
+        also: further ones, each "MODE RATIO" or "MODE RATIO BATCH", with a batch size of its own.
         dense_epochs: lengths of shorter dense runs.
 
     Raises:
-        UpsDataError: one of `also` is not a mode and a ratio.
+        UpsDataError: one of `also` is not a mode, a ratio and perhaps a batch size.
     """
     chosen = [Variant("uniform", "1"), *(Variant("uniform", "1", epochs) for epochs in dense_epochs)]
     chosen += [Variant(mode, ratio) for ratio in ratios for mode in modes]
     for text in also:
-        mode, _, ratio = text.partition(" ")
-        if not ratio.strip():
-            raise UpsDataError(f"{text!r}: give a mode and a ratio, such as 'stratified cosine:1.0:0.2'")
-        chosen.append(Variant(mode, ratio.strip()))
+        mode, *others = text.split()
+        ratio, size = (*others, None)[:2] if others else (None, None)
+        if ratio is None or len(others) > 2 or (size is not None and not (size.isdecimal() and int(size) > 0)):
+            raise UpsDataError(
+                f"{text!r}: give a mode and a ratio, such as 'stratified cosine:1.0:0.2', or a mode, a ratio and a "
+                "batch size, such as 'stratified 0.05 4'"
+            )
+        chosen.append(Variant(mode, ratio, batch_size=None if size is None else int(size)))
     by_name: dict[str, Variant] = {}
     for variant in chosen:
         by_name.setdefault(variant.name, variant)

@@ -58,6 +58,8 @@ class Row:
         spread: sample standard deviation of nRMSE over seeds, 0 for one.
         to_dense: the smallest part of the budget in which dense training's final error was reached; inf: none was
             looked at or reached it.
+        errors: nRMSE of each seed.
+        curve: seconds of training → nRMSE of runs of that length, means over the seeds that were run; see `rows`.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Row:
     spread: float
     of_dense: float
     to_dense: float
+    errors: list[float]
+    curve: dict[float, float]
 
     def cells(self) -> tuple[str, ...]:
         """As in `HEADER`."""
@@ -114,13 +118,15 @@ class Budget:
                 f"steps are the least that says anything: give at least {least:.2g}"
             )
         self.tuned: dict[Variant, tuple[float, list[float]]] = {}  # best rate, errors of all seeds
+        self.errors: dict[tuple[Trial, int], float] = {}  # of every run
 
-    def rows(self, *, to_dense: bool = False) -> list[Row]:
+    def rows(self, *, to_dense: bool = False, curves: bool = False) -> list[Row]:
         """A row for each way, in the order given.
 
         Args:
             to_dense: shorter runs too, with the rate that was best at full length, until one misses dense training's
                 final error (or the fractions are used up).
+            curves: shorter runs of every way, dense training too, on the first seed, each with a schedule of its own.
         """
         first, others = self.seeds[0], self.seeds[1:]
         tuning = self._run([(Trial(v, rate, self.seconds), first) for v in self.chosen for rate in self.rates])
@@ -133,6 +139,10 @@ class Budget:
             self.tuned[trial.variant][1].append(error)
         dense = min(mean(self.tuned[v][1]) for v in self.chosen if v.is_dense)
         reached = self._times_to(dense) if to_dense else {}
+        if curves:
+            lengths = [(v, fraction * self.seconds) for fraction in FRACTIONS for v in self.chosen]
+            long_enough = [(v, s) for v, s in lengths if self._steps(v, s) >= LEAST_STEPS]
+            self._run([(Trial(v, self.tuned[v][0], seconds), first) for v, seconds in long_enough])
         return [self._row(variant, dense, reached) for variant in self.chosen]
 
     def _times_to(self, error: float) -> dict[Variant, float]:
@@ -151,7 +161,12 @@ class Budget:
         rate, errors = self.tuned[variant]
         spread = stdev(errors) if len(errors) > 1 else 0.0
         steps, to_dense = self._steps(variant, self.seconds), reached.get(variant, math.inf)
-        return Row(variant.name, rate, steps, mean(errors), spread, mean(errors) / dense, to_dense)
+        of_length: dict[float, list[float]] = {}
+        for (trial, _), error in self.errors.items():
+            if trial.variant == variant and trial.rate == rate:
+                of_length.setdefault(trial.seconds, []).append(error)
+        curve = {seconds: mean(of_length[seconds]) for seconds in sorted(of_length)}
+        return Row(variant.name, rate, steps, mean(errors), spread, mean(errors) / dense, to_dense, list(errors), curve)
 
     def _run(self, trials: Sequence[tuple[Trial, int]]) -> dict[tuple[Trial, int], float]:
         """The error of each run."""
@@ -159,7 +174,9 @@ class Budget:
             return {}
         configs = {(trial, seed): self._config(trial, seed) for trial, seed in trials}
         records = compare(configs, jobs=self.jobs, progress=self.progress)
-        return {key: float(record["nrmse"]) for key, record in zip(configs, records, strict=True)}
+        found = {key: float(record["nrmse"]) for key, record in zip(configs, records, strict=True)}
+        self.errors |= found
+        return found
 
     def _steps(self, variant: Variant, seconds: float) -> int:
         return int(seconds / self.step_seconds[variant.name])
@@ -195,14 +212,20 @@ def kept_costs(
     out: Path,
     *,
     rounds: int,
+    given: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Costs:
-    """`step_costs` of every way. Those in `out/costs.json` are kept, since the lengths of runs follow from them."""
+    """`step_costs` of every way. Those in `out/costs.json` are kept, since the lengths of runs follow from them.
+
+    Args:
+        given: seconds of a step that are known, by way; those are not timed.
+    """
     file = out / "costs.json"
     found: Costs = {}
     if file.exists():
         read = json.loads(file.read_text())
         found = {name: {int(q): StepCost(*cost) for q, cost in of.items()} for name, of in read.items()}
+    found |= {name: {0: StepCost(seconds, math.nan)} for name, seconds in (given or {}).items()}
     missing = [variant for variant in chosen if variant.name not in found]
     if missing:
         configs = configs_of(config, overrides, missing, [0], out)
@@ -210,6 +233,22 @@ def kept_costs(
         out.mkdir(parents=True, exist_ok=True)
         with replacing(file) as written:
             written.write(json.dumps(found, indent=1).encode())
+    return found
+
+
+def read_step_seconds(file: Path) -> dict[str, float]:
+    """Seconds of a step, by way: a JSON file with one object of numbers.
+
+    Raises:
+        UpsDataError: it is something else.
+    """
+    try:
+        read = json.loads(file.read_text())
+        found = {str(name): float(seconds) for name, seconds in read.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        found = {}
+    if not found or not all(0 < seconds < math.inf for seconds in found.values()):
+        raise UpsDataError(f'{file}: give seconds of a step, by way, such as {{"dense": 0.14, "stratified 0.1": 0.02}}')
     return found
 
 

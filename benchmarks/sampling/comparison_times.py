@@ -15,12 +15,14 @@ import torch
 
 from benchmarks.peak import forget_peak, peak_bytes, resident_bytes
 from ups_data.batch import QueryBatch
-from ups_data.models.reference import build_model
+from ups_data.errors import UpsDataError
+from ups_data.models.protocol import query_sets_of
 from ups_data.points.domain import Domain
 from ups_data.training.config import TrainConfig
-from ups_data.training.loaders import train_loader
+from ups_data.training.loaders import open_manifest, train_loader
 from ups_data.training.optimiser import Optimiser
 from ups_data.training.step import batch_losses
+from ups_data.training.targets import model_of
 
 WARM_UP = 2  # rounds whose times do not count; memory is that of the last of them
 
@@ -73,23 +75,36 @@ def step_costs(
 
 
 def _epochs_by_queries(config: TrainConfig) -> dict[int, int]:
-    """Number of queries → the first epoch that ends with it."""
-    loader = train_loader(config)
+    """Number of queries → the first epoch that ends with it.
+
+    Raises:
+        UpsDataError: a schedule on points, whose number differs from sample to sample.
+    """
+    loader, sampling = train_loader(config), config.to_sampling()
     grid = loader.manifest.grid
-    assert grid is not None  # the reference model takes no other
-    domain, sampling = Domain(math.prod(grid.shape), grid.shape), config.to_sampling()
+    if grid is None:
+        if sampling.schedule != "constant":
+            raise UpsDataError("a schedule of ratios is timed on grids alone: give a ratio that stays")
+        return {_queries(next(iter(loader))): 0}
+    domain = Domain(math.prod(grid.shape), grid.shape)
     found: dict[int, int] = {}
     for epoch in range(config.training.epochs):
         found.setdefault(sampling.num_drawn(domain, epoch + 1 - 1 / len(loader)), epoch)
     return found
 
 
+def _queries(batch: QueryBatch) -> int:
+    """Target queries of a sample, of all sets of points."""
+    return sum(b.target_queries.index.shape[-1] for b in (batch, *batch.others.values()))
+
+
 def _steps(config: TrainConfig, epoch: int) -> Iterator[None]:
     """Training steps without end, on the batches of one epoch."""
-    loader, weights = train_loader(config), config.loss_weights()
+    weights = config.loss_weights()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
-    model = build_model(config.data.root, loader.manifest, config.data, config.model).to(device)
+    model = model_of(config, open_manifest(config)).to(device)
+    loader = train_loader(config, query_sets_of(model, weights))
     optimiser = Optimiser(model, config.training, len(loader), device)
     feeds_back = config.to_sampling().metric == "error"
 

@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from benchmarks.sampling import comparison_budget
+from benchmarks.sampling.budget_plot import plot_lengths
 from benchmarks.sampling.compare_sampling import numbers
 from benchmarks.sampling.comparison import Variant
-from benchmarks.sampling.comparison_budget import Budget, Trial, as_json, kept_costs, with_batch_sizes
+from benchmarks.sampling.comparison_budget import (
+    Budget,
+    Trial,
+    as_json,
+    kept_costs,
+    read_step_seconds,
+    with_batch_sizes,
+)
 from benchmarks.sampling.comparison_table import markdown
 from benchmarks.sampling.comparison_times import StepCost
 from tests.benchmarks.test_comparison import CONFIG
@@ -77,6 +85,23 @@ def test_rates_are_tuned_on_the_first_seed_and_runs_get_shorter(budget: Budget, 
     assert markdown([dense, few], comparison_budget.HEADER).count("\n") == 4
 
 
+def test_curves_of_every_way(budget: Budget, tmp_path: Path, monkeypatch: Any) -> None:
+    """Shorter runs of the first seed, at the best rate, as long as they have ten steps; and what is drawn of them."""
+    monkeypatch.setattr(
+        comparison_budget, "compare", lambda configs, **options: [{"nrmse": errors_of(*key)} for key in configs]
+    )
+    dense, few = budget.rows(curves=True)
+    assert list(dense.curve) == [0.2, 0.4]  # a quarter has five steps
+    assert list(few.curve) == [0.05, 0.1, 0.2, 0.4]
+    assert few.curve[0.1] == pytest.approx(errors_of(Trial(FEW, 2.0, 0.1), 0))
+    assert few.curve[0.4] == few.nrmse == pytest.approx(sum(few.errors) / 2)
+    table = tmp_path / "waves" / "budget.json"
+    table.parent.mkdir()
+    table.write_text(json.dumps({"seconds": 0.4, "rows": as_json([dense, few])}))
+    plot_lengths([table, table], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.slow
 def test_real_runs_that_are_kept(budget: Budget, root: Path) -> None:
     """Twice: the second time nothing is run."""
@@ -100,6 +125,18 @@ def test_costs_once_measured_are_kept(root: Path, tmp_path: Path) -> None:
     assert set(more) == {"stratified 0.1", "stratified 0.1, batch 1"}
     assert more["stratified 0.1"] == found["stratified 0.1"]
     assert set(json.loads((tmp_path / "costs.json").read_text())) == set(more)
+
+
+def test_costs_that_are_given(budget: Budget, root: Path, tmp_path: Path) -> None:
+    """Nothing is timed, so that others get the same numbers of steps."""
+    (tmp_path / "seconds.json").write_text('{"dense": 0.02, "stratified 0.1": 0.005}')
+    given = read_step_seconds(tmp_path / "seconds.json")
+    costs = kept_costs(budget.config, budget.overrides, [DENSE, FEW], tmp_path / "out", rounds=1, given=given)
+    made = Budget(budget.config, budget.overrides, [DENSE, FEW], [0], 0.4, tmp_path / "out", costs)
+    assert [made._config(Trial(v, 1.0, 0.4), 0).training.max_steps for v in (DENSE, FEW)] == [20, 80]
+    (tmp_path / "seconds.json").write_text('{"dense": "soon"}')
+    with pytest.raises(UpsDataError, match="seconds of a step, by way"):
+        read_step_seconds(tmp_path / "seconds.json")
 
 
 def test_a_budget_of_less_than_ten_steps(budget: Budget) -> None:

@@ -57,6 +57,9 @@ def test_dense_comes_first_and_nothing_twice() -> None:
 
 
 def test_a_variant_is_keys_of_the_configuration(root: Path, config: Path, tmp_path: Path) -> None:
+    [_, own] = variants([], [], ["stratified 0.05 4"])
+    assert own == Variant("stratified", "0.05", batch_size=4)
+    assert "data.batch_size=4" in own.overrides()
     chosen = {
         "short": Variant("uniform", "1", 1),
         "error": Variant("importance:error", "0.25"),
@@ -75,7 +78,13 @@ def test_a_variant_is_keys_of_the_configuration(root: Path, config: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("also", "says"),
-    [("stratified", "give a mode and a ratio"), ("uniform sine:1:0", "such as cosine:1.0:0.2"), ("unform 0.5", "unif")],
+    [
+        ("stratified", "give a mode and a ratio"),
+        ("uniform sine:1:0", "such as cosine:1.0:0.2"),
+        ("unform 0.5", "unif"),
+        ("uniform 0.5 four", "such as 'stratified 0.05 4'"),
+        ("uniform 0.5 4 4", "such as 'stratified 0.05 4'"),
+    ],
 )
 def test_what_is_no_variant_is_refused(root: Path, config: Path, tmp_path: Path, also: str, says: str) -> None:
     with pytest.raises(UpsDataError, match=says):

@@ -7,6 +7,7 @@ from ups_data.cli.progress import counting
 from ups_data.cli.shipped import find_config
 from ups_data.errors import UpsDataError
 from ups_data.training.config import TrainConfig, load_config
+from ups_data.training.device import device_of, usable_memory
 from ups_data.training.noise import Advice, Noise, advise, measure_noise
 from ups_data.training.runs.checkpoint import CHECKPOINT
 
@@ -47,4 +48,5 @@ def suggested(settings: TrainConfig, found: Noise) -> Advice:
     sampling = settings.to_sampling()
     ratio = 1.0 if sampling.ratio is None else sampling.ratio
     mode = sampling.mode if isinstance(sampling.mode, str) else "uniform"
-    return advise(found, batch_size=settings.data.batch_size, ratio=ratio, mode=mode)
+    memory = usable_memory(device_of(settings.training.device))
+    return advise(found, batch_size=settings.data.batch_size, ratio=ratio, mode=mode, memory=memory)

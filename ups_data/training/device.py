@@ -1,6 +1,7 @@
 """The device that a run computes on, and the memory that it took there."""
 
 import resource
+from pathlib import Path
 
 import torch
 
@@ -31,6 +32,39 @@ def device_of(name: str, local_rank: int | None = None) -> torch.device:
     except (RuntimeError, AssertionError):
         raise UpsDataError(f"training.device={name!r} is not usable here: give auto, cpu or cuda") from None
     return device
+
+
+def free_memory(device: torch.device) -> float | None:
+    """Bytes that this process may still take: of the device, or of the machine and its control groups on a CPU; None:
+    not known."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + unused)
+    if device.type != "cpu":
+        return None
+    found = []
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            found.append(1024.0 * int(line.split()[1]))
+    most, used = (_lines(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if most and used and most[0].isdecimal() and used[0].isdecimal():
+        found.append(float(max(0, int(most[0]) - int(used[0]))))
+    return min(found, default=None)
+
+
+def usable_memory(device: torch.device) -> float | None:
+    """Bytes that a step may be planned to keep: half of what is free, since backward passes take temporary memory, and
+    sizes of samples differ; None: not known."""
+    free = free_memory(device)
+    return None if free is None else free / 2
+
+
+def _lines(path: str) -> list[str]:
+    """Of a file of the kernel's; none if there is no such file."""
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
 
 
 def peak_memory_mb(device: torch.device) -> float:

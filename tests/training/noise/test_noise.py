@@ -1,6 +1,7 @@
 """The measured noise is the noise: of a model whose gradient is known, and of one that is trained."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from ups_data.batch import QueryBatch
 from ups_data.cli.main import app
 from ups_data.models.protocol import LossContext, Model
 from ups_data.training import train
-from ups_data.training.noise import GradientNoise, Noise, StepCosts, Within, advise, measure_noise
+from ups_data.training.noise import GradientNoise, Noise, StepCosts, StepMemory, Within, advise, measure_noise
 from ups_data.training.noise.advice import variance_at
-from ups_data.training.noise.costs import fitted
+from ups_data.training.noise.costs import fitted, kept_bytes
 
 
 class Mean(Model):
@@ -88,6 +89,45 @@ def test_dear_encoders_ask_for_more_points_and_dear_queries_for_fewer() -> None:
     ]
     assert ratios == sorted(ratios)
     assert ratios[0] < ratios[-1]
+
+
+def test_the_memory_bounds_the_advice() -> None:
+    """Of settings that keep no more than there is, the best; shared out over ranks and parts."""
+    noise = replace(noise_of(between=1000.0, encoder=1e-4), memory=StepMemory(fixed=100.0, sample=10.0, per_query=1.0))
+    free = advise(noise, batch_size=4, ratio=1.0, mode="uniform")
+    assert noise.memory.step(free.batch_size, free.queries) > 400  # or the bound would bound nothing
+    bound = advise(noise, batch_size=4, ratio=1.0, mode="uniform", memory=400)
+    assert noise.memory.step(bound.batch_size, bound.queries) <= 400
+    shared = advise(noise, batch_size=4, ratio=1.0, mode="uniform", memory=400, ranks=2, parts=2)
+    assert noise.memory.step(shared.batch_size / 4, shared.queries) <= 400
+    assert shared.batch_size * shared.queries > bound.batch_size * bound.queries
+    with pytest.raises(UpsDataError, match="no setting fits"):
+        advise(noise, batch_size=4, ratio=1.0, mode="uniform", memory=100)
+
+
+def test_memory_is_what_a_step_keeps(waves: Path) -> None:
+    """Of a layer, its inputs: x once, though two layers keep it, and no parameter."""
+    layers = torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(2))
+    x = torch.randn(100, 8, requires_grad=True)
+    assert kept_bytes(layers, lambda: sum(layer(x) for layer in layers).sum()) == x.nbytes
+    noise = measure_noise(config(waves, waves / "nowhere"), modes=["uniform"], ratios=[0.1], samples=3, draws=1)
+    assert noise.memory.per_query > 4  # a value in float32, and more
+    assert noise.memory.step(8, 200) > 1.5 * noise.memory.step(4, 200)
+
+
+def test_costs_of_more_than_one_batch_size(waves: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of one sample alone would not tell what is fixed from what each sample takes."""
+    seen: list[int] = []
+
+    def given(sizes: Any, seconds: Any) -> StepCosts:
+        seen.extend(size for size, _ in sizes)
+        return fitted(sizes, seconds)
+
+    monkeypatch.setattr("ups_data.training.noise.measure.fitted", given)
+    settings = config(waves, waves / "nowhere")
+    alone = settings.model_copy(update={"data": replace(settings.data, batch_size=1)})
+    measure_noise(alone, modes=["uniform"], ratios=[0.1], samples=3, draws=1)
+    assert set(seen) == {1, 4}
 
 
 def test_variance_between_measured_ratios() -> None:

@@ -38,9 +38,10 @@ def advise(
     batch_size: int,
     ratio: float,
     mode: str,
-    most_queries: float | None = None,
+    memory: float | None = None,
     sizes: Sequence[int] | None = None,
     ranks: int = 1,
+    parts: int = 1,
     against: str = "the present setting",
 ) -> Advice:
     """The setting that makes most progress per second.
@@ -51,13 +52,13 @@ def advise(
 
     Args:
         batch_size, ratio, mode: the present setting.
-        most_queries: B times Q that fit into the device's memory; None: as many as one likes.
+        memory: bytes that a step may keep on a device (see `StepMemory`); None: as many as it likes.
         sizes: batch sizes to look at; None: powers of 2 and the present one.
-        ranks: that share a batch.
+        ranks: that share a batch; parts: in which each takes its share, one after another.
         against: the present setting, in words.
 
     Raises:
-        UpsDataError: the noise hides the gradient, or the present mode was not measured.
+        UpsDataError: the noise hides the gradient, the present mode was not measured, or nothing fits into the memory.
     """
     gradient = noise.gradient
     if gradient.signal <= 0:
@@ -65,18 +66,25 @@ def advise(
             f"the gradient is lost in the noise of {gradient.samples} samples: measure more of them (--samples), or an "
             "earlier checkpoint"
         )
+
+    def fits(size: int, of_points: float) -> bool:
+        return memory is None or noise.memory.step(size / ranks / parts, of_points * noise.points) <= memory
+
     now = _worth(noise, batch_size, ratio, mode, ranks)
     settings = [
         (_worth(noise, size, candidate, name, ranks), size, candidate, name)
         for name in gradient.within
         for candidate in (*gradient.within[name], 1.0)
         for size in (_sizes(batch_size, noise.split_samples) if sizes is None else sizes)
-        if most_queries is None or size * candidate * noise.points <= most_queries
+        if fits(size, candidate)
     ]
     if not settings:
-        raise UpsDataError("not even the smallest setting fits into the device's memory: take a smaller model")
+        raise UpsDataError(
+            f"no setting fits into the {(memory or 0) / 1e6:,.0f} MB that a step may take here: take a smaller "
+            "model, or smaller --ratios"
+        )
     best, size, candidate, name = max(settings, key=lambda setting: setting[0])
-    if best <= now:
+    if best <= now and fits(batch_size, ratio):
         best, size, candidate, name = now, batch_size, ratio, mode
     return Advice(
         size,

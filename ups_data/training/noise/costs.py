@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 REPEATS = 3
 
@@ -27,6 +30,49 @@ class StepCosts:
     def step(self, batch_size: float, queries: float) -> float:
         """Seconds of a step."""
         return self.fixed + batch_size * (self.encoder + queries * self.per_query)
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes that a step of B samples with Q queries each keeps from its forward pass until its backward pass, its batch
+    included: `fixed + B * (sample + Q * per_query)`. What lies there anyway (parameters, gradients, the optimiser's
+    state) is not among them, nor are the temporary results of single operations."""
+
+    fixed: float
+    sample: float
+    per_query: float
+
+    def step(self, batch_size: float, queries: float) -> float:
+        """Bytes of a step."""
+        return self.fixed + batch_size * (self.sample + queries * self.per_query)
+
+
+def kept_bytes(model: nn.Module, forward: Callable[[], Tensor]) -> int:
+    """Bytes that a forward pass keeps for the backward pass, the parameters apart; what is kept twice counts once.
+
+    Args:
+        forward: returns the loss.
+    """
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = forward()
+    total = sum(kept.values())
+    del loss  # until here all that was kept has addresses of its own
+    return total
+
+
+def fitted_memory(sizes: Sequence[tuple[int, int]], taken: Sequence[float]) -> StepMemory:
+    """The memory that fits measured steps best, as `fitted`."""
+    found = fitted(sizes, taken)
+    return StepMemory(found.fixed, found.encoder, found.per_query)
 
 
 def fitted(sizes: Sequence[tuple[int, int]], seconds: Sequence[float]) -> StepCosts:

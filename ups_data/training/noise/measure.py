@@ -16,7 +16,7 @@ from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of
 from ups_data.training.loaders import open_manifest
-from ups_data.training.noise.costs import StepCosts, fitted, seconds_of
+from ups_data.training.noise.costs import StepCosts, StepMemory, fitted, fitted_memory, kept_bytes, seconds_of
 from ups_data.training.noise.draws import Draws
 from ups_data.training.noise.gradients import GradientNoise, between_samples, gradient_of, within_samples
 from ups_data.training.runs.rng import seed_all
@@ -26,6 +26,7 @@ from ups_data.training.targets import model_of
 
 RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5)
 SAMPLES, DRAWS = 24, 2
+NO_MEMORY = StepMemory(0.0, 0.0, 0.0)
 Progress = Callable[[int, int], None]
 
 
@@ -39,6 +40,7 @@ class Noise:
         points: N, of a sample: of the largest, of all sets together.
         split_samples: of the training split.
         left_out: mode → why it was not measured.
+        memory: of a step.
     """
 
     gradient: GradientNoise
@@ -46,6 +48,7 @@ class Noise:
     points: int
     split_samples: int
     left_out: dict[str, str]
+    memory: StepMemory = NO_MEMORY
 
     def to_json(self) -> dict[str, Any]:
         """`between`, `within` (mode → ratio → σ_w²), `seconds`, and what they are to be judged by."""
@@ -60,6 +63,7 @@ class Noise:
             "points": self.points,
             "seconds": {"encoder": c.encoder, "per_query": c.per_query, "fixed": c.fixed},
             "misfit": c.misfit,
+            "bytes": dict(vars(self.memory)),
             "left_out": self.left_out,
         }
 
@@ -139,7 +143,8 @@ def measure_noise(
         )
     gradient_noise = GradientNoise(found.samples, found.between, found.between_error, found.signal, within)
     points = sum(manifest.max_points(config.data.train_split, name) for name in manifest.set_names)
-    return Noise(gradient_noise, _costs(config, made, whole, open_draws, weights), points, len(whole), left_out)
+    costs, memory = _costs(config, made, whole, open_draws, weights)
+    return Noise(gradient_noise, costs, points, len(whole), left_out, memory)
 
 
 def _check_enough(config: TrainConfig, manifest: Manifest, there: int, samples: int) -> None:
@@ -174,25 +179,31 @@ def _costs(
     whole: Draws,
     open_draws: Callable[[str, float], Draws],
     weights: Mapping[str, float],
-) -> StepCosts:
-    """Steps of the configured batch size and a quarter of it, with few and with more points."""
+) -> tuple[StepCosts, StepMemory]:
+    """Steps of two batch sizes, the configured one among them, with few and with more points. Without threads of the
+    loader, steps wait for their batches, whose making then counts."""
     most = min(config.data.batch_size, len(whole))
-    sizes, seconds = [], []
+    least = max(1, most // 4)
+    both = sorted({least, most} if least < most else {most, min(4 * most, len(whole))})
+    waits = config.data.threads == 0 and config.data.num_workers == 0
+    sizes, seconds, kept = [], [], []
     for ratio in (0.02, 0.1, 0.3):
         of = open_draws("uniform", ratio)
-        for size in sorted({max(1, most // 4), most}):
+        for size in both:
             batch = of.batch(range(size))
 
-            def step(batch: QueryBatch = batch) -> None:
+            def step(of: Draws = of, batch: QueryBatch = batch) -> None:
+                taken = of.batch(range(len(batch))) if waits else batch
                 model.zero_grad(set_to_none=True)
-                _loss(model, batch, weights).backward()
-                if batch.time.is_cuda:
+                _loss(model, taken, weights).backward()
+                if taken.time.is_cuda:
                     torch.cuda.synchronize()
 
             sizes.append((size, _queries(batch)))
             seconds.append(seconds_of(step))
+            kept.append(batch.nbytes() + kept_bytes(model, lambda batch=batch: _loss(model, batch, weights)))  # type: ignore[misc]
     model.zero_grad(set_to_none=True)
-    return fitted(sizes, seconds)
+    return fitted(sizes, seconds), fitted_memory(sizes, kept)
 
 
 def _queries(batch: QueryBatch) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from ups_data.errors import UpsDataError
 from ups_data.models.protocol import Model
 from ups_data.training.config import TrainConfig
+from ups_data.training.device import device_of, usable_memory
 from ups_data.training.loaders import open_manifest
 from ups_data.training.noise import Noise, advise, measure_noise
 from ups_data.training.noise.measure import DRAWS, RATIOS, SAMPLES, measurable_modes
@@ -55,7 +56,15 @@ def choose(config: TrainConfig, model: Model, epoch: int, *, ranks: int = 1) -> 
     size = config.data.batch_size * config.training.accumulate
     against = "training on all points"
     advice = advise(
-        _with_signal(noise), batch_size=size, ratio=1.0, mode=FREE, sizes=[size], ranks=ranks, against=against
+        _with_signal(noise),
+        batch_size=size,
+        ratio=1.0,
+        mode=FREE,
+        memory=usable_memory(device_of(config.training.device)),
+        sizes=[size],
+        ranks=ranks,
+        parts=config.training.accumulate,
+        against=against,
     )
     of_advice = {name: value for name, value in vars(advice).items() if name in Chosen.model_fields}
     return Chosen(epoch=epoch, **of_advice).model_dump()
