@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ups_data.batch import EncoderInput, QueryBatch, QuerySet, query_collate
     from ups_data.errors import UpsDataError
     from ups_data.loader.loader import QueryLoader
+    from ups_data.loader.mixture import mix
     from ups_data.loader.webdataset import QueryDataset
     from ups_data.points.coords import make_grid_coords
     from ups_data.sampling import QuerySampling
@@ -25,6 +26,7 @@ _MODULES = {
     "ShardWriter": "writing.writer",
     "UpsDataError": "errors",
     "make_grid_coords": "points.coords",
+    "mix": "loader.mixture",
     "query_collate": "batch",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "ShardWriter",
     "UpsDataError",
     "make_grid_coords",
+    "mix",
     "query_collate",
 ]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.datasets import write_grid
-from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data import QueryLoader, QuerySampling, UpsDataError, mix
 
 SAMPLING = QuerySampling(ratio=0.2, mode="stratified")
 ERRORS = QuerySampling(ratio=0.2, mode="importance", importance_metric="error")
@@ -37,7 +37,7 @@ def mixture(roots, *, world=1, rank=0, sampling=SAMPLING, weights=WEIGHTS, makin
         )
         for root, size, last, how in zip(roots, (4, 8), (True, False), making, strict=True)
     ]
-    return QueryLoader.mix(loaders, weights=weights, **options)
+    return mix(loaders, weights=weights, **options)
 
 
 def rows(batch):

@@ -14,7 +14,7 @@ from ups_data.engine.processes.workers import Workers
 from ups_data.engine.stats import LoaderStats
 from ups_data.loader.device import DeviceLoader
 from ups_data.loader.feedback.feedback import Feedback
-from ups_data.loader.mixture import QueryMixture
+from ups_data.loader.mixture import QueryMixture, mix
 from ups_data.loader.options import LoaderOptions, Sampling, collected, takes_options
 from ups_data.loader.position import Position
 from ups_data.loader.state import VERSION, check_state, differences, identity
@@ -210,20 +210,8 @@ class QueryLoader:
         seed: int | None = None,
         epoch_batches: int | None = None,
     ) -> QueryMixture:
-        """Batches of several loaders, each of one of them, mixed by weight.
-
-            mixture = QueryLoader.mix([QueryLoader("data/2d", …), QueryLoader("data/3d", …)], weights=[3, 1])
-
-        Args:
-            loaders: of any datasets and samplings; `QueryBatch.source` is the number of the one a batch comes from.
-            weights: share of the batches that each gets, up to a common factor.
-            seed: of the mixture, None: the first loader's.
-            epoch_batches: batches of an epoch of the mixture; None: until the first of the loaders is through once.
-
-        Raises:
-            UpsDataError: weights that do not fit, loaders of different ranks, bound to a device, or given twice.
-        """
-        return QueryMixture(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
+        """`ups_data.mix`."""
+        return mix(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
 
     def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":
         """This loader with batches that arrive on `device`, copied ahead; itself where that is the CPU."""

@@ -17,8 +17,31 @@ from ups_data.plan import MixturePlan, plan_mixture
 from ups_data.schema import Manifest
 
 
+def mix(
+    loaders: Sequence[Mixable],
+    *,
+    weights: Sequence[float],
+    seed: int | None = None,
+    epoch_batches: int | None = None,
+) -> "QueryMixture":
+    """Batches of several loaders, each of one of them, mixed by weight.
+
+        mixture = mix([QueryLoader("data/2d", …), QueryLoader("data/3d", …)], weights=[3, 1])
+
+    Args:
+        loaders: of any datasets and samplings; `QueryBatch.source` is the number of the one a batch comes from.
+        weights: share of the batches that each gets, up to a common factor.
+        seed: of the mixture, None: the first loader's.
+        epoch_batches: batches of an epoch of the mixture; None: until the first of the loaders is through once.
+
+    Raises:
+        UpsDataError: weights that do not fit, loaders of different ranks, bound to a device, or given twice.
+    """
+    return QueryMixture(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
+
+
 class QueryMixture:
-    """Several loaders as one: see `QueryLoader.mix`, which makes it. The loaders are the mixture's from then on. Each
+    """Several loaders as one: see `mix`, which makes it. The loaders are the mixture's from then on. Each
     pass is the mixture's next epoch, as a loader's is.
 
     A batch is of one loader; `QueryBatch.source` tells which. `plan.plan_mixture` decides before anything is read, and
