@@ -12,9 +12,9 @@ from weakref import finalize
 
 from ups_data.batch import Wanted
 from ups_data.engine.threads import Threads
-from ups_data.reading.pool import Pool
+from ups_data.reading.pool import Chunk, Pool
 from ups_data.reading.window.budget import Budget
-from ups_data.reading.window.reads import BlockReads, Chunk
+from ups_data.reading.window.reads import BlockReads
 from ups_data.reading.window.window import Fetched, Window
 
 # Several, as the first touch of a shard may wait for the store; not many, as drawing takes the interpreter lock.
@@ -44,7 +44,7 @@ class Ahead:
     """
 
     def __init__(self, window: Window, pool: Pool, limit: int) -> None:
-        self.window, self._pool, self.budget = window, pool, Budget(limit)
+        self.window, self.pool, self.budget = window, pool, Budget(limit)
         self._fetching: set[Chunk] = set()
         self._lock = threading.Lock()
         self._threads: Threads | None = None
@@ -78,8 +78,9 @@ class Ahead:
             drawn = draw()
             reads = BlockReads(drawn.reads)
             self.budget.turn(prepared.ticket, is_cancelled)
+            prepared.expect(reads.pooled)  # before the pool is asked what it lacks
             with self._lock:
-                ranges, prepared.chunks = reads.left(self._pool, self._fetching)
+                ranges, prepared.chunks = reads.left(self.pool, self._fetching)
                 self._fetching.update(prepared.chunks)
             size = sum(int((stop - start).sum()) for _, start, stop in ranges)
             if ranges and self.budget.reserve(prepared.ticket, size, is_cancelled, is_early):
@@ -110,9 +111,17 @@ class Prepared(Generic[D]):
         self._ahead, self.ticket, self.cancelled = ahead, ticket, cancelled
         self.chunks: Sequence[Chunk] = ()
         self.released = False
+        self._expected: Sequence[Chunk] = ()
         self._size = 0
         self._fetched: Fetched | None = None
         self._lock = threading.Lock()
+
+    def expect(self, chunks: Sequence[Chunk]) -> None:
+        """It reads those chunks out of the pool, which drops others before them until this is released."""
+        with self._lock:
+            if not self.released:
+                self._expected = chunks
+                self._ahead.pool.expect(chunks)
 
     def took(self, size: int, fetched: Fetched) -> None:
         """Its bytes are being fetched."""
@@ -146,6 +155,8 @@ class Prepared(Generic[D]):
                 return
             self.released = True
             size, fetched, self._fetched = self._size, self._fetched, None
+            expected, self._expected = self._expected, ()
+        self._ahead.pool.expect_no_more(expected)
         self._drop(size, fetched)
 
     def _drop(self, size: int, fetched: Fetched | None) -> None:

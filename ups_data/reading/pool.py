@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ups_data.batch import Fetched, Wanted
 from ups_data.errors import UnreachableError
+from ups_data.reading.pooled import PooledChunk
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.stored import StoredArray
@@ -23,11 +24,12 @@ UNUSED = 2  # references to an array that only the asking function has, `sys.get
 
 # Buffers, `(n,)` the number of the buffer of each chunk, `(n,)` its offset there in bytes.
 Located = tuple[list[Any], NDArray[np.int64], NDArray[np.int64]]
-_Missing = tuple[Any, int, "_Chunk"]  # array, number
+_Missing = tuple[Any, int, PooledChunk]  # array, number
+Chunk = tuple[StoredArray, int]
 
 
 class Pool:
-    """Decoded chunks, the least recently used dropped beyond `limit` bytes.
+    """Decoded chunks, the least recently used dropped beyond `limit` bytes, and those last that coming blocks read.
 
     A chunk that several threads want at once is decoded once. Chunks of a mapped array are views of the map and take
     no room. A dropped chunk lives on while a sample still looks at it.
@@ -41,7 +43,8 @@ class Pool:
         self._limit, self._too_small = limit, not fits
         # What one batch drops, the next one fills: chunks by shape and dtype, in the order in which they were dropped.
         self._dropped: dict[Any, deque[np.ndarray]] = {}
-        self._chunks: OrderedDict[tuple[StoredArray, int], _Chunk] = OrderedDict()
+        self._chunks: OrderedDict[Chunk, PooledChunk] = OrderedDict()
+        self._awaited: dict[Chunk, int] = {}  # by how many coming blocks
         self._lock = threading.Lock()
         self._bytes = 0
         self.decoded_chunks = 0
@@ -109,6 +112,22 @@ class Pool:
                 self._chunks.move_to_end((array, number))
         return numbers if not here else np.setdiff1d(numbers, np.array(here, np.int64))
 
+    def expect(self, chunks: Sequence[Chunk]) -> None:
+        """A coming block reads those chunks, until `expect_no_more`: others are dropped first, as far as there are any.
+        To fetch a dropped one again keeps that block waiting."""
+        with self._lock:
+            for chunk in chunks:
+                self._awaited[chunk] = self._awaited.get(chunk, 0) + 1
+
+    def expect_no_more(self, chunks: Sequence[Chunk]) -> None:
+        """The block that was to read those chunks was made, or nobody wants it any more."""
+        with self._lock:
+            for chunk in chunks:
+                if self._awaited[chunk] == 1:
+                    del self._awaited[chunk]
+                else:
+                    self._awaited[chunk] -= 1
+
     def passes_by(self, arrays: Sequence[StoredArray]) -> bool:
         """Whether blocks of these arrays are decoded into batches and not kept: the pool has no room for the data
         until they come again, a chunk is one block of one frame, and one call decodes them all."""
@@ -157,9 +176,9 @@ class Pool:
         """What this thread has spent so far on compressed chunks, or on waiting for another thread's."""
         return getattr(self._mine, "seconds", 0.0)
 
-    def _claim(self, asked: list[tuple[StoredArray, list[int]]]) -> tuple[list[list["_Chunk"]], list[_Missing]]:
+    def _claim(self, asked: list[tuple[StoredArray, list[int]]]) -> tuple[list[list[PooledChunk]], list[_Missing]]:
         """The chunks of those numbers, and those among them that nobody has decoded or is decoding."""
-        wanted: list[list[_Chunk]] = []
+        wanted: list[list[PooledChunk]] = []
         missing: list[_Missing] = []
         with self._lock:
             for array, numbers in asked:
@@ -167,7 +186,7 @@ class Pool:
                 for number in numbers:
                     chunk = self._chunks.get((array, number))
                     if chunk is None:
-                        chunk = self._chunks[array, number] = _Chunk()
+                        chunk = self._chunks[array, number] = PooledChunk()
                         missing.append((array, number, chunk))
                         fresh += 1
                     else:
@@ -177,13 +196,22 @@ class Pool:
                 self._bytes += fresh * array.chunk_bytes
                 self.decoded_chunks += fresh
                 self.decoded_bytes += fresh * array.chunk_bytes
-            while self._bytes > self._limit and len(self._chunks) > 1:
-                (old, _), chunk = self._chunks.popitem(last=False)
-                self._bytes -= old.chunk_bytes
-                if chunk.array is not None:
-                    kind = old.chunk_shape, old.dtype
-                    self._dropped.setdefault(kind, deque(maxlen=1 + KEPT_BYTES // old.chunk_bytes)).append(chunk.array)
+            self._drop()
         return wanted, missing
+
+    def _drop(self) -> None:
+        """Drop what is beyond the limit, under the lock."""
+        spared = 0
+        while self._bytes > self._limit and len(self._chunks) > 1:
+            key, chunk = self._chunks.popitem(last=False)
+            if spared < len(self._chunks) and key in self._awaited:
+                self._chunks[key], spared = chunk, spared + 1
+                continue
+            old = key[0]
+            self._bytes -= old.chunk_bytes
+            if chunk.array is not None:
+                kind = old.chunk_shape, old.dtype
+                self._dropped.setdefault(kind, deque(maxlen=1 + KEPT_BYTES // old.chunk_bytes)).append(chunk.array)
 
     def _memory(self, array: StoredArray) -> np.ndarray:
         """Room for a chunk: that of one that was dropped and that nobody looks at any more, or fresh."""
@@ -217,14 +245,14 @@ class Pool:
                 if chunk.array is None and chunk.error is None:
                     self._fail(array, number, chunk, error)
 
-    def _fail(self, array: StoredArray, number: int, chunk: "_Chunk", error: BaseException) -> None:
+    def _fail(self, array: StoredArray, number: int, chunk: PooledChunk, error: BaseException) -> None:
         """Take a chunk out again, under the lock: whoever waits for it gets the error, the next one tries anew."""
         chunk.error = error
         if self._chunks.pop((array, number), None) is not None:
             self._bytes -= array.chunk_bytes
         chunk.finish()
 
-    def _decode_one(self, array: StoredArray, number: int, chunk: "_Chunk") -> None:
+    def _decode_one(self, array: StoredArray, number: int, chunk: PooledChunk) -> None:
         begun, fetched = time.perf_counter(), array.fetch_seconds
         error = None
         try:
@@ -261,33 +289,3 @@ class Pool:
                 chunk.array = decoded
                 chunk.finish()
         return True
-
-
-class _Chunk:
-    """A chunk that one thread decodes and others may wait for."""
-
-    __slots__ = ("_done", "_waited", "array", "error")
-
-    def __init__(self) -> None:
-        self.array: np.ndarray | None = None
-        self.error: BaseException | None = None
-        self._done = False
-        self._waited: threading.Event | None = None  # made by the first who waits: most chunks are never waited for
-
-    def finish(self) -> None:
-        """Under the pool's lock."""
-        self._done = True
-        if self._waited is not None:
-            self._waited.set()
-
-    def result(self, lock: threading.Lock) -> np.ndarray:
-        if not self._done:
-            with lock:
-                if not self._done and self._waited is None:
-                    self._waited = threading.Event()
-            if self._waited is not None:
-                self._waited.wait()
-        if self.error is not None:
-            raise self.error
-        assert self.array is not None
-        return self.array

@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from ups_data.batch import Wanted as WantedReads
 from ups_data.batch.frames import joined_chunks
-from ups_data.reading.pool import Pool
+from ups_data.reading.pool import Chunk, Pool
 from ups_data.store.arrays.direct import DirectArray
-from ups_data.store.arrays.stored import StoredArray
 from ups_data.store.object_store import Wanted
-
-Chunk = tuple[StoredArray, int]
 
 
 class BlockReads:
     """The chunks that a block reads, and the ranges that they lie in.
+
+    Attributes:
+        pooled: those that it finds in the pool, or decodes into it.
 
     Args:
         wanted: what `wanted(block, draws)` lists, for each set of points.
@@ -35,6 +35,7 @@ class BlockReads:
             ]
             for past in (False, True)
         )
+        self.pooled: list[Chunk] = [(array, number) for array, numbers, _ in self._kept for number in numbers.tolist()]
 
     def left(self, pool: Pool, fetching: set[Chunk]) -> tuple[list[Wanted], list[Chunk]]:
         """The ranges that are to be fetched, and the chunks in them that come into the pool.
