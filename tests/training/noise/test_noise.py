@@ -52,6 +52,23 @@ def test_of_a_gradient_that_is_known(waves: Path) -> None:
         assert found.variance == pytest.approx(expected, rel=6 * np.sqrt(2 / 1200))
 
 
+class Restless(Mean):
+    """A model that chooses at random: each pass adds its own number to the gradient."""
+
+    def losses(self, batch: QueryBatch, context: LossContext) -> dict[str, torch.Tensor]:
+        return super().losses(batch, context) | {"latent": 3 * torch.randn(()) * self.c}
+
+
+def test_random_choices_of_the_model_are_no_noise_of_the_points(waves: Path) -> None:
+    """They count between samples, once: a gradient over all points has them too."""
+    options: dict[str, Any] = {"modes": ["uniform"], "ratios": [1 / 16], "samples": 20, "draws": 3}
+    settings = config(waves, waves / "nowhere")
+    still, restless = (measure_noise(settings, model=made, **options).gradient for made in (Mean(), Restless()))
+    found, expected = (noise.within["uniform"][1 / 16].variance for noise in (restless, still))
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert restless.between - still.between == pytest.approx(9, rel=4 * np.sqrt(2 / 20))
+
+
 def test_better_modes_are_less_noisy(waves: Path) -> None:
     noise = measure_noise(config(waves, waves / "nowhere"), ratios=[1 / 16], samples=8, draws=4)
     assert set(noise.gradient.within) == {"uniform", "stratified"}

@@ -7,8 +7,9 @@ summed over all parameters, is
 
 with σ_b² the variance between samples of the gradient over all their points, and σ_w² the variance over draws of
 points, averaged over samples. Every mode's weights make a sample's gradient unbiased (see `QuerySet.weight`), so σ_w²
-is the mean squared distance from the gradient over all points. The first part is the gradient noise of S. McCandlish
-et al., "An Empirical Model of Large-Batch Training" (2018), from which `GradientNoise.signal` comes too.
+is the mean squared distance from the gradient over all points, for the same choices of the encoder. The first part is
+the gradient noise of S. McCandlish et al., "An Empirical Model of Large-Batch Training" (2018), from which
+`GradientNoise.signal` comes too.
 """
 
 from collections.abc import Callable, Sequence
@@ -77,18 +78,19 @@ def between_samples(dense: Sequence[Tensor]) -> GradientNoise:
     return GradientNoise(len(dense), between, error, signal)
 
 
-def within_samples(dense: Sequence[Tensor], drawn: Callable[[int, int], Tensor], draws: int) -> Within:
+def within_samples(dense: Sequence[Sequence[Tensor]], drawn: Callable[[int, int], Tensor], draws: int) -> Within:
     """σ_w² of one mode and ratio.
 
     Args:
-        dense: each sample's gradient over all its points.
+        dense: each sample's gradient over all its points; one, or one for each draw if the encoder's own choices (the
+            points that it is given, random supernodes) are others in each draw. Their variance is a part of σ_b².
         drawn: (sample, draw) → that sample's gradient over points drawn.
         draws: of each sample.
     """
     of_sample = np.array(
         [
-            np.mean([float((drawn(number, draw) - gradient).square().sum()) for draw in range(draws)])
-            for number, gradient in enumerate(dense)
+            np.mean([float((drawn(n, draw) - whole[draw % len(whole)]).square().sum()) for draw in range(draws)])
+            for n, whole in enumerate(dense)
         ]
     )
     error = of_sample.std(ddof=1) / np.sqrt(len(of_sample)) if len(of_sample) > 1 else np.nan
