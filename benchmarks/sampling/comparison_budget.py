@@ -225,11 +225,12 @@ def kept_costs(
     if file.exists():
         read = json.loads(file.read_text())
         found = {name: {int(q): StepCost(*cost) for q, cost in of.items()} for name, of in read.items()}
-    found |= {name: {0: StepCost(seconds, math.nan)} for name, seconds in (given or {}).items()}
+    found |= {name: {0: StepCost(seconds, 0.0)} for name, seconds in (given or {}).items()}
     missing = [variant for variant in chosen if variant.name not in found]
     if missing:
         configs = configs_of(config, overrides, missing, [0], out)
         found |= step_costs({variant.name: made for (variant, _), made in configs.items()}, rounds, progress)
+    if missing or given:
         out.mkdir(parents=True, exist_ok=True)
         with replacing(file) as written:
             written.write(json.dumps(found, indent=1).encode())
