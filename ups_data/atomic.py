@@ -56,6 +56,24 @@ def open_regular(path: str | Path, buffering: int = -1) -> BinaryIO:
     return file
 
 
+def open_log(path: Path) -> BinaryIO:
+    """Open a file to append to it, made if need be.
+
+    Raises:
+        UpsDataError: it is a link or no regular file, or cannot be written.
+    """
+    # Without O_NONBLOCK, opening a named pipe waits for a reader.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = open(os.open(path, flags, 0o666), "ab")  # noqa: SIM115, kept open between lines
+    except OSError as error:
+        raise UpsDataError(f"{path}: cannot be written, or is a link ({error.strerror}): remove it") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise UpsDataError(f"{path}: is no regular file: remove it")
+    return file
+
+
 def remove_debris(path: Path) -> None:
     """Remove what killed writers of `path` left beside it. Only for a process that has the folder to itself."""
     for file in path.parent.iterdir():

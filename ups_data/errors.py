@@ -1,5 +1,9 @@
 """The exceptions for input that cannot be used, and how text out of files is shown."""
 
+import codecs
+
+codecs.lookup("unicode_escape")  # now: it is a file, which cannot be opened where descriptors have run out
+
 
 class UpsDataError(ValueError):
     """Bad input: one line that says what is wrong, where, and what to do instead.

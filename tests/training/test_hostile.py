@@ -181,6 +181,16 @@ def test_a_checkpoint_s_history_replaces_no_method(waves: Path, tmp_path: Path, 
     assert train(config(waves, tmp_path / "run", epochs=2), console=QUIET).finished
 
 
+def test_a_checkpoint_s_optimiser_is_the_run_s(waves: Path, tmp_path: Path, half_done: Path) -> None:
+    shutil.copytree(half_done, tmp_path / "run")
+    state = load_checkpoint(half_done / "checkpoint.pt")
+    state["optimiser"]["adam"]["param_groups"][0].update(betas=(1 << 70, 0.9), eps=-1.0, foreach=True, lr=1 << 70)
+    torch.save(state, tmp_path / "run" / "checkpoint.pt")
+    train(config(waves, tmp_path / "run", epochs=2), console=QUIET)
+    kept = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["optimiser"]["adam"]["param_groups"][0]
+    assert (kept["betas"], kept["eps"], kept["foreach"]) == ((0.9, 0.99), 1e-8, None)
+
+
 def test_files_that_are_no_checkpoint(tmp_path: Path, half_done: Path) -> None:
     whole = (half_done / "checkpoint.pt").read_bytes()
     path = tmp_path / "checkpoint.pt"

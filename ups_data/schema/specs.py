@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from ups_data.errors import UpsDataError
 from ups_data.points.coords import outer_coords
@@ -87,8 +87,8 @@ class AxisSpec(Model):
     """One grid axis: its coordinates in physical units, and normalised to [0, 1] as batches carry them."""
 
     name: Name
-    physical: list[float]
-    normalised: list[float]
+    physical: list[FiniteFloat]
+    normalised: list[FiniteFloat]
     units: Text | None = None
     periodic: bool | None = None
 
@@ -129,7 +129,7 @@ class PointsSpec(Model):
     dim: Annotated[int, Field(ge=1, le=3)]
     moving: bool = False
     block_points: Count
-    origin: Annotated[list[float], Field(max_length=3)] | None = None
+    origin: Annotated[list[FiniteFloat], Field(max_length=3)] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.atomic import replacing
+from ups_data.schema.json_text import parse_json
 from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ARRAY, DirectLayout, direct_layout, object_name
@@ -33,7 +34,7 @@ def write_seal(shard: Path, linked: Seal | None = None) -> tuple[int, str]:
     for name in files:
         if name.endswith(f"/{ARRAY}"):
             array = name.removesuffix(f"/{ARRAY}")
-            layout = direct_layout(json.loads((shard / name).read_bytes()))
+            layout = direct_layout(parse_json((shard / name).read_bytes()))
             if linked is not None and files[name] == linked.files.get(name) and array in linked.chunks:
                 arrays[array] = _text(linked.chunks[array])
             elif layout is not None:

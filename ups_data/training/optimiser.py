@@ -92,8 +92,9 @@ class Optimiser:
             if number in found
         }
         state = alike(state, {**fresh, "adam": {**fresh["adam"], "state": moments}})
-        for group, own in zip(state["adam"]["param_groups"], fresh["adam"]["param_groups"], strict=True):
-            group["params"] = own["params"]  # their numbers
+        groups = zip(state["adam"]["param_groups"], fresh["adam"]["param_groups"], strict=True)
+        # All but the learning rate is as the settings say: Adam would meet a crafted value in the middle of a step.
+        state["adam"]["param_groups"] = [{**own, "lr": float(group["lr"])} for group, own in groups]
         self.adam.load_state_dict(state["adam"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])

@@ -6,7 +6,6 @@ atomic step from the old shards to the new ones; then the old folders go. Whenev
 whole, with or without the importance, and the same command takes over the shards that were finished.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +19,14 @@ import zarr
 from ups_data.atomic import exclusive
 from ups_data.errors import UpsDataError
 from ups_data.points.activity import Metric
-from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec
+from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec, limits
+from ups_data.schema.json_text import parse_json
 from ups_data.store.arrays.metadata import array_name
 from ups_data.store.masks.counted import counted_points
 from ups_data.store.openings.making import refresh_openings
 from ups_data.store.sealing import seal_path, sealed, write_seal
 from ups_data.store.shard import Shard
-from ups_data.writing.folders import check_inside, remove_folder
+from ups_data.writing.folders import check_inside, read_own, remove_folder
 from ups_data.writing.importance import FOLDER, Importance, array_options, check_metrics, group_names
 from ups_data.writing.shard.array_writer import ArrayWriter
 
@@ -129,10 +129,10 @@ def _path_with(path: str, metrics: Sequence[str]) -> str:
 def _added_to(shard: Path) -> str | None:
     """The digest of the shard that a finished one was made from."""
     try:
-        attributes = json.loads((shard / FOLDER / "zarr.json").read_bytes())["attributes"]
-    except (OSError, ValueError, KeyError):
+        attributes = parse_json(read_own(shard / FOLDER / "zarr.json", limits.METADATA_BYTES))["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return str(attributes.get(ADDED_TO))
+    return str(attributes.get(ADDED_TO)) if isinstance(attributes, dict) else None
 
 
 def _link_tree(old: Path, new: Path) -> None:

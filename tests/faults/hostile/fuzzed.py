@@ -14,7 +14,6 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import torch
 
 from tests.datasets import reseal, write_grid
 from tests.faults.crafted import craft_fields
+from tests.faults.hostile.fuzzed_runs import RUN_TARGETS, Case
 from tests.faults.hostile.mutations import changed, changed_json
 from tests.faults.hostile.sources import FILES, FOLDERS, Write
 from tests.faults.hostile.tryer import resident
@@ -40,8 +40,6 @@ GROWTH = 300 * 1024**2  # that it may have more at its end
 SECONDS = 60  # that a case may take, on a busy machine
 READ = 10**6  # values of an array that are read, at most
 SHARD = "train/shard-000000.zarr"
-
-Case = Callable[[Path, random.Random], None]
 
 
 def read_source(path: Path) -> None:
@@ -187,6 +185,7 @@ TARGETS: dict[str, Case] = {
     "ensight": group_case(ensight, "**/*"),
     "cgns": file_case(lambda path: solver_files.write_cgns(path, np.arange(12.0))),
     **{f.__name__: f for f in (manifest, seal, metadata, chunks, objects, checkpoint)},
+    **RUN_TARGETS,
 }
 
 

@@ -55,8 +55,10 @@ def stream(root: str, *pairs: str) -> str:
     from ups_data.schema import Manifest
 
     digest = hashlib.sha256(Manifest.load(root).model_dump_json().encode())
-    options: dict[str, Any] = {"batch_size": 2, "sampling": QuerySampling(ratio=0.5), "threads": 0, "split": "train"}
-    for batch in QueryLoader(root, **{**options, **json.loads("".join(pairs) or "{}")}):
+    given = json.loads("".join(pairs) or "{}")
+    sampling = QuerySampling(ratio=0.5, mode=given.pop("mode", "random"))
+    options: dict[str, Any] = {"batch_size": 2, "sampling": sampling, "threads": 0, "split": "train"}
+    for batch in QueryLoader(root, **{**options, **given}):
         batch.for_each_tensor(lambda tensor: digest.update(tensor.contiguous().numpy().tobytes()))
     return digest.hexdigest()
 
@@ -84,6 +86,7 @@ def preload() -> None:
     """What children would import each, and what vtk and xarray keep from their first use."""
     import h5py  # noqa: F401
     import torch
+    import torch._dynamo
     import xarray  # noqa: F401
     import zarr  # noqa: F401
 
@@ -95,7 +98,10 @@ def preload() -> None:
 
     torch.set_num_threads(1)
     with suppress(ImportError):
-        pass
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
+
+        matplotlib.figure.Figure().savefig(os.devnull, format="png")  # its fonts
 
 
 def child(asked: dict[str, Any], folder: Path, pipe: int) -> None:
@@ -113,6 +119,7 @@ def child(asked: dict[str, Any], folder: Path, pipe: int) -> None:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
+    os.chdir(asked.get("cwd", "."))
     answer: dict[str, Any] = {"ended": "done", "status": 0}
     begun = resident()  # less than the parent's: pages of files come again as they are used
     from ups_data.errors import UpsDataError, printable

@@ -25,7 +25,7 @@ def bench(
     ] = None,
     num_workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: threads of this process.")] = 0,
     threads: Annotated[int | None, typer.Option(min=0, help="Threads; default: cores, at most 4.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long to take batches.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="How long to take batches.")] = 5.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure into this file.")] = None,
 ) -> None:
     """Measure the loader's throughput on a dataset.

@@ -13,7 +13,7 @@ def inspect(
     ratio: Annotated[float, typer.Option(help="Queries ÷ points, for the drawing.")] = 0.05,
     mode: Annotated[str, typer.Option(help="Sampling mode, for the drawing.")] = "stratified",
     html: Annotated[Path | None, typer.Option(help="Write all of it, with pictures, into this HTML page.")] = None,
-    number: Annotated[int, typer.Option(help="Which sample of the split is drawn.")] = 10,
+    number: Annotated[int, typer.Option(min=0, help="Which sample of the split is drawn.")] = 10,
     splits_file: Annotated[
         Path | None, typer.Option(help="Write the names of each split's runs: JSON, YAML or CSV, for convert --splits.")
     ] = None,

@@ -7,7 +7,15 @@ from ups_data.errors import UpsDataError
 
 COUNT, BYTES = 2**31 - 1, 2**62
 # What an option may be at most, where it is not COUNT. A seed may be any number.
-MOST: dict[str, int | None] = {"seed": None, "canonical_ranks": 2**16, "repeats": 10**6, "batch_size": 10**7}
+MOST: dict[str, int | None] = {
+    "seed": None,
+    "threads": 1024,
+    "num_workers": 1024,
+    "prefetch": 10**6,
+    "canonical_ranks": 2**16,
+    "repeats": 10**6,
+    "batch_size": 10**7,
+}
 
 
 def whole(name: str, value: Any, least: float | None) -> int:

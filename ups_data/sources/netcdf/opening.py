@@ -109,7 +109,7 @@ def refuse_pickles(path: Path) -> None:
     for file in (*path.glob("*/.zarray"), *path.glob("*/zarr.json")):
         try:
             metadata = json.dumps(json.loads(file.read_text()))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UpsDataError(f"{file}: is not JSON, the group is damaged: copy it again ({error})") from error
         if 'pickle"' in metadata:
             raise UpsDataError(f"{file}: is coded by pickle, which could run code and is refused: write it without")

@@ -105,7 +105,7 @@ def _time_step(metadata: Path) -> float | None:
         return None
     try:
         values = json.loads(metadata.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UpsDataError(f"{metadata}: cannot be read as JSON, correct or remove it ({error})") from error
     step, every = (values.get(name) if isinstance(values, dict) else None for name in ("dt", "write_every"))
     if not isinstance(step, int | float) or not isinstance(every, int | float):

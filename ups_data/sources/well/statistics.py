@@ -36,7 +36,7 @@ def compare_published(path: Path, statistics: Mapping[str, Mapping[str, list[flo
         return []
     try:
         published = yaml.safe_load(file.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         return [f"{file}: cannot be compared, it is not YAML ({' '.join(str(error).split())[:100]})"]
     if not isinstance(published, dict):
         return []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import limits
+from ups_data.schema.json_text import parse_json
 from ups_data.store.moving.writers import ExistsError, ObstoreWriter
 
 BEAT = 20.0  # seconds between two renewals
@@ -89,7 +90,7 @@ class StoreLock:
 
     def _holder(self) -> dict[str, object]:
         try:
-            found = json.loads(self._writer.store.get(self._key, limits.METADATA_BYTES))
+            found = parse_json(self._writer.store.get(self._key, limits.METADATA_BYTES))
         except (StoreError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

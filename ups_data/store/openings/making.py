@@ -1,10 +1,10 @@
 """Making the openings of a dataset, from the shards that it has."""
 
-import json
 from collections.abc import Iterator
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, limits
+from ups_data.schema.json_text import parse_json
 from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays.codecs import CHECKSUM_BYTES
 from ups_data.store.arrays.metadata import ARRAY, direct_layout
@@ -56,7 +56,7 @@ def _files(store: ObjectStore, key: str, seal: Seal) -> Iterator[tuple[str, byte
             text = seal.read(name, where=where)
             yield name, text
             array = name.removesuffix(f"/{ARRAY}")
-            layout = direct_layout(json.loads(text)) if array in seal.chunks else None
+            layout = direct_layout(parse_json(text)) if array in seal.chunks else None
             if layout is not None:
                 length = 16 * layout.object_rows * layout.blocks + CHECKSUM_BYTES
                 opened = [

@@ -1,6 +1,5 @@
 """Curves as SVG within a page: their colours are the page's, so that they are dark where it is."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from ups_data.training.report.axes import Axis, told
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 46  # around the curves, in pixels
 MOST_POINTS = 1500  # of a curve: more cannot be told apart, and make the page large
 COLOURS = 6  # that the page's style has
+LARGEST = 1e100  # numbers beyond it, or below its inverse, are none that a run measures, and no axis can hold them
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def chart(
 
 
 def _drawable(points: Sequence[tuple[float, float]], log: bool) -> list[tuple[float, float]]:
-    finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-    return [(x, y) for x, y in finite if y > 0] if log else finite
+    found = [(x, y if abs(y) * LARGEST > 1 else 0.0) for x, y in points if abs(x) < LARGEST and abs(y) < LARGEST]
+    return [(x, y) for x, y in found if y > 0] if log else found
 
 
 def _drawn(curve: Curve, points: list[tuple[float, float]], colour: int, frame: Frame) -> list[str]:

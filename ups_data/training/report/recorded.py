@@ -1,6 +1,5 @@
 """What a run's folder holds, read as if a stranger had written it."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from ups_data.atomic import open_regular
 from ups_data.errors import UpsDataError
+from ups_data.schema.json_text import parse_json
 from ups_data.training.runs.folder import HISTORY
 from ups_data.training.runs.metrics import METRICS
 
@@ -59,7 +59,7 @@ def read_run(out: Path) -> Recorded:
     if not path.exists():
         raise UpsDataError(f"{out}: no {HISTORY} here, which a run writes after its first epoch: give a run's folder")
     try:
-        history = json.loads(_content(path))
+        history = parse_json(_content(path))
     except ValueError:
         history = None
     if not isinstance(history, dict):
@@ -67,7 +67,7 @@ def read_run(out: Path) -> Recorded:
     run = Recorded(out, history, pictures=dict(_pictures(out)))
     for line in _content(out / METRICS).splitlines() if (out / METRICS).exists() else []:
         try:
-            values = json.loads(line)
+            values = parse_json(line)
         except ValueError:  # the last line of a run that is under way
             continue
         if isinstance(values, dict) and "loss" in values:

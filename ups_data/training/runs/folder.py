@@ -10,9 +10,11 @@ from ups_data.atomic import exclusive, remove_debris, replacing
 from ups_data.errors import UpsDataError
 from ups_data.training.config import TrainConfig
 from ups_data.training.runs.checkpoint import CHECKPOINT, check_continues, check_form, load_checkpoint
+from ups_data.writing.folders import check_inside
 
 HISTORY = "history.json"
 LOCK = ".lock"
+FOLDERS = ("pictures", "tensorboard", "wandb")  # of sinks; a link in their place would lead what they write elsewhere
 
 
 @contextmanager
@@ -20,9 +22,11 @@ def only_run_in(out: Path) -> Iterator[None]:
     """Make the folder, keep other runs out of it, and remove what killed ones left half-written.
 
     Raises:
-        UpsDataError: another run is under way there.
+        UpsDataError: another run is under way there, or a folder in it is a link.
     """
     out.mkdir(parents=True, exist_ok=True)
+    for name in FOLDERS:
+        check_inside(out, out / name)
     try:
         with exclusive(out / LOCK):
             for name in (CHECKPOINT, HISTORY):

@@ -2,12 +2,12 @@
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ups_data.atomic import open_log
 from ups_data.errors import UpsDataError
 
 METRICS = "metrics.jsonl"  # its name in a run's folder
@@ -28,15 +28,8 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, keep: int) -> None:
-        try:  # the folder may have been handed over with a link here, which is not followed
-            number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        except OSError as error:
-            raise UpsDataError(f"{path}: cannot be written, or is a link ({error.strerror}): remove it") from None
-        self._file = open(number, "ab")  # noqa: SIM115, kept open between lines
-        size = os.fstat(number).st_size
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            self._file.close()
-            raise UpsDataError(f"{path}: is no regular file: remove it")
+        self._file = open_log(path)  # the folder may have been handed over with a link here
+        size = os.fstat(self._file.fileno()).st_size
         if size < keep:
             self._file.close()
             raise UpsDataError(

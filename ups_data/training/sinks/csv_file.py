@@ -2,12 +2,14 @@
 
 import csv
 import io
+import os
+import re
 from collections.abc import Container, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ups_data.atomic import replacing
+from ups_data.atomic import open_log, replacing
 from ups_data.errors import UpsDataError
 from ups_data.training.sinks.sink import scalars
 
@@ -31,13 +33,13 @@ class CsvSink:
         self._path = Path(path)
         self._last = 0  # the last step that was written
         self._names: set[str] = set()  # of its numbers
-        if self._path.exists() and self._path.stat().st_size:
+        self._file = self._opened()
+        self._continued = os.fstat(self._file.fileno()).st_size > 0
+        if self._continued:
             self._last = max((int(row[0]) for row in self._rows()), default=0)
-            self._continued = True
         else:
-            self._path.write_text(",".join(COLUMNS) + "\n")
-            self._continued = False
-        self._file = open(self._path, "a", newline="")  # noqa: SIM115, kept open between lines
+            self._file.write(",".join(COLUMNS) + "\n")
+            self._file.flush()
 
     def __call__(self, step: int, values: Mapping[str, Any]) -> None:
         """Write a line for every number."""
@@ -51,10 +53,16 @@ class CsvSink:
         csv.writer(self._file, lineterminator="\n").writerows((step, *pair) for pair in pairs.items())
         self._file.flush()
 
+    def _opened(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(open_log(self._path), encoding="utf-8", newline="")
+
     def _rows(self) -> list[list[str]]:
-        with open(self._path, newline="") as file:
-            header, *rows = [*csv.reader(file)] or [[]]
-        if tuple(header) != COLUMNS or any(len(row) != 3 or not row[0].isdecimal() for row in rows):
+        try:
+            with open(self._path, newline="", encoding="utf-8") as file:
+                header, *rows = [*csv.reader(file)] or [[]]
+        except (ValueError, csv.Error):  # no text, or no table
+            header, rows = [], []
+        if tuple(header) != COLUMNS or any(len(row) != 3 or not re.fullmatch("[0-9]{1,18}", row[0]) for row in rows):
             raise UpsDataError(f"{self._path}: is there and is not a table of {', '.join(COLUMNS)}: give another path")
         return rows
 
@@ -66,7 +74,7 @@ class CsvSink:
         csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
         with replacing(self._path) as file:
             file.write(text.getvalue().encode())
-        self._file = open(self._path, "a", newline="")  # noqa: SIM115
+        self._file = self._opened()
 
     def __enter__(self) -> "CsvSink":
         return self
