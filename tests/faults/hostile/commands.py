@@ -88,6 +88,8 @@ MORE: dict[tuple[str, str], list[str]] = {
     ("export", "--to"): ["vtk", "the_well", "noether"],
 }
 
+PLACES = {("convert", "--out")}  # texts that are paths, too
+
 
 def options_of(command: str) -> Iterator[tuple[str, list[str]]]:
     """Every option of a command, and the values that it is tried with; of a flag, none."""
@@ -95,7 +97,8 @@ def options_of(command: str) -> Iterator[tuple[str, list[str]]]:
     for option in program.commands[command].params:
         if option.param_type_name == "option":
             name = option.opts[0]
-            yield name, [] if getattr(option, "is_flag", False) else [*_values(option), *MORE.get((command, name), [])]
+            values = PATHS if (command, name) in PLACES else _values(option)
+            yield name, [] if getattr(option, "is_flag", False) else [*values, *MORE.get((command, name), [])]
 
 
 def arguments_of(command: str) -> list[int]:
