@@ -4,6 +4,9 @@
     python same_batches.py --checkout NEW --datasets data --out new.json --compare old.json \\
         --shards new_shards.json --compare-shards old_shards.json
 
+Older commits filled up the chunks of short arrays. With `--padded` the shards are made like that, so that their files
+can be compared with those; batches do not depend on it.
+
 Run it with the Python in which the checkout's `ups_data` is installed. It ends with status 1 where anything differs.
 """
 

@@ -59,7 +59,7 @@ def _batches(given: argparse.Namespace, checkout: Path) -> list[str]:
 def _shards(given: argparse.Namespace, checkout: Path) -> list[str]:
     """What is wrong with the bytes of the datasets, which are all made anew."""
     with TemporaryDirectory() as folder:
-        ensure(DATASETS, Path(folder), checkout)
+        ensure(DATASETS, Path(folder), checkout, padded_chunks=given.padded)
         found = {name: shards.contents(Path(folder, name)) for name in DATASETS}
     print(f"{len(found)} datasets made anew, {sum(len(d['files']) for d in found.values())} files")
     _save(given.shards, found)
@@ -89,5 +89,8 @@ def _arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=CONFIGURATIONS, metavar="NAME", help="one configuration")
     parser.add_argument("--shards", type=Path, help="JSON for the digests of the files of all datasets, made anew")
     parser.add_argument("--compare-shards", type=Path, help="JSON of another run's files")
+    parser.add_argument(
+        "--padded", action="store_true", help="--shards: fill chunks up, as commits until 2026-11-28 did"
+    )
     parser.add_argument("--pinned", type=Path, help="JSON for the digests that a test pins")
     return parser.parse_args()

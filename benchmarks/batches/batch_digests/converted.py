@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -13,8 +13,11 @@ from .values import frames, positions
 SOURCES = "sources"  # the folder of raw files, beside the datasets
 
 
-def convert(name: str, folder: Path, checkout: Path) -> None:
+def convert(name: str, folder: Path, checkout: Path, before: Sequence[str] = ()) -> None:
     """Make the dataset `folder/name` with the tool of a checkout, from raw files in `folder/sources`.
+
+    Args:
+        before: a script that runs the tool; in one process, so that what it changed holds.
 
     Paths are given to the tool as they are inside the folder, since the manifest keeps them.
 
@@ -26,7 +29,9 @@ def convert(name: str, folder: Path, checkout: Path) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
-    tool = [sys.executable, str(checkout / "tools/make_shards.py"), f"{SOURCES}/{source}", "--out", name]
+    if before:
+        options = options.replace("--workers 2", "--workers 1")
+    tool = [sys.executable, *before, str(checkout / "tools/make_shards.py"), f"{SOURCES}/{source}", "--out", name]
     done = subprocess.run([*tool, *options.split()], cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(tool)} {options}: exit status {done.returncode}\n{done.stdout}{done.stderr}")

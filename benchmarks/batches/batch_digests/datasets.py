@@ -3,18 +3,22 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from . import padded
 from .converted import CONVERTED, convert
 from .written import WRITTEN, make
 
 DATASETS = (*WRITTEN, *CONVERTED)
 
 
-def ensure(names: Iterable[str], folder: Path, checkout: Path | None) -> None:
+def ensure(names: Iterable[str], folder: Path, checkout: Path | None, *, padded_chunks: bool = False) -> None:
     """Make those of the datasets `folder/name` that are not there yet.
 
     Args:
         checkout: whose tool converts; None where only written datasets are asked for.
+        padded_chunks: fill up chunks of arrays that are shorter, as commits did that did not shorten them.
     """
+    if padded_chunks:
+        padded.fill_up()
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         if (folder / name / "dataset.json").exists():
@@ -24,4 +28,4 @@ def ensure(names: Iterable[str], folder: Path, checkout: Path | None) -> None:
         elif checkout is None:
             raise ValueError(f"dataset {name} is converted, which needs a checkout's tools")
         else:
-            convert(name, folder, checkout)
+            convert(name, folder, checkout, [str(padded.__file__)] if padded_chunks else [])

@@ -21,7 +21,8 @@ class ArrayWriter:
     """Appends rows to the array `name` of a zarr group; `finish` writes its metadata.
 
     Chunks cut the rows and the axis after them, the axis of points: a row is one or several blocks of `chunk_shape[1]`
-    slots, and the array is as wide as its widest row. Chunks that no row reaches stay absent.
+    slots, and the array is as wide as its widest row. Chunks that no row reaches stay absent. An array of fewer rows
+    than a chunk gets a chunk of as many.
 
     Args:
         group: folder of the zarr group.
@@ -73,6 +74,8 @@ class ArrayWriter:
     def finish(self) -> None:
         """Complete the last chunks and the objects, and write the metadata that make the folder a zarr array."""
         if self._filled:
+            if not self._objects:
+                self._shorten()
             self._chunk[self._filled :] = self._fill  # beyond the array's end
             self._store_chunks()
         self.abandon()
@@ -107,6 +110,11 @@ class ArrayWriter:
             self.blocks = width // self._chunk_shape[1]
             # Objects of one array span the same rows, so the first rows decide.
             self._capacity = self._capacity or max(1, self._object_bytes // chunk.nbytes)
+
+    def _shorten(self) -> None:
+        """Make chunks no longer than the array, all of whose rows are in hand: a small split stays small."""
+        self._chunk_shape = (self._filled, *self._chunk_shape[1:])
+        self._chunk = self._chunk[: self._filled]
 
     def _store_chunks(self) -> None:
         if self._file is None or self._placed == self._capacity:
