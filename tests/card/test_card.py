@@ -139,6 +139,35 @@ def test_points_without_a_value_are_not_drawn(tmp_path: Path) -> None:
     assert (frame.drawn >= 200).all()
 
 
+def test_a_card_says_which_points_count_and_what_they_measure(tmp_path: Path, flipped: Path, mesh: Path) -> None:
+    """Of a mask in one split only, of one that moves, and of sets with and without sizes."""
+    u = np.ones((2, 4, 3, 1), np.float32)
+    holes = np.ones((2, 4, 3), bool)
+    holes[0, 1, 1] = holes[1, 1, :2] = False
+    with ShardWriter(tmp_path / "d", mask_fill=-5.0) as writer:
+        writer.add({"u": u}, split="train")
+        writer.add({"u": u}, split="valid", mask=holes)
+    text = markdown(card_of(manifest := Manifest.load(tmp_path / "d")), "card")
+    assert "| split | points that count | of | which | the others hold |" in text
+    assert "| `train` | 12 | 12 | all | -5 |\n| `valid` | 10 to 11 | 12 | change by frame | -5 |" in text
+    assert "Sizes of the cells: all are equal." in text
+    assert "10 to 11" in page(card_of(manifest))
+    ball = np.random.default_rng(0).random((30, 3))
+    sets = {
+        "wall": PointSet(ball, {"p": ball[None, :, :1]}, {"wall_area": ball[:, :1]}, mask=np.arange(30) > 3),
+        "air": PointSet(ball, {"v": ball[None]}),
+    }
+    with ShardWriter(tmp_path / "sets", cast="float32") as writer:
+        writer.add(sets=sets)
+    text = markdown(card_of(Manifest.load(tmp_path / "sets")), "card")
+    assert "| `wall` | `train` | 26 | 30 | constant | 0 |" in text
+    assert "Sizes of the cells of `wall`: the field `wall_area`." in text
+    assert "Sizes of the cells of `air`: not known; means are over points." in text
+    text = markdown(card_of(Manifest.load(flipped)), "card")
+    assert "points that count" not in text
+    assert "Sizes of the cells: they differ, and follow from the axes." in text  # shrinking towards the pole
+
+
 def test_nothing_in_foreign_text_acts(flipped: Path, drawn: list[str], tmp_path: Path) -> None:
     """Units, paths, reasons: in Markdown all of it stands in spans of code, in HTML nothing of it is markup."""
 

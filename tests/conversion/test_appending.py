@@ -19,6 +19,8 @@ from ups_data.conversion.splitting.by_file import ByFile
 from ups_data.conversion.splitting.by_time import ByTime
 from ups_data.conversion.work_folder import FOLDER
 from ups_data.schema import MANIFEST, Manifest
+from ups_data.store.memory import MemoryStore
+from ups_data.store.moving.copying import copy_dataset
 from ups_data.store.verify import verify_dataset
 
 OPTIONS = {"shard_bytes": 24000, "blocks": 4, "codec": "lz4"}
@@ -103,6 +105,21 @@ def test_five_rounds_leave_old_shards_as_they_are(tmp_path, begun):
     before = digests(out)
     convert(raw, out, **OPTIONS)  # nothing is new
     assert digests(out) == before
+
+
+def test_a_copy_is_appended_to_as_its_original_is(tmp_path, begun):
+    """Also a copy of a copy, by way of another store; the bytes are the same."""
+    raw, out = begun
+    passing = MemoryStore()
+    copy_dataset(out, passing)
+    copy_dataset(passing, tmp_path / "copy")
+    assert digests(tmp_path / "copy") == digests(out)
+    add_runs(raw, 10, 11)
+    for root in (out, tmp_path / "copy"):
+        convert(raw, root, **OPTIONS)
+    assert digests(tmp_path / "copy") == digests(out)
+    assert len(splits_of(out)) == 12
+    refused("already holds a dataset, and .*", raw, tmp_path / "copy", **{"blocks": 2})
 
 
 KILLED = """

@@ -17,6 +17,7 @@ from ups_data.conversion.convert import convert
 from ups_data.exporting import FORMATS, export_dataset
 from ups_data.schema import Manifest
 from ups_data.sources import open_source
+from ups_data.store.masks.counted import with_holes
 from ups_data.store.shard import Shard
 from ups_data.trajectory import Axis, PointSet
 
@@ -301,3 +302,72 @@ def test_a_store_that_is_not_what_it_says_is_refused(
     with pytest.raises(UpsDataError, match=says) as error:
         open_source(tmp_path / "store")[0]
     assert "\n" not in str(error.value)
+
+
+def _sets(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """Two runs of a surface, of which other points count in each frame, and a volume that moves, with fields without
+    time, of several channels, units, parameters and times; and what each field holds, `(runs, T or 1, N, C)`."""
+    rng, runs, steps = np.random.default_rng(5), 2, 3
+    fields = {
+        "surface_p": rng.standard_normal((runs, steps, 9, 1)),
+        "area": rng.random((runs, 1, 9, 1)),
+        "v": rng.standard_normal((runs, steps, 11, 3)),
+        "kind": rng.random((runs, 1, 11, 2)),
+    }
+    there = rng.random((runs, steps, 9)) < 0.7
+    there[..., 0] = True
+    fields["surface_p"][~there] = np.nan
+    fields["area"][:, 0][~there.any(1)] = np.nan
+    held = {name: values.astype(np.float32) for name, values in fields.items()}
+    held |= {"at surface": rng.random((runs, 1, 9, 3)), "at volume": rng.random((runs, steps, 11, 3))}
+    with ShardWriter(tmp_path / "sets", mask_nan=True) as writer:
+        for n, split in enumerate(("train", "valid")):
+            surface = PointSet(
+                held["at surface"][n, 0], {"surface_p": held["surface_p"][n]}, {"area": held["area"][n, 0]},
+                units={"surface_p": "Pa"},
+            )  # fmt: skip
+            volume = PointSet(held["at volume"][n], {"v": held["v"][n]}, {"kind": held["kind"][n, 0]})
+            writer.add(sets={"surface": surface, "volume": volume}, split=split, params={"nu": 0.1 + n}, time=[0, 1, 4])
+    return tmp_path / "sets", held
+
+
+@pytest.mark.parametrize("to", ["netcdf", "vtk", "noether"])
+def test_all_of_several_sets_comes_back(to: str, tmp_path: Path) -> None:
+    """Values, coordinates, times, masks and parameters, as far as the format has them."""
+    if to == "vtk":
+        pytest.importorskip("vtk")
+    root, held = _sets(tmp_path)
+    export_dataset(root, tmp_path / "out", to)
+    after = convert(tmp_path / "out", tmp_path / "back", mask_nan=True)
+    before = Manifest.load(root)
+    assert set(after.sets or ()) == {"surface", "volume"}
+    for n, split in enumerate(("train", "valid")):
+        shard = Shard(tmp_path / "back", after, after.split(split).shards[0])
+        frames = shard.steps[0] if to != "noether" else after.split(split).num_trajectories
+        assert frames == 3
+        for name, ours in held.items():
+            set_name = name.removeprefix("at ") if name.startswith("at ") else before.field(name).point_set
+            called = f"{set_name}_{name}" if to == "noether" and name != "surface_p" else name
+            for step in range(3):
+                where = (step, 0) if to == "noether" else (0, step)
+                expected = ours[n, step if ours.shape[1] > 1 else 0]
+                if name == "area" and to != "netcdf":  # fields without time are in every frame there
+                    expected = np.where(np.isnan(held["surface_p"][n, step]), np.nan, expected)
+                if name.startswith("at "):
+                    found = shard.positions(set_name, *where) + np.asarray(after.point_set(set_name).origin or 0)
+                else:
+                    spec = after.field(called)
+                    found = with_holes(shard, spec, *where)
+                at = shard.positions(set_name, *where)
+                if to == "noether":  # its points are shuffled
+                    places = held[f"at {set_name}"][n, step if set_name == "volume" else 0]
+                    found, expected = found[np.lexsort(at.T)], expected[np.lexsort(places.T)]
+                np.testing.assert_allclose(
+                    found, expected, rtol=1e-6 * name.startswith("at "), err_msg=f"{name} {step}"
+                )
+        if to != "noether":
+            assert shard.time.tolist() == [0, 1, 4]
+            assert shard.params[0].tolist() == [0.1 + n]
+            assert after.field("surface_p").units == "Pa"
+            assert after.mask_moves("surface")
+            assert after.mask("volume") is None

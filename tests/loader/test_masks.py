@@ -162,13 +162,6 @@ def test_as_many_of_each_or_each_its_share(roots):
         loader(roots["apart"], ratio=1.0, ragged="sample")
 
 
-def test_a_mean_over_the_domain_is_refused(roots):
-    with pytest.raises(UpsDataError, match="measure='volume'.*masked"):
-        QueryLoader(
-            roots["same"], split="train", batch_size=1, sampling=QuerySampling(ratio=0.5, measure="volume"), horizon=0
-        )
-
-
 def test_clouds_of_several_sets(tmp_path):
     """Different numbers of points, of which different ones count, in blocks and not."""
     rng, there = np.random.default_rng(0), {}

@@ -1,14 +1,19 @@
 """Two datasets in one: the same files, pooled statistics, and what is refused."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.faults.conversion_process import digests
+from tests.serving_s3 import environment, new_bucket, s3_server
 from ups_data import QueryLoader, ShardWriter, UpsDataError
-from ups_data.schema import Manifest
+from ups_data.schema import MANIFEST, Manifest
+from ups_data.store.memory import MemoryStore
+from ups_data.store.moving.copying import copy_dataset
+from ups_data.store.root import open_store
 from ups_data.store.verify import verify_dataset
 from ups_data.trajectory import Axis
 from ups_data.writing.joining import merge as merging
@@ -179,3 +184,44 @@ def test_what_cannot_be_merged(tmp_path, monkeypatch):
     merged = write(tmp_path / "k", 1, 5)
     monkeypatch.undo()
     assert merge(one, merged, out, same_names=True).splits["train"].num_trajectories == 2
+
+
+@pytest.mark.parametrize("kind", ["memory", pytest.param("s3", marks=pytest.mark.slow)])
+def test_datasets_in_stores(tmp_path, kind, monkeypatch):
+    """The bytes are those of a merge of folders, whichever of the three lies in a store."""
+    folders = write(tmp_path / "a", 0, 1, 2), write(tmp_path / "b", 5, 3, 4)
+    merge(*folders, tmp_path / "c")
+    expected = digests(tmp_path / "c")
+    with ExitStack() as stack:
+        if kind == "s3":
+            options = stack.enter_context(s3_server())
+            for name, value in environment(options).items():
+                monkeypatch.setenv(name, value)
+            stores = [f"{new_bucket(options)}/run" for _ in range(3)]
+        else:
+            stores = [MemoryStore() for _ in range(3)]
+        for folder, store in zip(folders, stores, strict=False):
+            copy_dataset(folder, store)
+        # What a dataset came from is named by its place where it does not say it: the sources are made alike here.
+        for number, (one, other) in enumerate([(stores[0], folders[1]), (folders[0], stores[1]), stores[:2]]):
+            merge(one, other, out := tmp_path / f"out-{number}")
+            found = digests(out)
+            assert {name for name in found if found[name] != expected[name]} <= {MANIFEST}
+            assert found.keys() == expected.keys()
+            assert verify_dataset(out) == []
+        told = []
+        merged = merge(stores[0], folders[1], stores[2], progress=lambda done, total: told.append((done, total)))
+        assert told[-1][0] == told[-1][1] > 0
+        assert verify_dataset(stores[2]) == []
+        assert {s: v.num_trajectories for s, v in merged.splits.items()} == {"train": 4, "valid": 2}
+        with pytest.raises(UpsDataError, match="already holds a dataset"):
+            merge(*folders, stores[2])
+        key = next(key for key, _ in open_store(stores[0]).list("train") if "/fields/u/c/" in key)
+        data = bytearray(open_store(stores[0]).get(key, 10**6))
+        data[3] ^= 1
+        open_store(stores[0]).put(key, bytes(data))
+        for out in (tmp_path / "damaged", MemoryStore()):
+            with pytest.raises(UpsDataError, match="is damaged"):
+                merge(stores[0], folders[1], out)
+            with pytest.raises(UpsDataError, match=MANIFEST):
+                Manifest.load(out)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ups_data.card.counted import masks_table, measure_lines
 from ups_data.card.parts import Card, Cell, Foreign, Section, Table
 from ups_data.schema import Manifest
 
@@ -45,10 +46,10 @@ def lead(manifest: Manifest) -> list[Cell]:
 
 def points_section(manifest: Manifest) -> Section:
     """Where values are, and when."""
-    lines = [_time(manifest)]
+    lines = [_time(manifest), *measure_lines(manifest)]
     if manifest.grid is None:
         of_sets = ("set", "points", "component", "from", "to", "they are")
-        return Section("Points and time", lines, [Table(of_sets, list(_sets(manifest)))])
+        return Section("Points and time", lines, [Table(of_sets, list(_sets(manifest))), masks_table(manifest)])
     head = ("axis of the arrays", "name", "points", "first", "last", "unit", "direction", "spacing", "ends")
     rows = []
     for number, axis in enumerate(manifest.grid.axes):
@@ -60,7 +61,7 @@ def points_section(manifest: Manifest) -> Section:
         ends = (_number(values[0]), _number(values[-1]))
         unit = Foreign(axis.units or "")
         rows.append((str(number), Foreign(axis.name), f"{len(values):,}", *ends, unit, direction, spacing, periodic))
-    return Section("Axes and time", lines, [Table(head, rows)])
+    return Section("Axes and time", lines, [Table(head, rows), masks_table(manifest)])
 
 
 def fields_section(manifest: Manifest) -> Section:

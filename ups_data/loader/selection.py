@@ -122,11 +122,6 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
                 manifest.num_tiles(of_draw.importance_metric, set_name)
             if of_draw is not None:
                 _check_measure(manifest, set_name, of_draw)
-            if of_draw is not None and of_draw.measure == "volume" and manifest.mask(set_name) is not None:
-                raise UpsDataError(
-                    "measure='volume' is of all points of a frame, and some do not count here (they are masked): give "
-                    "measure='count'"
-                )
             if of_draw is not None and of_draw.off_grid and manifest.grid is None:
                 raise UpsDataError("off_grid needs a grid to interpolate on, and this dataset has points: leave it out")
         found.append(selection)

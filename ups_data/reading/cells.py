@@ -9,16 +9,38 @@ from numpy.typing import NDArray
 from ups_data.batch import Fetched, Measure, Read, Recipe
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks
+from ups_data.points.domain import Domain
+from ups_data.points.part import Part
 from ups_data.points.tiles import num_tiles, tiles_in
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.geometry import Geometry, Origin, raw_row
+from ups_data.reading.masks import MaskRequest
 from ups_data.reading.pool import Pool
+from ups_data.reading.recent import Recent
 from ups_data.sampling import Stream
 from ups_data.schema import Manifest
 from ups_data.schema.measures import cells_of, size_field
 from ups_data.store.shard import Shard
 
-Row = tuple[Shard, int]  # of the field of sizes
+# Of a frame: its shard, the row of its sizes there and the number of its mask, -1: all its points count. On a grid
+# whose axes give the sizes, the row is -1, and there is no shard where all points count: those frames are alike.
+Key = tuple[Shard | None, int, int]
+KEPT_TILES = 256  # frames of which the sizes of tiles are kept, at most 32 KB each
+
+
+class Frame(NamedTuple):
+    """A frame whose cells are looked at for the first time.
+
+    Attributes:
+        stream, number: which frame of which draw it is.
+        sample: of the frame.
+        read: of its sizes; None: the grid's axes give them.
+    """
+
+    stream: Stream
+    number: int
+    sample: int
+    read: Read | None
 
 
 class CellRows(NamedTuple):
@@ -26,20 +48,22 @@ class CellRows(NamedTuple):
 
     Attributes:
         origin: of the samples.
-        rows: `(samples, steps)` of each draw, of the field of sizes; on a grid without one, of the frames.
+        keys: of each frame, of each draw.
         preferring: the draws that look at the tiles' sizes.
-        unknown: rows that were not looked at before, with the number of a sample that has them, and what is read.
+        unknown: of frames that were not looked at before, one for each key.
+        tiles: mean sizes in the tiles of the frames of draws that prefer large ones; complete after `Cells.know`.
     """
 
     origin: Origin
-    rows: Mapping[Stream, NDArray[np.int64]]
+    keys: Mapping[Stream, list[Key]]
     preferring: Sequence[Stream]
-    unknown: Mapping[Row, tuple[int, Read]]
+    unknown: Mapping[Key, Frame]
+    tiles: dict[Key, NDArray[np.float64]]
 
     @property
     def reads(self) -> list[Read]:
         """Every one once."""
-        return [read for _, read in self.unknown.values()]
+        return [frame.read for frame in self.unknown.values() if frame.read is not None]
 
 
 class Cells:
@@ -63,113 +87,151 @@ class Cells:
         if self._field is None and self._grid is None:
             self._weighed = []  # all cells are equal
         self._tiles = num_tiles(max(manifest.max_points(split, set_name) for split in manifest.splits))
-        self._means: dict[Row, float] = {}
-        self._of_tiles: dict[Row | None, NDArray[np.float64]] = {}
+        self._means: dict[Key, float] = {} if self._field is not None else {(None, -1, -1): 1.0}
+        self._of_tiles: Recent[NDArray[np.float64]] = Recent(KEPT_TILES)
 
     def wants(
-        self, origin: Origin, input_rows: NDArray[np.int64], target_rows: NDArray[np.int64], moment: float
+        self,
+        origin: Origin,
+        input_rows: NDArray[np.int64],
+        target_rows: NDArray[np.int64],
+        moment: float,
+        masks: MaskRequest | None = None,
     ) -> CellRows:
         """What the draws of some samples look at, and what is read for it before anything is drawn.
 
         Args:
             input_rows, target_rows: `(samples, steps)`, rows of the frames in their shards.
+            masks: of the same frames; None: all points count.
 
         Raises:
             UpsDataError: stored sizes are missing.
         """
         preferring = [s for s, sampling in self._preferring.items() if sampling.uses_importance(moment)]
-        rows = {
-            s: target_rows if s is Stream.TARGET_QUERIES else input_rows
-            for s in dict.fromkeys([*self._weighed, *preferring])
-        }
-        if self._static:
-            rows = {s: np.broadcast_to(origin.trajectory[:, None], of.shape) for s, of in rows.items()}
-        unknown: dict[Row, tuple[int, Read]] = {}
-        for stream in rows if self._field is not None else ():
-            for key, sample in self._keys(origin, rows[stream]):
-                known = self._of_tiles if stream in preferring else self._means
-                if key not in known and key not in unknown:
-                    unknown[key] = sample, self._whole(key, int(origin.trajectory[sample]))
-        return CellRows(origin, rows, preferring, unknown)
+        wanted = CellRows(origin, {}, preferring, {}, {})
+        keys, unknown = {}, {}
+        for stream in dict.fromkeys([*self._weighed, *preferring]):
+            rows = target_rows if stream is Stream.TARGET_QUERIES else input_rows
+            if self._static:
+                rows = np.broadcast_to(origin.trajectory[:, None], rows.shape)
+            numbers = np.full(rows.shape, -1) if masks is None else masks.rows[stream]
+            keys[stream] = list(self._keys(origin, rows, numbers))
+            for number, key in enumerate(keys[stream]):
+                tiles = self._of_tiles.get(key) if stream in preferring else None
+                if tiles is not None:
+                    wanted.tiles[key] = tiles
+                elif (stream in preferring or key not in self._means) and key not in unknown:
+                    sample = number // rows.shape[1]
+                    unknown[key] = Frame(stream, number, sample, self._whole(key, int(origin.trajectory[sample])))
+        return wanted._replace(keys=keys, unknown=unknown)
 
-    def know(self, wanted: CellRows, geometries: Sequence[Geometry], fetched: Fetched) -> None:
+    def know(
+        self,
+        wanted: CellRows,
+        geometries: Sequence[Geometry],
+        masks: Mapping[Stream, Sequence[Domain]],
+        fetched: Fetched,
+    ) -> None:
         """Remember the mean sizes of what is looked at for the first time, and those of tiles.
 
         Args:
             geometries: of the samples, one for all of a grid.
+            masks: see `Masks.of`.
             fetched: what `wanted.reads` lists.
 
         Raises:
             UpsDataError: sizes that are negative or not finite, or all 0.
         """
-        for (shard, row), (sample, read) in wanted.unknown.items():
-            geometry = geometries[sample % len(geometries)]
-            sizes = _sizes(geometry, fetched.source(read).array(0)[:, 0])
-            mean = float(sizes.mean())
+        for key, frame in wanted.unknown.items():
+            geometry = geometries[frame.sample % len(geometries)]
+            domain = masks[frame.stream][frame.number] if masks else geometry.domain
+            if frame.read is None:
+                sizes = self._of_grid(domain)
+            else:
+                sizes = _sizes(geometry, domain, fetched.source(frame.read).array(0)[:, 0])
+            mean = self._means[key] if key[0] is None else float(sizes.mean())
             if not (np.isfinite(mean) and mean > 0 and sizes.min() >= 0):
+                shard, row, _ = key
+                assert shard is not None
                 raise UpsDataError(
                     f"{shard.store.name(shard.key)}: field {self._field!r} holds sizes that are negative, not finite "
                     f"or all 0 in row {row}, so nothing can be weighted by them: correct it in the source, or leave "
                     "measure='count'"
                 )
             if wanted.preferring:
-                self._of_tiles[shard, row] = self._per_tile(geometry, sizes)
-            self._means[shard, row] = mean
-        if wanted.preferring and self._field is None and None not in self._of_tiles:
-            numbers = np.arange(geometries[0].domain.num_points)
-            sizes = np.ones(len(numbers)) if self._grid is None else self._grid.at(numbers)
-            self._of_tiles[None] = self._per_tile(geometries[0], sizes)
+                wanted.tiles[key] = self._of_tiles.keep(key, self._per_tile(domain, sizes))
+            self._means[key] = mean
 
     def measures(self, wanted: CellRows, geometries: Sequence[Geometry]) -> dict[Stream, Measure]:
         """Of each query set whose weights estimate integrals, the cells of each frame."""
         found: dict[Stream, Measure] = {}
         for stream in self._weighed:
-            rows, origin = wanted.rows[stream], wanted.origin
+            keys, origin = wanted.keys[stream], wanted.origin
+            means = np.array([self._means[key] for key in keys])
             if self._field is None:
-                found[stream] = Measure(None, np.ones(rows.size), self._grid)
+                found[stream] = Measure(None, means, self._grid)
                 continue
-            steps = rows.shape[1]
+            steps = len(keys) // len(origin.shard)
             stored = [g.stored for g in geometries for _ in range(steps if len(geometries) > 1 else 1)]
             arrays = [shard.field(self._field) for shard in origin.shards]
-            frames = StoredFrames(self._pool, arrays, np.repeat(origin.shard, steps), rows.ravel(), stored)
-            found[stream] = Measure(frames, np.array([self._means[key] for key, _ in self._keys(origin, rows)]))
+            rows = np.array([row for _, row, _ in keys])
+            found[stream] = Measure(
+                StoredFrames(self._pool, arrays, np.repeat(origin.shard, steps), rows, stored), means
+            )
         return found
 
     def importance(self, wanted: CellRows) -> dict[Stream, NDArray[np.floating]]:
         """`(samples * steps, K)` for each draw that prefers tiles of large cells: the mean size in each tile."""
         found: dict[Stream, NDArray[np.floating]] = {}
         for stream in wanted.preferring:
-            rows = wanted.rows[stream]
-            if self._field is None:
-                found[stream] = np.broadcast_to(self._of_tiles[None], (rows.size, self._tiles))
+            keys = wanted.keys[stream]
+            if len(set(keys)) == 1:
+                found[stream] = np.broadcast_to(wanted.tiles[keys[0]], (len(keys), self._tiles))
             else:
-                found[stream] = np.stack([self._of_tiles[key] for key, _ in self._keys(wanted.origin, rows)])
+                found[stream] = np.stack([wanted.tiles[key] for key in keys])
         return found
 
-    def _keys(self, origin: Origin, rows: NDArray[np.int64]) -> Iterator[tuple[Row, int]]:
-        """Of each frame its row, and the number of its sample."""
-        for sample, (shard, of_sample) in enumerate(zip(origin.shard.tolist(), rows.tolist(), strict=True)):
-            for row in of_sample:
-                yield (origin.shards[shard], row), sample
+    def _keys(self, origin: Origin, rows: NDArray[np.int64], masks: NDArray[np.int64]) -> Iterator[Key]:
+        """Of each frame, sample by sample."""
+        for shard, of_sample, numbers in zip(origin.shard.tolist(), rows.tolist(), masks.tolist(), strict=True):
+            for row, number in zip(of_sample, numbers, strict=True):
+                if self._field is not None:
+                    yield origin.shards[shard], row, number
+                else:
+                    yield (origin.shards[shard] if number >= 0 else None), -1, number
 
-    def _whole(self, key: Row, trajectory: int) -> Read:
-        shard, row = key
-        assert self._field is not None
+    def _of_grid(self, domain: Domain) -> NDArray[np.float64]:
+        """`(M,)`, as the grid's axes give them, of the points that count."""
+        numbers = domain.candidates if isinstance(domain, Part) else np.arange(domain.num_points)
+        return np.ones(len(numbers)) if self._grid is None else self._grid.at(numbers)
+
+    def _whole(self, key: Key, trajectory: int) -> Read | None:
+        shard, row, _ = key
+        if self._field is None or shard is None:
+            return None
         blocks = self._manifest.num_blocks(shard.num_points(self._set_name, trajectory), self._set_name)
         return raw_row(self._pool, shard.field(self._field), row, blocks).wants()
 
-    def _per_tile(self, geometry: Geometry, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _per_tile(self, domain: Domain, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
         """`(K,)`, zeros behind the tiles of a frame of fewer points."""
-        tiles = tiles_in(geometry.domain, min(self._tiles, geometry.domain.num_points))
+        tiles = tiles_in(domain, min(self._tiles, domain.all_points))
         return np.pad(tiles.mean(sizes), (0, self._tiles - len(tiles)))
 
 
-def _sizes(geometry: Geometry, as_stored: NDArray[np.floating]) -> NDArray[np.float64]:
-    """`(N,)` of the slots of a frame; row-major if the order of its points is known."""
+def _sizes(geometry: Geometry, domain: Domain, as_stored: NDArray[np.floating]) -> NDArray[np.float64]:
+    """`(M,)` of the points of a frame that count; row-major if the order of its points is known.
+
+    Args:
+        domain: the geometry's, or the part of it that counts.
+    """
     stored = geometry.stored
+    if isinstance(domain, Part) and domain.whole is not None and not isinstance(domain.whole.blocks, Blocks | None):
+        assert domain.slots is not None
+        return as_stored[: len(domain.slots)][domain.slots].astype(np.float64)
     if isinstance(stored, Blocks):
         as_stored = as_stored[stored.slots]
     elif stored is not None:
         full = np.arange(stored.block_points) < stored.counts[:, None]
         as_stored = as_stored[: full.size][full.ravel()]
-    return as_stored[: geometry.domain.num_points].astype(np.float64)
+    sizes = as_stored[: geometry.domain.num_points].astype(np.float64)
+    return sizes[domain.counted] if isinstance(domain, Part) else sizes

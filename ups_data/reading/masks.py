@@ -1,10 +1,8 @@
 """The points that count in the frames that a block of samples draws from, or sees whole."""
 
 import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from ups_data.points.domain import Domain
 from ups_data.points.part import part_of
 from ups_data.reading.geometry import Geometry, Origin, raw_row
 from ups_data.reading.pool import Pool
+from ups_data.reading.recent import Recent
 from ups_data.sampling import Stream
 from ups_data.schema import Manifest
 from ups_data.store.shard import Shard
@@ -22,7 +21,6 @@ from ups_data.store.shard import Shard
 MASKS = 64  # that are kept, but
 KEPT_POINTS = 2**24  # no more points of them all, a few dozen bytes each; at least two masks are kept
 
-T = TypeVar("T")
 Key = tuple[str, int]  # a shard's, and the number of a mask there
 
 
@@ -58,8 +56,8 @@ class Masks:
         self._some = manifest.mask(set_name) is not None
         most = max(manifest.max_points(split, set_name) for split in manifest.splits) if self._some else 1
         kept = max(2, min(MASKS, KEPT_POINTS // most))
-        self._masks: _Recent[Mask] = _Recent(kept)
-        self._parts: _Recent[tuple[Domain, Domain]] = _Recent(kept)
+        self._masks: Recent[Mask] = Recent(kept)
+        self._parts: Recent[tuple[Domain, Domain]] = Recent(kept)
         self._tables: dict[str, NDArray[np.int64] | None] = {}  # of shards
 
     def wants(
@@ -147,29 +145,6 @@ class Masks:
                 here = origin.shard == place
                 numbers[here] = table[rows[here]]
         return numbers
-
-
-class _Recent(Generic[T]):
-    """The values that were asked for last; threads may share it."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
-        self._kept: OrderedDict[Hashable, T] = OrderedDict()
-
-    def get(self, key: Hashable) -> T | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def keep(self, key: Hashable, value: T) -> T:
-        """The value, or the one that another thread has kept meanwhile."""
-        with self._lock:
-            value = self._kept.setdefault(key, value)
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-            return value
 
 
 def _decoded(source: Pieces) -> Mask:

@@ -115,8 +115,8 @@ class SampleReader:
         places = self._geometries.places(origin, moment)
         importance = self._importance.wants(origin, input_rows[:, -1:], target_rows, moment)
         tiles = [rows.read for rows in importance.values() if rows is not None]
-        cells = self._cells.wants(origin, input_rows[:, -1:], target_rows, moment)
         masks = self._masks.wants(origin, input_rows, target_rows)
+        cells = self._cells.wants(origin, input_rows[:, -1:], target_rows, moment, masks)
         of_masks = () if masks is None else masks.reads.values()
         wanted = Wanted([*reads_of(places), *tiles, *cells.reads, *of_masks])
         frames = input_rows, target_rows
@@ -155,7 +155,8 @@ class SampleReader:
                 for points in {g.domain.num_points for g in geometries}
             )
         )
-        self._cells.know(request.cells, geometries, fetched)
+        masks = self._masks.of(request.masks, fetched, geometries)
+        self._cells.know(request.cells, geometries, masks, fetched)
         importance = self._importance.of(request.importance, fetched, samples.trajectory, target_rows.shape[1])
         return SampleBlock(
             recipe=self._recipe,
@@ -177,7 +178,7 @@ class SampleReader:
             params=origin.params(len(self._recipe.params)),
             importance=importance | self._cells.importance(request.cells),
             measures=self._cells.measures(request.cells, geometries),
-            masks=self._masks.of(request.masks, fetched, geometries),
+            masks=masks,
         )
 
     def domains(self, trajectory: np.ndarray) -> list[Domain]:

@@ -121,6 +121,11 @@ class Contents(Model):
         """Of a set of points, or of the grid; None: all points count."""
         return (self.masks or {}).get(set_name or "")
 
+    def is_masked(self, split: str, set_name: str | None = None) -> bool:
+        """Whether some points of a split do not count in some of its frames."""
+        fewest, _ = self.counted_of(split, set_name)
+        return bool((fewest < self.points_of(split, set_name)).any())
+
     def mask_moves(self, set_name: str | None = None) -> bool:
         """Whether which points count changes within a trajectory."""
         mask = self.mask(set_name)

@@ -12,6 +12,7 @@ from ups_data.schema import limits
 from ups_data.schema.json_text import parse_json
 
 MANIFEST = "dataset.json"
+RECORD = "conversion.json"  # beside it: what a conversion read, by which an append tells what is new
 VERSION = 2
 _HEAD = re.compile(rb'\{\n "digest": "sha256:([0-9a-f]{64})",\n')
 

@@ -5,10 +5,11 @@ import hashlib
 from pydantic import ValidationError
 
 from ups_data.conversion.fingerprint import FileMark, Identity
+from ups_data.schema.file import RECORD
 from ups_data.schema.json_text import parse_json
 from ups_data.schema.specs import Model
 
-RECORD = "conversion.json"
+__all__ = ["RECORD", "Record", "digest_of"]
 
 
 class Record(Model):

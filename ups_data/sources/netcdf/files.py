@@ -1,6 +1,7 @@
 """NetCDF files and zarr groups, read by xarray: dimensions have names, coordinates may have CF's attributes."""
 
 import importlib.util
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source, number_key, units_of
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
-from ups_data.sources.netcdf.layout import layout_of
 from ups_data.sources.netcdf.opening import ENGINES, check_chunks, opened_dataset
 from ups_data.sources.netcdf.reading import Reading, axes_of, declares_missing
+from ups_data.sources.netcdf.several import layouts_of
 from ups_data.sources.netcdf.times import date_of, times_of
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, finite_frames
-from ups_data.trajectory import ArrayLike, Trajectory
+from ups_data.trajectory import ArrayLike, PointSet, Trajectory
 
 
 class XarraySource(Source):
@@ -33,6 +34,7 @@ class XarraySource(Source):
       that closes the circle is periodic.
     - Points need coordinates x, y [, z] on them, (points,) or (time, points). A grid whose longitudes and latitudes
       have two dimensions is points, row by row.
+    - Dimensions called `SET_point`, as exports have them, are sets of points.
     - Forecasts: each start is a trajectory, the lead time its time.
     - `options.select` takes one place along a dimension, `options.stack` makes a dimension channels.
 
@@ -59,11 +61,16 @@ class XarraySource(Source):
                 extra = "'ups_data[netcdf]'" if needed != "scipy" else "scipy"
                 raise UpsDataError(f"{path}: reading it needs {needed}, which is not installed: pip install {extra}")
         with opened_dataset(self.path, engine, options.select) as dataset:
-            self._layout = layout_of(self.path, engine, dataset, options.variables, options.stack)
-            unfilled = [name for name in self._layout.fields if "_FillValue" not in dataset[name].encoding]
-        self._layout.left_out.update({dim: f"{dim}={value} was selected" for dim, value in options.select})
+            layouts = layouts_of(self.path, engine, dataset, options.variables, options.stack)
+            fields = [name for layout in layouts.values() for name in layout.fields]
+            unfilled = [name for name in fields if "_FillValue" not in dataset[name].encoding]
+        # Of several sets, one that changes in time says when.
+        self._layout = max(layouts.values(), key=lambda layout: layout.has("time"))
+        for layout in layouts.values():
+            layout.left_out.update({dim: f"{dim}={value} was selected" for dim, value in options.select})
         check_chunks(self.path, engine, unfilled)
-        self._reading = Reading(self._layout, options.select)
+        self._parts = {name: Reading(layout, options.select) for name, layout in layouts.items()}
+        self._reading = next(part for part in self._parts.values() if part.layout is self._layout)
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -79,26 +86,46 @@ class XarraySource(Source):
             params = {name: float(reading.picked(dataset, name, number).values) for name in layout.params}
             time, time_units, start = self._times(dataset, number) if layout.has("time") else (None, None, None)
             axes = axes_of(layout, dataset)
-            units = {name: units_of(dataset[name].attrs.get("units")) for name in layout.fields}
+            fields = [name for part in self._parts.values() for name in part.layout.fields]
+            units = {name: units_of(dataset[name].attrs.get("units")) for name in fields}
             calendar = self._calendar(dataset)
-            missing = [name for name in layout.fields if declares_missing(dataset[name].encoding)]
-        in_time = [name for name in layout.fields if "time" in layout.roles_in(name)]
-        still = [name for name in layout.fields if name not in in_time]
+            missing = [name for name in fields if declares_missing(dataset[name].encoding)]
+        in_time = any("time" in part.layout.roles_in(n) for part in self._parts.values() for n in part.layout.fields)
+        sets = {name: self._set(part, number, in_time, units) for name, part in self._parts.items()}
+        whole = sets.pop(None, None)
+        left_out = {name: why for part in self._parts.values() for name, why in part.layout.left_out.items()}
         return Trajectory(
             key=number_key(number, len(self)) if layout.has("trajectory") else self.path.stem,
             source=str(self.path),
-            fields={name: reading.field(name, number) for name in in_time or still},
-            static={name: reading.field(name, number, static=True) for name in still} if in_time else {},
+            fields=whole.fields if whole else {},
+            static=whole.static if whole else {},
             time=time if in_time else None,
             time_units=time_units if in_time else None,
             start=start if in_time else None,
             calendar=calendar if in_time and start else None,
-            left_out=layout.left_out,
+            left_out=left_out,
             params=params,
-            axes=axes,
-            coords=self._positions(number),
-            units={name: unit for name, unit in units.items() if unit is not None},
+            axes=axes if whole else None,
+            coords=whole.coords if whole and layout.positions else None,
+            sets={str(name): part for name, part in sets.items()},
+            units=whole.units if whole else {},
             missing=missing,
+        )
+
+    def _set(self, part: Reading, number: int, in_time: bool, units: Mapping[str, str | None]) -> PointSet:
+        """The variables of a set of points, or of a grid, which has no coordinates here.
+
+        Args:
+            in_time: some field of the file changes in time: those that do not are static.
+        """
+        layout = part.layout
+        still = [name for name in layout.fields if "time" not in layout.roles_in(name)]
+        moving = [name for name in layout.fields if name not in still]
+        return PointSet(
+            coords=self._positions(part, number) if layout.positions else np.empty((0, 0)),
+            fields={name: part.field(name, number) for name in (moving if in_time else still)},
+            static={name: part.field(name, number, static=True) for name in still} if in_time else {},
+            units={name: unit for name in layout.fields if (unit := units[name]) is not None},
         )
 
     def _times(self, dataset: Any, number: int) -> tuple[np.ndarray | None, str | None, str | None]:
@@ -116,14 +143,11 @@ class XarraySource(Source):
         dims = [dim for dim, role in self._layout.roles.items() if role == "time" and dim in dataset.coords]
         return str(dataset[dims[0]].attrs.get("calendar", "standard")) if dims else "standard"
 
-    def _positions(self, number: int) -> ArrayLike | None:
-        layout = self._layout
-        if not layout.positions:
-            return None
-        name = layout.positions[0]
+    def _positions(self, part: Reading, number: int) -> ArrayLike:
+        layout, name = part.layout, part.layout.positions[0]
         where = f"{self.path}: {', '.join(layout.positions)}"
         count = layout.length(name, "points")
-        read = partial(self._reading.positions, number)
+        read = partial(part.positions, number)
         if "time" in layout.roles_in(name):
             shape = (layout.length(name, "time"), count, len(layout.positions))
             return finite_frames(where, LazyArray(shape, np.float64, read))

@@ -11,6 +11,7 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.netcdf.named_dims import SPACE, in_order, role_of, roles_of
 
+POINT = "_point"  # at the end of the name of a dimension: the points of a set
 BOUNDS = ("bnds", "bounds", "nv", "nbnd", "vertices")  # names of the dimension of a cell's corners
 
 
@@ -84,7 +85,8 @@ def layout_of(path: Path, engine: str, dataset: Any, chosen: Sequence[str] = (),
         )
     curved = curvilinear_dims(dataset, used)
     own = [dim for dim in used if str(dim).endswith("_channel")]  # as this package writes a field's own channels
-    given = dict.fromkeys(curved, "points") | dict.fromkeys([*stacked, *own], "channel")
+    sets = [dim for dim in used if str(dim).endswith(POINT)]  # and the points of a set
+    given = dict.fromkeys([*curved, *sets], "points") | dict.fromkeys([*stacked, *own], "channel")
     roles = roles_of(str(path), used, {dim: dataset[dim].attrs for dim in used if dim in dataset.coords}, given)
     on_points = {dim for dim, role in roles.items() if role == "points"}
     positions = positions_on(dataset, on_points, roles)

@@ -21,11 +21,11 @@ class Reading:
     """Reads the fields and positions of one file, which is open only meanwhile."""
 
     def __init__(self, layout: Layout, select: Sequence[tuple[str, str]] = ()) -> None:
-        self._layout, self._select, self._slabs = layout, tuple(select), Slabs()
+        self.layout, self._select, self._slabs = layout, tuple(select), Slabs()
 
     def field(self, name: str, number: int, static: bool = False) -> LazyArray:
         """(T, *space, C), or (*space, C) if `static`."""
-        layout = self._layout
+        layout = self.layout
         in_time = "time" in layout.roles_in(name)
         shape = (*layout.space(name), layout.length(name, "channel"))
         if not static:
@@ -35,7 +35,7 @@ class Reading:
 
     def places(self, number: int) -> dict[str, int]:
         """Where a trajectory lies along each dimension that counts trajectories."""
-        dims = self._layout.trajectory_dims()
+        dims = self.layout.trajectory_dims()
         return dict(zip(dims, map(int, np.unravel_index(number, tuple(dims.values()) or (1,))), strict=False))
 
     def picked(self, dataset: Any, name: str, number: int) -> Any:
@@ -45,7 +45,7 @@ class Reading:
 
     def read(self, name: str, number: int, frame: bool, start: int, stop: int) -> np.ndarray:
         """Rows [start, stop) of the first axis that is no trajectory; all of them if it is a `frame` without time."""
-        layout = self._layout
+        layout = self.layout
         places = self.places(number)
         with opened_dataset(layout.path, layout.engine, self._select) as dataset:
             variable = dataset[name].variable
@@ -65,7 +65,7 @@ class Reading:
 
     def positions(self, number: int, start: int, stop: int) -> np.ndarray:
         """(points, d), or (frames, points, d), float64; longitudes unwrapped."""
-        layout = self._layout
+        layout = self.layout
         found = []
         with opened_dataset(layout.path, layout.engine, self._select) as dataset:
             circles = {name: circle_of(name, dataset[name].attrs) for name in layout.positions}

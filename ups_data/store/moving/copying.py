@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy as np
 from ups_data.atomic import exclusive
 from ups_data.errors import MissingObjectError, StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, limits
+from ups_data.schema.file import RECORD
 from ups_data.schema.trajectories import SEAL
 from ups_data.store.local import LocalStore
 from ups_data.store.moving.card import copy_card
@@ -43,10 +44,28 @@ class Copied:
 
 
 @dataclass(frozen=True)
-class _Item:
-    """One object: its key, size and SHA-256."""
+class MovedShard:
+    """A shard of a dataset, and its path where it is copied to.
 
+    Attributes:
+        path, digest, bytes: of the shard, as the manifest has them.
+        to: the new path.
+    """
+
+    source: ObjectStore
+    path: str
+    digest: str
+    bytes: int
+    to: str
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One object: where it is and is copied to, its size and SHA-256."""
+
+    source: ObjectStore
     key: str
+    to: str
     size: int
     digest: str
 
@@ -58,7 +77,8 @@ def copy_dataset(
     threads: int = 4,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Copied:
-    """Copy a dataset: every object is compared with its seal before it is written, the manifest is written last.
+    """Copy a dataset: every object is compared with its seal before it is written, the manifest is written last. Its
+    card and the record by which an append tells new runs go with it.
 
         copy_dataset("data/run", "s3://bucket/run")
 
@@ -75,33 +95,54 @@ def copy_dataset(
     """
     source, target = open_store(source), open_store(target)
     manifest = Manifest.load(source)
-    text = source.get(MANIFEST, limits.JSON_BYTES)
+    text, record = source.get(MANIFEST, limits.JSON_BYTES), _read(source, RECORD)
     writer = writer_of(target)
-    complete = _manifest_of(target)
+    complete = _read(target, MANIFEST)
     if complete is not None and complete != text:
         raise UpsDataError(f"{target} already holds another dataset: choose another place, or remove it first")
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    total, done = sum(shard.bytes for shard in shards), 0
+    moved = [MovedShard(source, shard.path, shard.digest, shard.bytes, shard.path) for shard in shards]
+    with copying_shards(moved, target, threads=threads, progress=progress) as copied:
+        make_openings(source, manifest, into=target)
+        copy_card(source, target, manifest)
+        if record is not None:
+            target.put(RECORD, record)
+        writer.put_new(MANIFEST, text)
+    return copied
+
+
+@contextmanager
+def copying_shards(
+    shards: Sequence[MovedShard],
+    target: ObjectStore,
+    *,
+    threads: int = 4,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Copied]:
+    """Copy shards, each object compared with its seal. What is left to do within the context is done by this process
+    alone.
+
+    Raises:
+        UpsDataError: a shard is damaged, `target` cannot be written to, or another process copies there.
+    """
+    writer, total, done = writer_of(target), sum(shard.bytes for shard in shards), 0
     objects = size = kept = 0
     with _aside(target) as folder, ThreadPoolExecutor(threads) as executor:
         for shard in shards:
-            there = _there(target, shard.path)
-            items = list(_items(source, shard.path, shard.digest))
+            there = _there(target, shard.to)
+            items = list(_items(shard))
             for part in (items[:-1], items[-1:]):  # the seal, when all that it lists is there
-                work = partial(_copy, source, target, writer, there, folder)
+                work = partial(_copy, target, writer, there, folder)
                 for item, copied in zip(part, executor.map(work, part), strict=True):
                     objects, size, kept = objects + copied, size + copied * item.size, kept + (not copied)
                     done += item.size
                     progress(done, total)
-        make_openings(source, manifest, into=target)
-        copy_card(source, target, manifest)
-        writer.put_new(MANIFEST, text)
-    return Copied(objects, size, kept)
+        yield Copied(objects, size, kept)
 
 
-def _manifest_of(target: ObjectStore) -> bytes | None:
+def _read(store: ObjectStore, key: str) -> bytes | None:
     try:
-        return target.get(MANIFEST, limits.JSON_BYTES)
+        return store.get(key, limits.JSON_BYTES)
     except MissingObjectError:
         return None
 
@@ -113,38 +154,38 @@ def _there(target: ObjectStore, prefix: str) -> dict[str, int]:
         return {}
 
 
-def _items(source: ObjectStore, path: str, digest: str) -> Iterator[_Item]:
+def _items(shard: MovedShard) -> Iterator[_Item]:
     """The objects of a shard, its seal last."""
-    seal = load_seal(source, path, digest)
-    for name, (size, of_file) in seal.files.items():
-        yield _Item(f"{path}/{name}", size, of_file)
-    yield _Item(f"{path}/{SEAL}", seal.size, digest.removeprefix("sha256:"))
+    source, path, to = shard.source, shard.path, shard.to
+    seal = load_seal(source, path, shard.digest)
+    for name, (size, digest) in seal.files.items():
+        yield _Item(source, f"{path}/{name}", f"{to}/{name}", size, digest)
+    yield _Item(source, f"{path}/{SEAL}", f"{to}/{SEAL}", seal.size, shard.digest.removeprefix("sha256:"))
 
 
-def _copy(
-    source: ObjectStore, target: ObjectStore, writer: Writer, there: dict[str, int], folder: Path, item: _Item
-) -> bool:
+def _copy(target: ObjectStore, writer: Writer, there: dict[str, int], folder: Path, item: _Item) -> bool:
     """Copy an object unless it is there.
 
     Raises:
         UpsDataError: it is damaged at the source.
     """
-    if there.get(item.key) == item.size and object_digest(target, target.open(item.key, item.size)) == item.digest:
+    if there.get(item.to) == item.size and object_digest(target, target.open(item.to, item.size)) == item.digest:
         return False
-    aside = folder / hashlib.sha256(item.key.encode()).hexdigest()
+    aside = folder / hashlib.sha256(item.to.encode()).hexdigest()
     try:
-        if _spooled(source, item, aside) != item.digest:
-            called = source.name(item.key)
+        if _spooled(item, aside) != item.digest:
+            called = item.source.name(item.key)
             raise UpsDataError(f"{called} is damaged: copy or make its shard again, then copy the dataset")
-        writer.put_file(item.key, aside)
+        writer.put_file(item.to, aside)
     finally:
         aside.unlink(missing_ok=True)
     return True
 
 
-def _spooled(source: ObjectStore, item: _Item, aside: Path) -> str:
+def _spooled(item: _Item, aside: Path) -> str:
     """Write an object's bytes into a file. Returns their SHA-256."""
-    digest, opened = hashlib.sha256(), source.open(item.key, item.size)
+    source, digest = item.source, hashlib.sha256()
+    opened = source.open(item.key, item.size)
     try:
         with open(aside, "wb") as file:
             for start in range(0, item.size, DIGEST_BYTES):

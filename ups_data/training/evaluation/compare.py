@@ -25,7 +25,8 @@ class Comparison:
         targets: names of the predicted fields.
         sizes: of the points' cells.
         means: field → what the mean baseline predicts, `(C,)`.
-        persists: the input frame is compared too.
+        grid: the shape of grids of which all points count, whose errors have a spectrum; None: there is none.
+        fills: set of points → what its fields hold at points that do not count; of sets with such points.
         kept: receives frames for pictures.
     """
 
@@ -36,12 +37,13 @@ class Comparison:
         targets: list[str],
         sizes: Sizes,
         means: Mapping[str, Tensor],
-        persists: bool,
+        grid: tuple[int, ...] | None,
+        fills: Mapping[SetName, float],
         kept: Kept | None,
     ) -> None:
-        self._tally, self._sizes, self._means, self._persists, self._kept = tally, sizes, means, persists, kept
+        self._tally, self._sizes, self._means, self._fills, self._kept = tally, sizes, means, fills, kept
         self._targets = {name: manifest.field(name) for name in targets}
-        self._grid = None if manifest.grid is None else manifest.grid.shape
+        self._grid = grid
 
     def add(self, batch: QueryBatch, forecast: Forecast) -> None:
         """Predict a batch and compare every point of every step with the targets."""
@@ -127,9 +129,24 @@ class _Frames:
     def _still(self, name: str, steps: slice, at: slice) -> Tensor:
         """The (last) input frame at some points, `(B, 1, Q, C)`, or `(B, k, Q, C)` where some points do not count."""
         if self._part.input_queries is not None:
+            if self._set_name in self._whole._fills:
+                return at_points(self._whole_input(name), self._queries.index[:, steps, at])
             return self._part.input_queries.values[name][:, None, at]
         frame = self._part.inputs.fields[name]
         frame = frame[:, -1] if frame.dim() == 4 else frame
         if self._part.inputs.mask is not None:
             return at_points(frame, self._queries.index[:, steps, at])
         return frame[:, None, at]
+
+    def _whole_input(self, name: str) -> Tensor:
+        """`(B, N, C)`, the input frame with the fill value at points that do not count there: the target's are others
+        if masks move."""
+        seen = self._part.input_queries
+        assert seen is not None
+        values, points = seen.values[name], 1 + int(max(seen.index.max(), self._queries.index.max()))
+        index, fill = seen.index, self._whole._fills[self._set_name]
+        if seen.mask is not None:  # rows are filled up with their first point
+            index = torch.where(seen.mask, index, index[:, :1])
+            values = torch.where(seen.mask[..., None], values, values[:, :1])
+        whole = values.new_full((len(values), points, values.shape[-1]), fill)
+        return whole.scatter(1, index[..., None].expand_as(values), values)

@@ -109,7 +109,8 @@ def evaluate_run(
         raise UpsDataError(f"chunk={chunk}: give the number of points that are decoded at once, 1 or more")
     means = training_means(run.manifest, run.config.data.train_split, targets, where)
     tally = Tally(("model", "mean", *(["persistence"] if persists else [])), targets, max(1, steps))
-    comparison = Comparison(tally, manifest, targets, sizes, means, persists, kept)
+    grid = None if manifest.grid is None or manifest.is_masked(split) else manifest.grid.shape
+    comparison = Comparison(tally, manifest, targets, sizes, means, grid, forecast.fills, kept)
     with torch.no_grad():
         for number, batch in enumerate(loader):
             comparison.add(scales(batch.to(where)), forecast)

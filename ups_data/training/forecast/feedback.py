@@ -73,14 +73,15 @@ class NextInput:
         coords = part.inputs.coords
         if name in self._moving:
             at = part.target_queries.coords
-            coords = at[:, -1] if at.dim() == 4 else at
+            at = at if self._steps else at[:, None]
+            coords = at[:, -1] if counted is None else self._scattered(at, coords[:, None], part)[:, -1]
         if counted is not None and mask is not None:
             mask = counted[:, -1] if mask.dim() == 2 else torch.cat([mask, counted], dim=1)[:, -mask.shape[1] :]
         return replace(part.inputs, fields=fields, coords=coords, mask=mask)
 
     def _counted(self, part: QueryBatch) -> Tensor:
-        """Which points of the next input count, `(B, k, N)`: those that were asked for, where all others were, else
-        those that count in this one."""
+        """Which points of the next input count, `(B, k, N)`: those that were asked for; at the inputs' own points those
+        that count in this one."""
         mask, queries = part.inputs.mask, part.target_queries
         assert mask is not None
         last = mask if mask.dim() == 2 else mask[:, -1]
@@ -89,22 +90,25 @@ class NextInput:
         index = queries.index if self._steps else queries.index[:, None]
         there = torch.ones_like(index, dtype=torch.bool) if queries.mask is None else queries.mask.view(index.shape)
         counted = torch.zeros(*index.shape[:2], last.shape[-1], dtype=torch.int32, device=last.device)
-        counted = counted.scatter_add(2, index, there.int()) > 0
-        return counted if index.shape[-1] < last.shape[-1] else counted & last[:, None]
+        return counted.scatter_add(2, index, there.int()) > 0
 
     def _filled(self, predicted: Tensor, counted: Tensor, part: QueryBatch, fill: float) -> Tensor:
         """Predictions of the target queries, or at the inputs' points, as `(B, k, N, C)` of all points."""
         if not self._dense:
             return predicted.masked_fill(~counted[..., None], fill)
+        whole = predicted.new_full((*predicted.shape[:2], counted.shape[-1], predicted.shape[-1]), fill)
+        return self._scattered(predicted, whole, part).masked_fill(~counted[..., None], fill)
+
+    def _scattered(self, values: Tensor, whole: Tensor, part: QueryBatch) -> Tensor:
+        """Values `(B, k, Q, …)` at the target queries in the place of those of all points, `(B, k or 1, N, …)`."""
         index = part.target_queries.index if self._steps else part.target_queries.index[:, None]
         mask = part.target_queries.mask
         if mask is not None:  # a row is filled up with its first point: of these nothing is taken
-            first = predicted[:, :, :1].expand_as(predicted)
-            predicted = torch.where(mask.view(index.shape)[..., None], predicted, first)
+            first = values[:, :, :1].expand_as(values)
+            values = torch.where(mask.view(index.shape)[..., None], values, first)
             index = torch.where(mask.view(index.shape), index, index[..., :1].expand_as(index))
-        whole = predicted.new_full((*predicted.shape[:2], counted.shape[-1], predicted.shape[-1]), fill)
-        whole = whole.scatter(2, index[..., None].expand_as(predicted), predicted)
-        return whole.masked_fill(~counted[..., None], fill)
+        whole = whole.expand(-1, values.shape[1], -1, -1)
+        return whole.scatter(2, index[..., None].expand_as(values), values)
 
     def _at_inputs(self, inputs: EncoderInput) -> QuerySet:
         batch = len(next(iter(inputs.fields.values())))

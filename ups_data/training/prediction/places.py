@@ -83,6 +83,19 @@ def at_points(manifest: Manifest, path: Path) -> Places:
     return Places(points, normalised)
 
 
+def nearest_points(manifest: Manifest, places: Places) -> np.ndarray:
+    """`(Q,)`, the row-major number of the point of a dataset's grid that each place is nearest to."""
+    assert manifest.grid is not None
+    found = np.zeros(len(places.normalised), np.int64)
+    for axis, spec in enumerate(manifest.grid.axes):
+        along = np.asarray(spec.normalised)
+        between = (along[1:] + along[:-1]) / 2
+        at = places.normalised[:, len(manifest.grid.axes) - 1 - axis]  # x runs along the last array axis
+        number = np.searchsorted(between, at) if along[0] <= along[-1] else np.searchsorted(-between, -at)
+        found = found * len(along) + number
+    return found
+
+
 def check_inside(values: np.ndarray, low: float, high: float, where: str) -> None:
     """Refuse points outside of a domain, but for rounding.
 

@@ -16,7 +16,7 @@ from ups_data.store.shard import Shard
 from ups_data.training.forecast.forecast import Forecast
 from ups_data.training.forecast.parts import SetName, sets_of, with_sets
 from ups_data.training.forecast.scales import Scales
-from ups_data.training.prediction.places import Places, check_inside
+from ups_data.training.prediction.places import Places, check_inside, nearest_points
 from ups_data.training.prediction.times import Times
 from ups_data.trajectory import PointSet, Trajectory
 
@@ -45,6 +45,7 @@ class Runs:
         self.scales = scales
         self.units = {name: unit for name, unit in units.items() if unit is not None}
         specs = manifest.split(split).shards
+        self._nearest = None if places is None or manifest.grid is None else nearest_points(manifest, places)
         self._shards = [Shard(self.root, manifest, spec) for spec in specs]
         self._where = [(shard, k) for shard in self._shards for k in range(len(shard.steps))]
 
@@ -67,11 +68,19 @@ class Runs:
         shard, local = self._where[number]
         return shard.positions(set_name, local, min(frame, shard.steps[local] - 1))
 
-    def counted(self, number: int, set_name: SetName) -> np.ndarray | None:
-        """`(N,)`, which points of a set count; None: all do, or they change in time, and it is not known in which
-        predicted frames."""
+    def counted(self, number: int, set_name: SetName, frames: np.ndarray) -> np.ndarray | None:
+        """`(frames, N)`, which points of a set, or which of the places asked for, count in those frames of a
+        trajectory; None: all do, or it is not known, as of other places than a grid's."""
         shard, local = self._where[number]
-        return None if self.manifest.mask_moves(set_name) else counted_points(shard, set_name, local)
+        if self.manifest.mask(set_name) is None or (self.places is not None and self._nearest is None):
+            return None
+        of_frame = {step: counted_points(shard, set_name, local, step) for step in np.unique(frames).tolist()}
+        points = shard.num_points(set_name, local) if self.manifest.grid is None else self.manifest.num_points
+        rows = np.ones((len(frames), points), bool)
+        for row, step in zip(rows, frames.tolist(), strict=True):
+            if of_frame[step] is not None:
+                row[:] = of_frame[step]
+        return rows if self._nearest is None else rows[:, self._nearest]
 
     def begin(self, number: int, times: Times, scratch: Path) -> "Predicted":
         """A trajectory that is to be predicted; what lies in `scratch` of the last one is removed."""
@@ -88,6 +97,7 @@ class Predicted:
         self._slots = {start: slot for slot, start in enumerate(times.starts)}
         self._arrays: dict[str, np.ndarray] = {}
         self._coords: dict[SetName, np.ndarray] = {}
+        self._counted = {name: runs.counted(number, name, times.frames) for name in runs.sets}
 
     def predict(self, batch: QueryBatch, forecast: Forecast) -> None:
         """Predict from a sample, if it is one of the starts."""
@@ -97,7 +107,9 @@ class Predicted:
         steps = self._times.dt.shape[1]
         several = steps > 1 or forecast.horizon > 1
         dt = torch.from_numpy(self._times.dt[slot : slot + 1]).to(batch.time)
-        queries = {name: self._queries(name, part, steps if several else 0) for name, part in sets_of(batch).items()}
+        queries = {
+            name: self._queries(name, part, slot, steps if several else 0) for name, part in sets_of(batch).items()
+        }
         asked = with_sets(batch, queries, {}, dt=dt if several else dt[:, 0])
         for piece in forecast(asked):
             queried = queries[piece.set_name]
@@ -117,26 +129,32 @@ class Predicted:
             "split": runs.split,
             "time_units": runs.manifest.time_units,
         }
-        grid = runs.manifest.grid is not None
-        axes = axes_of(runs.manifest) if grid and runs.places is None else None
+        axes = axes_of(runs.manifest) if runs.places is None else None
         axes = runs.places.axes if runs.places is not None else axes
         if axes is not None:
             shape = [len(axis.coordinates) for axis in axes]
-            counted = runs.counted(self.number, None) if grid and runs.places is None else None
-            if counted is not None:
-                for array in self._arrays.values():
-                    array[:, ~counted] = np.nan
+            mask = self._emptied(None)
+            mask = None if mask is None else mask.reshape(len(mask), *shape)
             fields = {n: a.reshape(len(a), *shape, a.shape[-1]) for n, a in self._arrays.items()}
-            mask = None if counted is None else counted.reshape(shape)
             return Trajectory(fields=fields, axes=axes, units=runs.units, mask=mask, **common)
         if len(runs.sets) == 1 and None in runs.sets:
-            return Trajectory(fields=self._arrays, coords=self._coords[None], units=runs.units, **common)
+            mask = self._emptied(None)
+            return Trajectory(fields=self._arrays, coords=self._coords[None], units=runs.units, mask=mask, **common)
         sets = {}
         for set_name, channels in runs.sets.items():
             fields = {name: self._arrays[name] for name in channels}
             units = {name: unit for name, unit in runs.units.items() if name in channels}
-            sets[str(set_name)] = PointSet(self._coords[set_name], fields, units=units)
+            sets[str(set_name)] = PointSet(self._coords[set_name], fields, units=units, mask=self._emptied(set_name))
         return Trajectory(fields={}, sets=sets, **common)
+
+    def _emptied(self, set_name: SetName) -> np.ndarray | None:
+        """`(frames, N)`, which points of a set count. What was predicted at the others becomes NaN."""
+        counted = self._counted[set_name]
+        if counted is not None:
+            for name in self._runs.sets[set_name]:
+                for frame, there in zip(self._arrays[name], counted, strict=True):
+                    frame[~there] = np.nan
+        return counted
 
     def _array(self, name: str, queries: QuerySet, values: Tensor) -> np.ndarray:
         if name not in self._arrays:
@@ -145,15 +163,15 @@ class Predicted:
             self._arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
         return self._arrays[name]
 
-    def _queries(self, name: SetName, part: QueryBatch, steps: int) -> QuerySet:
-        """Target queries of a set of points, with a step axis if `steps` is not 0."""
+    def _queries(self, name: SetName, part: QueryBatch, slot: int, steps: int) -> QuerySet:
+        """Target queries of a set of points, with a step axis if `steps` is not 0; of all points, also where some do
+        not count, masked there."""
         own, places = part.target_queries, self._runs.places
         if places is None:
             at, grid_shape = own.coords[:, own.mask[0]] if own.mask is not None else own.coords, own.grid_shape
-            grid = self._runs.manifest.grid
-            if grid is not None and self._runs.manifest.mask() is not None:  # all of it; holes are emptied at the end
-                at, grid_shape = torch.from_numpy(grid.coords())[None].to(own.coords), grid.shape
-            self._note_coords(name, own)
+            if self._runs.manifest.mask(name) is not None:
+                at, grid_shape = self._every_point(name, self._times.starts[slot]).to(own.coords), self._grid_shape
+            self._note_coords(name)
         else:
             grid_shape = None if places.axes is None else tuple(len(a.coordinates) for a in places.axes)
             normalised = places.normalised
@@ -168,9 +186,27 @@ class Predicted:
         index = torch.arange(points, device=at.device).expand(*lead, points)
         weight = torch.ones((), device=at.device).expand(*lead, points)
         coords = (at[:, None] if steps else at).expand(*lead, points, at.shape[-1])
-        return QuerySet(coords, {}, index, weight, grid_shape, scale=own.scale)
+        counted, mask = self._counted.get(name), None
+        if counted is not None:
+            frames = max(1, steps)
+            mask = torch.from_numpy(counted[slot * frames : (slot + 1) * frames]).to(at.device).view(*lead, points)
+        return QuerySet(coords, {}, index, weight, grid_shape, mask, own.scale)
 
-    def _note_coords(self, name: SetName, own: QuerySet) -> None:
+    @property
+    def _grid_shape(self) -> tuple[int, ...] | None:
+        grid = self._runs.manifest.grid
+        return None if grid is None else grid.shape
+
+    def _every_point(self, name: SetName, frame: int) -> Tensor:
+        """`(1, N, d)`, where all points of a set are in a frame, as the model takes them."""
+        runs = self._runs
+        if runs.manifest.grid is not None:
+            return torch.from_numpy(runs.manifest.grid.coords())[None]
+        origin = runs.manifest.point_set(name).origin
+        at = runs.positions(self.number, name, frame) + (0.0 if origin is None else np.asarray(origin))
+        return torch.from_numpy(np.asarray(at if runs.scales is None else runs.scales.to_model(name, at)))[None]
+
+    def _note_coords(self, name: SetName) -> None:
         manifest = self._runs.manifest
         if manifest.grid is not None or name in self._coords or name not in self._runs.sets:
             return
@@ -182,9 +218,6 @@ class Predicted:
             self._coords[name] = np.stack(each) + origin
         else:
             self._coords[name] = self._runs.positions(self.number, name, 0) + origin
-        if manifest.mask(name) is not None:  # predictions are of the points that count
-            index = own.index[0] if own.mask is None else own.index[0][own.mask[0]]
-            self._coords[name] = self._coords[name][..., index.cpu().numpy(), :]
 
     def _check_inside(self, name: SetName, places: Places) -> None:
         own = self._runs.positions(self.number, name, 0)

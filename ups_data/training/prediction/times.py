@@ -15,11 +15,13 @@ class Times:
         starts: numbers of the (last) input frames.
         dt: `(starts, K)`, from each start to what is predicted.
         time: `(frames,)`, of the predicted frames: of one step from every start, or of K steps from the first.
+        frames: `(frames,)`, their numbers in the trajectory; the last one's for those beyond it.
     """
 
     starts: list[int]
     dt: np.ndarray
     time: np.ndarray
+    frames: np.ndarray
 
 
 def times_of(
@@ -44,13 +46,15 @@ def times_of(
         raise UpsDataError(f"{where}: has {len(time)} frames, the model sees {first + 1}: give longer ones")
     if horizon == 0:
         starts = list(range(first, len(time)))
-        return Times(starts, np.zeros((len(starts), 1)), time[starts])
+        return Times(starts, np.zeros((len(starts), 1)), time[starts], np.array(starts))
     if steps > 1:
-        ahead = np.array([_at(time, first + k * stride, stride, gap) for k in range(1, steps + 1)])
-        return Times([first], (ahead - time[first])[None], ahead)
+        numbers = [first + k * stride for k in range(1, steps + 1)]
+        ahead = np.array([_at(time, number, stride, gap) for number in numbers])
+        return Times([first], (ahead - time[first])[None], ahead, np.minimum(numbers, len(time) - 1))
     starts = list(range(first, max(len(time) - stride, first + 1)))
     ahead = np.array([_at(time, start + stride, stride, gap) for start in starts])
-    return Times(starts, (ahead - time[starts])[:, None], ahead)
+    frames = np.minimum(np.array(starts) + stride, len(time) - 1)
+    return Times(starts, (ahead - time[starts])[:, None], ahead, frames)
 
 
 def _at(time: np.ndarray, frame: int, stride: int, gap: float) -> float:

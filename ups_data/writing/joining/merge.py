@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ups_data.errors import UpsDataError
-from ups_data.schema import Manifest, PointsSpec, ShardSpec, SplitSpec
+from ups_data.errors import MissingObjectError, UpsDataError
+from ups_data.schema import MANIFEST, Manifest, PointsSpec, ShardSpec, SplitSpec, limits
+from ups_data.schema.file import with_digest
 from ups_data.schema.trajectories import parse_window
+from ups_data.store.local import LocalStore
+from ups_data.store.moving.copying import MovedShard, copying_shards
+from ups_data.store.moving.writers import writer_of
+from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings
+from ups_data.store.root import Root, open_store
 from ups_data.writing.folders import check_inside, remove_folder
 from ups_data.writing.joining.pooling import moments_of
 from ups_data.writing.joining.schemas import difference, joined_masks
@@ -17,23 +23,26 @@ from ups_data.writing.shard.written import files_of, is_whole, usual_order
 
 
 def merge(
-    first: str | Path,
-    second: str | Path,
-    out: str | Path,
+    first: Root,
+    second: Root,
+    out: Root,
     *,
     same_names: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
-    """Make one dataset of two. Files of shards are linked (hard links), or copied where that cannot be.
+    """Make one dataset of two. Files of shards are linked (hard links), or copied where that cannot be: from and to
+    stores each object is compared with its seal on the way.
 
         merge("data/january", "data/march", "data/all")
+        merge("s3://bucket/january", "data/march", "s3://bucket/all")
 
     Splits of one name are united, the first dataset's shards before the second's; statistics are pooled. Neither of the
-    two is changed. `out` appears whole, or not at all.
+    two is changed. A folder `out` appears whole, or not at all; to a store the manifest is written last, and after a
+    kill the same call goes on.
 
     Args:
-        first, second: folders of datasets.
-        out: a new or empty folder.
+        first, second: folders, URLs or stores of datasets.
+        out: a new or empty folder, or a URL or a store without a dataset.
         same_names: runs that have the same name in both are different runs, or share no frame. Otherwise they are
             refused: one run in two splits would be seen in training.
         progress: called with (bytes of shards done, bytes in all).
@@ -42,18 +51,42 @@ def merge(
         UpsDataError: the two differ in fields, units, geometry, parameters, codec, blocks, packs or importance; a run
             is in both; a shard is not whole; `out` holds something; or the disk is full.
     """
-    roots, out = (Path(first), Path(second)), Path(out)
+    roots, target = (open_store(first), open_store(second)), open_store(out)
     manifests = tuple(Manifest.load(root) for root in roots)
     told = difference(*manifests)
     if told is not None:
-        raise UpsDataError(f"{first} and {second} cannot be merged, of the first {told}: convert both alike")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UpsDataError(f"{out} is not an empty folder: choose another one")
-    if any(out.resolve().is_relative_to(root.resolve()) for root in roots):
-        raise UpsDataError(f"{out} lies in a dataset that is merged: choose a folder outside of it")
+        raise UpsDataError(f"{roots[0]} and {roots[1]} cannot be merged, of the first {told}: convert both alike")
+    _check_place(target, roots)
     _check_runs(roots, manifests, same_names)
     moves = list(_moves(roots, manifests))
     manifest = _merged(roots, manifests, moves)
+    if isinstance(target, LocalStore):
+        _into_folder(target.root, manifest, moves, progress)
+    else:
+        with copying_shards([move.shard for move in moves], target, progress=progress):
+            make_openings(target, manifest)
+            text = with_digest(manifest.model_dump_json(indent=1, exclude_none=True))
+            writer_of(target).put_new(MANIFEST, text)
+    return Manifest.load(target)
+
+
+def _check_place(target: ObjectStore, roots: Sequence[ObjectStore]) -> None:
+    if not isinstance(target, LocalStore):
+        writer_of(target)  # raises if nothing can be written there
+        try:
+            target.get(MANIFEST, limits.JSON_BYTES)
+        except MissingObjectError:
+            return
+        raise UpsDataError(f"{target} already holds a dataset: choose another place")
+    out = target.root
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UpsDataError(f"{out} is not an empty folder: choose another one")
+    folders = [root.root.resolve() for root in roots if isinstance(root, LocalStore)]
+    if any(out.resolve().is_relative_to(folder) for folder in folders):
+        raise UpsDataError(f"{out} lies in a dataset that is merged: choose a folder outside of it")
+
+
+def _into_folder(out: Path, manifest: Manifest, moves: "Sequence[_Move]", progress: Callable[[int, int], None]) -> None:
     aside = out.with_name(f".{out.name}.merging-{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -66,20 +99,24 @@ def merge(
         raise UpsDataError(f"{out}: {error.strerror or error} ({error.filename or 'while merging'})") from error
     finally:
         remove_folder(aside.parent, aside)
-    return Manifest.load(out)
 
 
 @dataclass(frozen=True)
 class _Move:
     """A shard of a dataset, and its path in the new one."""
 
-    root: Path
+    root: ObjectStore
     split: str
     spec: ShardSpec
     path: str
 
+    @property
+    def shard(self) -> MovedShard:
+        """As it is copied."""
+        return MovedShard(self.root, self.spec.path, self.spec.digest, self.spec.bytes, self.path)
 
-def _check_runs(roots: Sequence[Path], manifests: Sequence[Manifest], same_names: bool) -> None:
+
+def _check_runs(roots: Sequence[ObjectStore], manifests: Sequence[Manifest], same_names: bool) -> None:
     digests = [{s.digest: s.path for split in m.splits.values() for s in split.shards} for m in manifests]
     if both := digests[0].keys() & digests[1].keys():
         raise UpsDataError(f"{digests[1][min(both)]} of {roots[1]} is in {roots[0]} too: merge what is different")
@@ -104,7 +141,7 @@ def _runs(manifest: Manifest) -> Iterator[tuple[tuple[str, str], str]]:
                 yield (origin.source, key), split
 
 
-def _moves(roots: Sequence[Path], manifests: Sequence[Manifest]) -> Iterator[_Move]:
+def _moves(roots: Sequence[ObjectStore], manifests: Sequence[Manifest]) -> Iterator[_Move]:
     names = sorted({name for manifest in manifests for name in manifest.splits}, key=usual_order)
     for split in names:
         place = 0
@@ -114,7 +151,7 @@ def _moves(roots: Sequence[Path], manifests: Sequence[Manifest]) -> Iterator[_Mo
                 place += 1
 
 
-def _merged(roots: Sequence[Path], manifests: Sequence[Manifest], moves: Sequence[_Move]) -> Manifest:
+def _merged(roots: Sequence[ObjectStore], manifests: Sequence[Manifest], moves: Sequence[_Move]) -> Manifest:
     of_root = dict(zip(roots, manifests, strict=True))
     points = {name: _common_points(manifests, name) for name in manifests[0].set_names if manifests[0].grid is None}
     ragged = [name for name, spec in points.items() if spec.num_points is None]
@@ -177,17 +214,24 @@ def _bring(aside: Path, moves: Sequence[_Move], progress: Callable[[int, int], N
     aside.mkdir()
     total, done = sum(move.spec.bytes for move in moves), 0
     for move in moves:
-        if not is_whole(move.root, move.spec):
-            raise UpsDataError(
-                f"{move.root}: {move.spec.path} is damaged or being written: `ups-data verify` says more"
-            )
-        shard = check_inside(move.root, move.root / move.spec.path)
-        for file in files_of(shard):
-            place = aside / move.path / file.relative_to(shard)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _link(check_inside(move.root, file), place)
+        if isinstance(move.root, LocalStore):
+            _linked(move.root.root, move, aside)
+        else:
+            before = done
+            with copying_shards([move.shard], LocalStore(aside), progress=lambda n, _: progress(before + n, total)):  # noqa: B023
+                pass
         done += move.spec.bytes
         progress(done, total)
+
+
+def _linked(root: Path, move: _Move, aside: Path) -> None:
+    if not is_whole(root, move.spec):
+        raise UpsDataError(f"{root}: {move.spec.path} is damaged or being written: `ups-data verify` says more")
+    shard = check_inside(root, root / move.spec.path)
+    for file in files_of(shard):
+        place = aside / move.path / file.relative_to(shard)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _link(check_inside(root, file), place)
 
 
 def _link(file: Path, place: Path) -> None:

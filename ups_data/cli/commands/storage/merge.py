@@ -1,22 +1,22 @@
 """`ups-data merge`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def merge(
-    first: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
-    second: Annotated[Path, typer.Argument(help="Folder of a dataset with the same fields, geometry and options.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new dataset: new or empty.")],
+    first: Annotated[str, typer.Argument(help="Folder or URL of a dataset.")],
+    second: Annotated[str, typer.Argument(help="Another one with the same fields, geometry and options.")],
+    out: Annotated[str, typer.Option(help="Folder of the new dataset, new or empty, or its URL.")],
     same_names: Annotated[
         bool, typer.Option("--same-names", help="Runs of one name in both are different runs, or share no frame.")
     ] = False,
 ) -> None:
     """Make one dataset of two, without writing a shard again.
 
-    Files of shards are linked, or copied if they cannot be. Splits of one name are united, their statistics pooled.
+    Files of shards are linked, or copied if they cannot be, as from and to stores. Splits of one name are united, their
+    statistics pooled.
     """
     from rich.console import Console
     from rich.progress import DownloadColumn
@@ -28,7 +28,7 @@ def merge(
 
     console = Console(emoji=False)
     with (
-        stopping(f"{out}: stopped; nothing was left there"),
+        stopping(f"{out}: stopped; nothing was left in a folder, and in a store the same command goes on"),
         progress_bar(DownloadColumn(), console=console, transient=True) as bar,
     ):
         task = bar.add_task("merging", total=None)
