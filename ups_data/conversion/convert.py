@@ -6,6 +6,7 @@ bytes of an undisturbed run. An unfinished dataset has no manifest: nothing take
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -90,6 +91,7 @@ def convert(
     if shares is not None:
         check_shares(shares)
     check_paths(path, reading)
+    reading = _with_mask(reading, options.mask)
     # Before it is opened: what changes from now on is noticed.
     decided = {"format": format, "split": shares if rule is None else rule.identity(), **reading.changed()}
     identity = Identity.of(path, {**options.identity(), **decided})
@@ -109,6 +111,16 @@ def convert(
             f"{out}: {e.strerror or e} ({e.filename or 'while writing'}): make room or repair it, and run the same "
             "command again; it goes on from what is finished"
         ) from e
+
+
+def _with_mask(reading: SourceOptions, mask: str | None) -> SourceOptions:
+    """The variable that is a mask is read, too, if some are chosen."""
+    if mask is None or not reading.variables:
+        return reading
+    called = {new: old for old, new in reading.rename}
+    name = mask.removeprefix("!")
+    name = called.get(name, name)
+    return reading if name in reading.variables else replace(reading, variables=(*reading.variables, name))
 
 
 def _work_folder(out: str | Path, store_options: Mapping[str, Any] | None) -> WorkFolder:

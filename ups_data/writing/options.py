@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ups_data.errors import UpsDataError
 
 F = TypeVar("F", bound=Callable[..., Any])
+MOST_FLOAT32 = 3.4028234e38
 LATER = {"pack", "mask", "mask_nan", "mask_fill"}  # options that are a part of the identity only if they are given
 WIDEST = 2**63 - 1  # of an integer
 
@@ -165,6 +166,8 @@ def _checked(spec: "dataclasses.Field[Any]", value: Any) -> Any:
     if isinstance(spec.default, float):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise UpsDataError(f"{name}={value!r}: give a finite number")
+        if abs(value) > MOST_FLOAT32:
+            raise UpsDataError(f"{name}={value!r}: does not fit into float32, give a smaller number")
         return float(value)
     if choices is not None:
         if value not in choices:

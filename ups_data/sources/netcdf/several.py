@@ -25,7 +25,7 @@ def layouts_of(
     if unknown := [name for name in chosen if name not in dataset.variables]:
         raise UpsDataError(f"{path}: no variable {unknown[0]!r} to choose: there are {', '.join(dataset.data_vars)}")
     of_set: dict[str, list[Any]] = {dim: [] for dim in dims}
-    common = []
+    common: list[Any] = []
     for name, variable in dataset.data_vars.items():
         on = [dim for dim in variable.dims if dim in of_set]
         if len(on) > 1 or (not on and any(role_of(dim, {}) != "time" for dim in variable.dims)):
