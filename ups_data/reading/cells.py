@@ -14,9 +14,8 @@ from ups_data.points.part import Part
 from ups_data.points.tiles import num_tiles, tiles_in
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.geometry import Geometry, Origin, raw_row
-from ups_data.reading.masks import MaskRequest
+from ups_data.reading.masks import MaskRequest, Recent
 from ups_data.reading.pool import Pool
-from ups_data.reading.recent import Recent
 from ups_data.sampling import Stream
 from ups_data.schema import Manifest
 from ups_data.schema.measures import cells_of, size_field

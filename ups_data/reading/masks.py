@@ -1,8 +1,10 @@
 """The points that count in the frames that a block of samples draws from, or sees whole."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import NamedTuple
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,6 @@ from ups_data.points.domain import Domain
 from ups_data.points.part import part_of
 from ups_data.reading.geometry import Geometry, Origin, raw_row
 from ups_data.reading.pool import Pool
-from ups_data.reading.recent import Recent
 from ups_data.sampling import Stream
 from ups_data.schema import Manifest
 from ups_data.store.shard import Shard
@@ -21,6 +22,7 @@ from ups_data.store.shard import Shard
 MASKS = 64  # that are kept, but
 KEPT_POINTS = 2**24  # no more points of them all, a few dozen bytes each; at least two masks are kept
 
+T = TypeVar("T")
 Key = tuple[str, int]  # a shard's, and the number of a mask there
 
 
@@ -145,6 +147,30 @@ class Masks:
                 here = origin.shard == place
                 numbers[here] = table[rows[here]]
         return numbers
+
+
+class Recent(Generic[T]):
+    """The values that were asked for last, so many at most; threads may share it."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._kept: OrderedDict[Hashable, T] = OrderedDict()
+
+    def get(self, key: Hashable) -> T | None:
+        """The value, if it is kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def keep(self, key: Hashable, value: T) -> T:
+        """The value, or the one that another thread has kept meanwhile."""
+        with self._lock:
+            value = self._kept.setdefault(key, value)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            return value
 
 
 def _decoded(source: Pieces) -> Mask:
