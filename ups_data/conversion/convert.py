@@ -7,6 +7,7 @@ bytes of an undisturbed run. An unfinished dataset has no manifest: nothing take
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from os.path import realpath
 from pathlib import Path
 from typing import Any, get_args
 
@@ -97,7 +98,7 @@ def convert(
     identity = Identity.of(path, {**options.identity(), **decided})
     source = open_source(path, format, keep_damaged=on_error == "skip", options=reading)
     work = _work_folder(out, store_options)
-    if path.is_dir() and not is_url(out) and Path(out).resolve().is_relative_to(path.resolve()):
+    if path.is_dir() and not is_url(out) and Path(realpath(out)).is_relative_to(realpath(path)):
         raise UpsDataError(f"{out} lies in the source {path}: choose a folder outside of it")
     job = Job(path, format, options, 0, on_error, reading)
     conversion = Conversion(work, source, job, identity, Dealing(shares, rule), progress, card=card)

@@ -1,6 +1,7 @@
 """Trajectories for xarray: a NetCDF file for every one, written frame by frame, with the attributes of CF."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def write_netcdf(folder: Path, trajectory: Trajectory) -> None:
             places = " ".join(f"{prefix}{name}" for name in "xyz"[: part.coords.shape[-1]])
             _write_fields(file, part, (f"{prefix}point",), {"coordinates": places})
         for name, value in trajectory.params.items():
-            file.attrs[name] = value
+            with suppress(AttributeError):  # a name that NetCDF has for itself; the variable is there
+                file.attrs[name] = value
             if name not in file.variables and name not in file.dimensions:
                 _variable(file, name, (), np.float64(value), {})
 

@@ -1,7 +1,9 @@
 """`export_dataset`: a dataset's trajectories in a format that others read."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -75,8 +77,11 @@ def export_dataset(
             progress(done, total)
 
     out = Path(out)
+    called = name or Path(realpath(out)).name
+    if not re.fullmatch(r"[^/\\]{1,100}", called) or not called.isprintable():
+        raise UpsDataError(f"the name {called!r} becomes a part of files' names: give one of 1 to 100 characters, no /")
     with set_aside(out) as aside:
-        _write(aside / RESULT, manifest, to, {split: counted(split) for split in chosen}, name or out.name)
+        _write(aside / RESULT, manifest, to, {split: counted(split) for split in chosen}, called)
     files = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
     return Exported(done, len(files), sum(files))
 

@@ -1,5 +1,6 @@
 """A run's model: given, or made by what `model.target` names."""
 
+import inspect
 from importlib import import_module
 from typing import Any
 
@@ -22,8 +23,18 @@ def model_of(config: TrainConfig, manifest: Manifest, given: nn.Module | None = 
     """
     if given is not None:
         return as_model(given, "model")
-    target = config.model.target
-    return as_model(imported(target)(manifest, config.model.to_options(), config.data), f"model.target {target!r}")
+    target, options = config.model.target, config.model.to_options()
+    build = imported(target)
+    try:
+        inspect.signature(build).bind(manifest, options, config.data)
+    except TypeError as error:
+        raise UpsDataError(
+            f"model.target {target!r} is no function of a manifest, options and the data's configuration ({error}): "
+            "write build(manifest, options, data)"
+        ) from None
+    except ValueError:
+        pass  # of a built-in function without a signature
+    return as_model(build(manifest, options, config.data), f"model.target {target!r}")
 
 
 def imported(target: str) -> Any:

@@ -88,7 +88,7 @@ MORE: dict[tuple[str, str], list[str]] = {
     ("export", "--to"): ["vtk", "the_well", "noether"],
 }
 
-PLACES = {("convert", "--out")}  # texts that are paths, too
+PLACES = {("convert", "--out"), ("merge", "--out")}  # texts that are paths, too
 
 
 def options_of(command: str) -> Iterator[tuple[str, list[str]]]:

@@ -1,6 +1,7 @@
 """A folder for each case, in it a file for each quantity: UPT's, AB-UPT's and noether's data, ShapeNet-Car."""
 
 from collections.abc import Iterable, Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class CaseSource(Source):
     def __getitem__(self, number: int, /) -> Trajectory:
         folder = self._folders[number]
         key = folder.relative_to(self.path).as_posix()
-        return _Case(folder).trajectory(key if key != "." else folder.resolve().name)
+        return _Case(folder).trajectory(key if key != "." else Path(realpath(folder)).name)
 
 
 def are_cases(leaves: Iterable[tuple[Path, list[Path]]]) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from os.path import realpath
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ class ConcatSource(Source):
         _check_seams(files, times, first.time_units)
         for file, run in zip(files[1:], runs[1:], strict=True):
             _check_alike(files[0], runs[0], file, run)
-        key = self.path.resolve().name
+        key = Path(realpath(self.path)).name
         return replace(
             runs[0],
             key=key if self._count == 1 else f"{key}.{number_key(number, self._count)}",

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class OpenFoamSource(Source):
         patches = [reader.GetPatchArrayName(n) for n in range(reader.GetNumberOfPatchArrays())]
         for name in patches:
             reader.SetPatchArrayStatus(name, name == "internalMesh")
-        t = _Reader(self.path, vtk, reader, values).trajectory(self.path.resolve().name)
+        t = _Reader(self.path, vtk, reader, values).trajectory(Path(realpath(self.path)).name)
         others = {name.rsplit("/", 1)[-1]: "a boundary" for name in patches if name != "internalMesh"}
         return replace(t, left_out={**others, **t.left_out})
 
@@ -96,8 +97,8 @@ class EnSightSource(Source):
             raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the case")
         for words in _ENSIGHT_FILE.findall(self.path.read_text("latin-1")):
             name = words.split()[-1] if words.split() else ""
-            target = (self.path.parent / name).resolve()
-            if not options.allow_links and not is_inside(str(target), str(self.path.parent.resolve())):
+            target = Path(realpath(self.path.parent / name))
+            if not options.allow_links and not is_inside(str(target), realpath(self.path.parent)):
                 raise UpsDataError(f"{path}: names {name}, outside of its folder: copy it there, or give --allow-links")
 
     @staticmethod
@@ -189,7 +190,7 @@ def _check_includes(folder: Path) -> None:
         for kind, name in _INCLUDE.findall(file.read_bytes()[: 1 << 20]):
             target = name.decode(errors="replace").strip().strip('"')
             inside = kind == b"include" and not target.startswith("$")
-            inside = inside and is_inside(str((file.parent / target).resolve()), str(folder.resolve()))
+            inside = inside and is_inside(realpath(file.parent / target), realpath(folder))
             if not inside:
                 raise UpsDataError(
                     f"{file}: has #{kind.decode()} {target[:50]}, which leads out of the case or runs code: write its "

@@ -1,5 +1,6 @@
 """`write_report`: a run as one HTML page that needs nothing else and asks nobody for anything."""
 
+from os.path import realpath
 from pathlib import Path
 
 from ups_data.atomic import replacing
@@ -39,7 +40,7 @@ def write_report(run: str | Path, out: str | Path) -> Path:
 
 def page_of(run: Recorded) -> str:
     """The page as HTML."""
-    title = run.out.resolve().name
+    title = Path(realpath(run.out)).name
     sections = (
         _header(run, title),
         error_section(run),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -36,5 +37,5 @@ def named_sinks(names: Iterable[str], out: Path, config: dict[str, Any], held: E
         elif name == "tensorboard":
             sinks.append(held.enter_context(TensorBoardSink(out / "tensorboard")))
         elif name == "wandb":
-            sinks.append(held.enter_context(WandbSink(out, name=out.resolve().name, config=config)))
+            sinks.append(held.enter_context(WandbSink(out, name=Path(realpath(out)).name, config=config)))
     return sinks

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from os.path import realpath  # `Path.resolve` raises RuntimeError where links lead around
 from pathlib import Path
 
 from ups_data.errors import MissingObjectError, UpsDataError
@@ -81,8 +82,8 @@ def _check_place(target: ObjectStore, roots: Sequence[ObjectStore]) -> None:
     out = target.root
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UpsDataError(f"{out} is not an empty folder: choose another one")
-    folders = [root.root.resolve() for root in roots if isinstance(root, LocalStore)]
-    if any(out.resolve().is_relative_to(folder) for folder in folders):
+    folders = [realpath(root.root) for root in roots if isinstance(root, LocalStore)]
+    if any(Path(realpath(out)).is_relative_to(folder) for folder in folders):
         raise UpsDataError(f"{out} lies in a dataset that is merged: choose a folder outside of it")
 
 
