@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 from tests.faults.conversion_process import digests
-from ups_data import QueryLoader, ShardWriter, UpsDataError
+from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data.atomic import exclusive
 from ups_data.conversion.convert import convert
 from ups_data.conversion.splitting.by_file import ByFile
 from ups_data.conversion.splitting.by_time import ByTime
-from ups_data.conversion.work_folder import FOLDER
+from ups_data.conversion.work_folder import FOLDER, WorkFolder
 from ups_data.schema import MANIFEST, Manifest
 from ups_data.store.memory import MemoryStore
 from ups_data.store.moving.copying import copy_dataset
 from ups_data.store.verify import verify_dataset
+from ups_data.writing.add_importance import add_importance
 
 OPTIONS = {"shard_bytes": 24000, "blocks": 4, "codec": "lz4"}
 
@@ -122,11 +123,33 @@ def test_a_copy_is_appended_to_as_its_original_is(tmp_path, begun):
     refused("already holds a dataset, and .*", raw, tmp_path / "copy", **{"blocks": 2})
 
 
+def test_new_shards_have_the_importance_that_was_added(begun, monkeypatch):
+    """And an append during which it is added does not take its place."""
+    raw, out = begun
+    add_runs(raw, 10, 11)
+    monkeypatch.setattr(WorkFolder, "check_published", lambda *_: add_importance(out, ["gradient"]))
+    with pytest.raises(UpsDataError, match="was changed meanwhile: run the same command again"):
+        convert(raw, out, **OPTIONS)
+    monkeypatch.undo()
+    assert len(splits_of(out)) == 10
+    assert verify_dataset(out) == []
+    convert(raw, out, **OPTIONS)
+    assert len(splits_of(out)) == 12
+    assert verify_dataset(out) == []
+    assert not (out / FOLDER).exists()
+    for split, spec in Manifest.load(out).splits.items():
+        for shard in spec.shards:
+            assert len(list((out / shard.path).rglob("gradient*"))) == 1, split
+    sampling = QuerySampling(ratio=0.3, mode="importance", importance_metric="gradient")
+    assert len(list(QueryLoader(out, split="train", batch_size=4, sampling=sampling))) > 0
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from ups_data.conversion import work_folder
 from ups_data.conversion.convert import convert
+from ups_data.conversion.fingerprint import Identity
 from ups_data.schema import Manifest
 def killed(*args, **more):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -161,9 +161,9 @@ class Conversion:
 
     def _begun_append(self, begun: Plan | None, base: Base) -> Plan | None:
         """The plan of an append to this very dataset by this very conversion; another one's is discarded."""
-        if begun is None or begun.base != base.digest:
+        if begun is None:
             return None
-        if begun.identity.difference(self._identity) is None:
+        if begun.base == base.digest and begun.identity.difference(self._identity) is None:
             return begun
         if not self._is_of_this(base):
             base.check(self._identity)  # before what it has made is lost
@@ -181,6 +181,8 @@ class Conversion:
                     f"{self._name}: holds an unfinished conversion, and {difference}: give the same command again, "
                     "remove the folder, or choose another one"
                 )
+        if base is not None and base.manifest.importance:  # also that which was added to the dataset later
+            job = replace(job, options=replace(job.options, importance=tuple(base.manifest.importance)))
         dealt = self._dealing.deal(self._source, job, base)
         self._job = job = replace(job, parts=dealt.parts)
         if begun is None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ups_data.atomic import exclusive, remove_debris, replacing
-from ups_data.conversion.appending.record import RECORD, Record
+from ups_data.conversion.appending.record import RECORD, Record, unchanged
 from ups_data.conversion.cluster.delivery import MARK, Delivery, SharedFolder
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
@@ -121,10 +121,11 @@ class WorkFolder:
         Args:
             base: digest of the manifest whose place it takes; None: there is none.
         """
-        make_openings(self._out, manifest)
-        with replacing(self._out / RECORD) as file:
-            file.write(record.to_bytes())
-        manifest.save(self._out)
+        with unchanged(self._out, base):
+            make_openings(self._out, manifest)
+            with replacing(self._out / RECORD) as file:
+                file.write(record.to_bytes())
+            manifest.save(self._out)
 
     def is_whole(self, spec: ShardSpec) -> bool:
         """Whether a shard is in its place as it was written; see `written.is_whole`."""

@@ -1,15 +1,22 @@
 """What a dataset was converted from, kept beside its manifest, so that the same command can tell what is new."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from pydantic import ValidationError
 
+from ups_data.atomic import exclusive
 from ups_data.conversion.fingerprint import FileMark, Identity
+from ups_data.errors import UpsDataError
+from ups_data.schema import MANIFEST, limits
 from ups_data.schema.file import RECORD
 from ups_data.schema.json_text import parse_json
 from ups_data.schema.specs import Model
+from ups_data.writing.folders import read_own
 
-__all__ = ["RECORD", "Record", "digest_of"]
+__all__ = ["RECORD", "Record", "digest_of", "unchanged"]
 
 
 class Record(Model):
@@ -32,6 +39,31 @@ class Record(Model):
             return cls.model_validate(parse_json(text))
         except (ValidationError, ValueError, RecursionError):
             return None
+
+
+@contextmanager
+def unchanged(root: Path, base: str | None) -> Iterator[None]:
+    """Hold a dataset's manifest, as those do that add importance, to put another one into its place.
+
+    Args:
+        root: of the dataset.
+        base: digest of the manifest that must lie there; None: any, or none.
+
+    Raises:
+        UpsDataError: it is another one, or another process holds it.
+    """
+    if base is None:
+        yield
+        return
+    try:
+        with exclusive(root / MANIFEST):
+            if digest_of(read_own(root / MANIFEST, limits.JSON_BYTES)) != base:
+                raise UpsDataError(f"{root} was changed meanwhile: run the same command again")
+            yield
+    except BlockingIOError:
+        raise UpsDataError(
+            f"{root}: another process is at work on this dataset: wait for its end, and run the same command again"
+        ) from None
 
 
 def digest_of(manifest: bytes) -> str:
