@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ups_data.batch import QueryBatch, QuerySet
+from ups_data.loader.stretches.stretches import SampleFrames
 from ups_data.schema import Manifest
 from ups_data.training.evaluation.kept import Kept
 from ups_data.training.evaluation.metrics import BY_VOLUME, FrameSums, IntegralSums
@@ -45,12 +46,16 @@ class Comparison:
         self._targets = {name: manifest.field(name) for name in targets}
         self._grid = grid
 
-    def add(self, batch: QueryBatch, forecast: Forecast) -> None:
-        """Predict a batch and compare every point of every step with the targets."""
+    def add(self, batch: QueryBatch, forecast: Forecast, read: Mapping[SetName, SampleFrames] | None = None) -> None:
+        """Predict a batch and compare every point of every step with the targets.
+
+        Args:
+            read: see `Forecast`.
+        """
         several = batch.dt.dim() == 2
         queries = {name: stepped(part.target_queries, several) for name, part in sets_of(batch).items()}
         frames = {n: _Frames(self, n, queries[n], of) for n, of in sets_of(batch).items() if forecast.channels.get(n)}
-        for piece in forecast(batch):
+        for piece in forecast(batch, read):
             frames[piece.set_name].add(piece)
         points = 0
         for of_set in frames.values():
@@ -61,7 +66,11 @@ class Comparison:
 
 
 class _Frames:
-    """The sums of one set of points of a batch, step by step and field by field."""
+    """The sums of one set of points of a batch, step by step and field by field.
+
+    Args:
+        queries: with a step axis; the grid's points, or of how many steps and which fields they are.
+    """
 
     def __init__(self, whole: Comparison, set_name: SetName, queries: QuerySet, part: QueryBatch) -> None:
         self._whole, self._set_name, self._queries, self._part = whole, set_name, queries, part
@@ -83,25 +92,23 @@ class _Frames:
         )
 
     def add(self, piece: Piece) -> None:
+        sizes, mask = self._whole._sizes.at(self._set_name, piece.queries), piece.queries.mask
         for name, predicted in piece.values.items():
-            steps, points = slice(piece.step, piece.step + predicted.shape[1]), predicted.shape[2]
-            at = slice(piece.start, piece.start + points)
-            target = self._queries.values[name][:, steps, at].double()
-            mask = None if self._queries.mask is None else self._queries.mask[:, steps, at]
-            sizes = self._whole._sizes.at(self._set_name, self._queries, steps, at)
+            steps = slice(piece.step, piece.step + predicted.shape[1])
+            target = piece.queries.values[name].double()
             for predictor in self._whole._tally.predictors:
                 values = predicted
                 if predictor == "mean":
                     values = self._whole._means[name].expand(target.shape)
                 elif predictor == "persistence":
-                    values = self._still(name, steps, at).expand(target.shape)
+                    values = self._still(name, piece).expand(target.shape)
                 self._sums[predictor, name].add(values, target, mask, steps)
                 if sizes is not None:
                     self._by_volume[predictor, name].add(values, target, mask, steps, sizes)
             if sizes is not None and name in self._integrals:
                 self._integrals[name].add(steps, predicted, target, sizes, mask)
             if name in self._full:
-                self._full[name][:, steps, at] = predicted
+                self._full[name][:, steps, piece.start : piece.start + predicted.shape[2]] = predicted
             if self._whole._kept is not None:
                 self._whole._kept.take(name, self._part, self._queries, piece, predicted)
 
@@ -121,13 +128,14 @@ class _Frames:
 
     def points(self, valid: Tensor | None) -> int:
         """How many were predicted, of samples that count."""
-        mask = self._queries.mask
-        each = torch.tensor(self._queries.index.shape[1:]).prod() if mask is None else mask.sum((1, 2))
-        each = each.expand(len(self._queries.index))
+        each = self._sums["model", self._names[0]].count.sum((1, 2))
         return int((each if valid is None else each[valid.to(each.device)]).sum())
 
-    def _still(self, name: str, steps: slice, at: slice) -> Tensor:
+    def _still(self, name: str, piece: Piece) -> Tensor:
         """The (last) input frame at some points, `(B, 1, Q, C)`, or `(B, k, Q, C)` where some points do not count."""
+        if piece.still is not None:
+            return piece.still[name][:, None]
+        at = slice(piece.start, piece.start + piece.queries.index.shape[-1])
         if self._part.input_queries is not None:
             if self._set_name in self._whole._fills:
                 return at_points(self._whole_input(name), self._queries.index[:, steps, at])
@@ -135,7 +143,7 @@ class _Frames:
         frame = self._part.inputs.fields[name]
         frame = frame[:, -1] if frame.dim() == 4 else frame
         if self._part.inputs.mask is not None:
-            return at_points(frame, self._queries.index[:, steps, at])
+            return at_points(frame, piece.queries.index)
         return frame[:, None, at]
 
     def _whole_input(self, name: str) -> Tensor:

@@ -57,28 +57,31 @@ class Kept:
         for step in self._wanted(steps):
             if not piece.step <= step < piece.step + predicted.shape[1]:
                 continue
-            frame = self._frame(name, part, queries, row, step)
-            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[row, step].sum())
-            every = 1 if frame.grid is not None else max(1, -(-count // self.most))
-            first = -(-piece.start // every)
-            values = predicted[row, step - piece.step, first * every - piece.start :: every, 0].float().cpu().numpy()
-            values = values[: max(len(frame.predicted) - first, 0)]
-            frame.predicted[first : first + len(values)] = values
+            frame, every = self._frame(name, part, queries, piece, row, step)
+            first, k = -(-piece.start // every), step - piece.step
+            at = slice(first * every - piece.start, None, every)
+            values = predicted[row, k, at, 0].float().cpu().numpy()[: max(len(frame.predicted) - first, 0)]
+            into, asked = slice(first, first + len(values)), piece.queries
+            coords = asked.coords[row, k, at][: len(values)].cpu()
+            frame.predicted[into] = values
+            frame.truth[into] = asked.values[name][row, k, at, 0][: len(values)].float().cpu().numpy()
+            frame.coords[into] = (coords if asked.scale is None else asked.scale.to_source(coords)).numpy()
 
     def _wanted(self, steps: int) -> list[int]:
         if self.steps is None:
             return sorted({0, steps // 2, steps - 1})
         return sorted({s % steps for s in self.steps if -steps <= s < steps})
 
-    def _frame(self, name: str, part: QueryBatch, queries: QuerySet, row: int, step: int) -> KeptFrame:
-        frames = self.frames.setdefault(name, {})
+    def _frame(
+        self, name: str, part: QueryBatch, queries: QuerySet, piece: Piece, row: int, step: int
+    ) -> tuple[KeptFrame, int]:
+        """The frame of a step, and of how many points one is kept."""
+        frames, grid = self.frames.setdefault(name, {}), queries.grid_shape
+        count = piece.columns if queries.mask is None else int(queries.mask[row, step].sum())
+        every = 1 if grid is not None else max(1, -(-count // self.most))
         if step not in frames:
-            count = int(queries.index.shape[2] if queries.mask is None else queries.mask[row, step].sum())
-            every = 1 if queries.grid_shape is not None else max(1, -(-count // self.most))
-            truth = queries.values[name][row, step, :count:every, 0].float().cpu().numpy().copy()
-            at = queries.coords[row, step, :count:every].cpu()
-            coords = at.numpy().copy() if queries.scale is None else queries.scale.to_source(at).numpy()
             dt = part.dt[row, step] if part.dt.dim() == 2 else part.dt[row]
-            grid, time = queries.grid_shape, float(part.time[row] + dt)
-            frames[step] = KeptFrame(coords, truth, np.full_like(truth, np.nan), grid, time)
-        return frames[step]
+            numbers = np.full(-(-count // every), np.nan, np.float32)
+            coords = np.full((len(numbers), queries.coords.shape[-1]), np.nan)
+            frames[step] = KeptFrame(coords, numbers, numbers.copy(), grid, float(part.time[row] + dt))
+        return frames[step], every

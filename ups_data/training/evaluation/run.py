@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ups_data.errors import UpsDataError
+from ups_data.loader.stretches.stretches import Stretches
 from ups_data.models.protocol import decodes_in_parts
 from ups_data.schema import Manifest
 from ups_data.training.device import device_of
@@ -16,7 +17,7 @@ from ups_data.training.evaluation.report import Report, report_of
 from ups_data.training.evaluation.sizes import Sizes
 from ups_data.training.evaluation.tally import Tally
 from ups_data.training.forecast.forecast import Forecast, fills_of
-from ups_data.training.forecast.loaders import dense_loader, fields_of
+from ups_data.training.forecast.loaders import are_large, dense_loader, fields_of
 from ups_data.training.forecast.rolling import check_rolls, rolled_fields
 from ups_data.training.forecast.scales import Scales
 from ups_data.training.runs.trained import trained_run
@@ -78,20 +79,24 @@ def evaluate_run(
     dense = run.config.data.inputs is None and run.config.data.input_stride == 1
     persists = steps > 0 and set(targets) <= set(inputs)
     scales = Scales.of(run.config, run.manifest, manifest)
+    where = device_of(device)
+    network = run.model.to(where)
+    read = [*targets, *(name for name in sizes.fields.values() if name not in targets)]
+    part_by_part = chunk is not None and decodes_in_parts(network) and are_large(run.config, manifest, split, read)
     loader = dense_loader(
         run.config,
         root,
         manifest,
         split,
         inputs=inputs,
-        targets=[*targets, *(name for name in sizes.fields.values() if name not in targets)],
+        targets=read,
         horizon=steps,
         batch_size=batch_size,
         input_queries=persists and not dense,
         stored_coords=scales.differ,
+        few_targets=part_by_part,
     )
-    where = device_of(device)
-    network = run.model.to(where)
+    stretches = Stretches(root, loader.options, lambda part: scales(part.to(where))) if part_by_part else None
     forecast = Forecast(
         network,
         channels={
@@ -113,7 +118,8 @@ def evaluate_run(
     comparison = Comparison(tally, manifest, targets, sizes, means, grid, forecast.fills, kept)
     with torch.no_grad():
         for number, batch in enumerate(loader):
-            comparison.add(scales(batch.to(where)), forecast)
+            frames = None if stretches is None else stretches.of(int(batch.trajectory[0]), int(batch.step[0]))
+            comparison.add(scales(batch.to(where)), forecast, frames)
             progress(number + 1, len(loader))
     tally.merge()
     return report_of(tally, manifest, run=str(out), data=root, split=split, rollout=rollout, chunk=forecast.chunk)

@@ -36,18 +36,16 @@ class Sizes:
         """Whether integrals over the set are compared: over meshes, whose sizes have a unit."""
         return set_name in self.fields and not self._is_grid
 
-    def at(self, set_name: SetName, queries: QuerySet, steps: slice, points: slice) -> Tensor | None:
+    def at(self, set_name: SetName, queries: QuerySet) -> Tensor | None:
         """`(B, k, Q, 1)`, or what broadcasts to it, at some points of some steps; None: they are not known.
 
         Args:
-            queries: every point of the frames, with a step axis; of a field of sizes, with its values.
+            queries: the points, with a step axis; of a field of sizes, with its values.
         """
         if set_name in self.fields:
-            return queries.values[self.fields[set_name]][:, steps, points]
+            return queries.values[self.fields[set_name]]
         if self._cells is None:
             return None
-        if queries.grid_shape is None:  # some points do not count, in each frame others
-            index = queries.index[:, steps, points].cpu().numpy()
-            return torch.from_numpy(self._cells.at(index)).to(queries.index.device)[..., None]
-        numbers = queries.index[0, 0, points].cpu().numpy()  # a grid's, the same in every frame
-        return torch.from_numpy(self._cells.at(numbers)).to(queries.index.device)[None, None, :, None]
+        index = queries.index  # of a grid, in memory once where it is the same in every frame
+        rows = index[:1, :1] if index.stride()[:2] == (0, 0) else index
+        return torch.from_numpy(self._cells.at(rows.cpu().numpy())).to(index.device)[..., None]

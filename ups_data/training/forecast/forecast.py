@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ups_data.batch import QueryBatch, QuerySet
+from ups_data.loader.stretches.stretches import SampleFrames
 from ups_data.models.protocol import Model, check_predicted, decodes_in_parts
 from ups_data.schema import Manifest
 from ups_data.training.forecast.feedback import NextInput
@@ -24,14 +25,21 @@ class Piece:
     Attributes:
         set_name: of the points; None for a grid and an only set.
         step: the first of the steps, from 0.
-        start: the first of the points, a column of the target queries.
+        start: the first of the points, counted in the order in which they are predicted: a column of the target
+            queries, where the batch holds all.
         values: field → `(B, k, Q, C)` float32, in physical units.
+        queries: the points, with a step axis, and what the target frames hold there.
+        still: field → `(B, Q, C)`, what the (last) input frame holds there; None: the batch has that.
+        columns: points of the set in all.
     """
 
     set_name: SetName
     step: int
     start: int
     values: Fields
+    queries: QuerySet
+    still: Fields | None
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,13 @@ class Forecast:
     moving: frozenset[SetName] = frozenset()
     fills: Mapping[SetName, float] = field(default_factory=dict)
 
-    def __call__(self, batch: QueryBatch) -> Iterator[Piece]:
-        """The predictions, each point of each step once."""
+    def __call__(self, batch: QueryBatch, frames: Mapping[SetName, SampleFrames] | None = None) -> Iterator[Piece]:
+        """The predictions, each point of each step once.
+
+        Args:
+            frames: of a batch of one sample that does not hold all points, where they are read, stretch by stretch; of
+                a model with `encode` and `decode` whose encoder does not see every point.
+        """
         several = batch.dt.dim() == 2
         dt = batch.dt if several else batch.dt[:, None]
         queries = {name: stepped(part.target_queries, several) for name, part in sets_of(batch).items()}
@@ -77,16 +90,19 @@ class Forecast:
             following = (
                 None if last == steps else NextInput(block, self.rolls or {}, self.dense, self.moving, self.fills)
             )
-            for name, start, predicted in self._chunks(block, following):
+            read = {} if frames is None else {n: _Read(f, slice(first, last), flat) for n, f in frames.items()}
+            for name, start, columns, asked, still, predicted in self._chunks(block, following, read):
                 values = {f: predicted[f].float() for f in self.channels[name]}
                 values = {f: v[:, None] for f, v in values.items()} if flat else values
                 if following is not None and self.dense:
                     following.take(name, start, values)
-                yield Piece(name, first, start, values)
+                yield Piece(name, first, start, values, stepped(asked, not flat), still, columns)
             inputs = inputs if following is None else following.inputs()
 
-    def _chunks(self, batch: QueryBatch, following: NextInput | None) -> Iterator[tuple[SetName, int, Fields]]:
-        """Set of points, first point and predictions of every chunk of a block of steps."""
+    def _chunks(
+        self, batch: QueryBatch, following: NextInput | None, read: "Mapping[SetName, _Read]"
+    ) -> Iterator["_Chunk"]:
+        """Every chunk of a block of steps."""
         parts = sets_of(batch)
         if decodes_in_parts(self.model):
             latent = self._latent(batch)
@@ -94,11 +110,18 @@ class Forecast:
                 for name, queries in following.queries.items():
                     following.give(name, self._decoded(latent, queries, name))
             for name in self.channels:
-                part = parts[name]
-                columns = part.target_queries.index.shape[-1]
-                for start in range(0, columns, self.chunk or columns):
-                    queries = part.target_queries.columns(start, min(start + (self.chunk or columns), columns))
-                    yield name, start, self._decoded(latent, queries, name)
+                held = parts[name].target_queries
+                columns = read[name].frames.points if name in read else held.index.shape[-1]
+                before = 0
+                for stretch, still in read.get(name, ((held, None),)):
+                    size = stretch.index.shape[-1]
+                    for start in range(0, size, self.chunk or size):
+                        stop = min(start + (self.chunk or size), size)
+                        asked = stretch.columns(start, stop)
+                        known = None if still is None else {f: v[:, start:stop] for f, v in still.items()}
+                        predicted = self._decoded(latent, asked, name)
+                        yield _Chunk(name, before + start, columns, asked, known, predicted)
+                    before += size
             return
         if following is not None and following.queries:
             predicted = self.model.predict(with_sets(batch, following.queries, {}))
@@ -110,8 +133,10 @@ class Forecast:
             narrowed = {n: _window(q, start, start + (self.chunk or longest)) for n, q in sets.items()}
             predicted = self.model.predict(with_sets(batch, narrowed, {}))
             for name, queries in narrowed.items():
-                if name in self.channels and start < sets[name].index.shape[-1]:
-                    yield name, start, self._checked(predicted, queries, name)
+                columns = sets[name].index.shape[-1]
+                if name in self.channels and start < columns:
+                    of_set = self._checked(predicted, queries, name)
+                    yield _Chunk(name, start, columns, queries, None, of_set)
 
     def _latent(self, batch: QueryBatch) -> Any:
         model: Any = self.model
@@ -126,6 +151,33 @@ class Forecast:
         lead = queries.coords.shape[:-1]
         expected = {f: torch.empty(()).expand(*lead, c) for f, c in self.channels[name].items()}
         return check_predicted(predicted, expected, type(self.model).__name__)
+
+
+class _Chunk(NamedTuple):
+    """What a model says of some points of a block of steps, see `Piece`; a step axis only if the block has several."""
+
+    set_name: SetName
+    start: int
+    columns: int
+    queries: QuerySet
+    still: Fields | None
+    predicted: Fields
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The stretches of some steps of a sample: points, and what the input frame holds there."""
+
+    frames: SampleFrames
+    steps: slice
+    flat: bool
+
+    def __iter__(self) -> Iterator[tuple[QuerySet, Fields]]:
+        several = self.steps.stop - self.steps.start > 1
+        for batch in self.frames.read(self.steps):
+            queries = stepped(batch.target_queries, several)
+            still = {} if batch.input_queries is None else batch.input_queries.values
+            yield steps_of(queries, 0, queries.index.shape[1], self.flat), still
 
 
 def fills_of(manifest: Manifest) -> dict[str | None, float]:

@@ -5,11 +5,13 @@ from typing import Any
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.loader import QueryLoader
+from ups_data.loader.stretches.stretches import one_query
 from ups_data.sampling import QuerySampling
 from ups_data.schema import FieldSpec, Manifest
 from ups_data.training.config import TrainConfig
 
 BATCH_POINTS = 2**21  # of target queries in a batch: fewer samples of larger frames
+HELD_POINTS = 2**18  # of a frame: larger ones are read part by part, if the encoder does not see them whole
 
 
 def fields_of(
@@ -59,6 +61,21 @@ def seen_fields(manifest: Manifest, inputs: list[str], sets: list[str | None]) -
     return found
 
 
+def are_large(config: TrainConfig, manifest: Manifest, split: str, targets: list[str]) -> bool:
+    """Whether the target frames of points are read part by part, so that they take no memory: large ones of which the
+    encoder sees a few points.
+
+    Frames in which other points count from step to step are not, and neither are damaged ones that are to be skipped:
+    that one of them is damaged has to be known before it is predicted.
+    """
+    sets = {manifest.field(name).point_set for name in targets}
+    if manifest.grid is not None or config.data.inputs is None or not manifest.split(split).shards:
+        return False
+    if config.data.on_damage == "skip" or any(manifest.mask_moves(name) for name in sets):
+        return False
+    return max(int(manifest.points_of(split, name).max()) for name in sets) > HELD_POINTS
+
+
 def dense_loader(
     config: TrainConfig,
     root: str,
@@ -72,6 +89,7 @@ def dense_loader(
     input_queries: bool = False,
     stored_coords: bool = False,
     every_frame: bool = False,
+    few_targets: bool = False,
 ) -> QueryLoader:
     """Every point of the target frames of a split, in order, each sample on one rank, the encoder's points as trained.
 
@@ -80,6 +98,7 @@ def dense_loader(
         input_queries: every point of the input frames too.
         stored_coords: coordinates as they are stored, see `Scales`; else as in training.
         every_frame: a damaged sample raises, whatever the training did with those.
+        few_targets: of each target frame one point only, and one sample a batch: `Stretches` reads the others.
 
     Raises:
         UpsDataError: no such split, or no trajectory is long enough.
@@ -91,7 +110,7 @@ def dense_loader(
     if not sizes:
         raise UpsDataError(f"{root}: the split {split!r} has no samples: choose one of {', '.join(manifest.splits)}")
     data, most = config.data, sum(int(points.max()) for points in sizes) * max(1, horizon)
-    full = QuerySampling(ratio=1.0)
+    full = one_query(manifest) if few_targets else QuerySampling(ratio=1.0)
     changed: dict[str, Any] = {
         "sampling": full if len(used) == 1 else dict.fromkeys(used, full),
         "input_fields": inputs,
@@ -104,7 +123,7 @@ def dense_loader(
         "num_workers": 0,
         "input_queries": input_queries,
         "lattice_queries": False,
-        "batch_size": batch_size or max(1, min(data.batch_size, BATCH_POINTS // most)),
+        "batch_size": 1 if few_targets else batch_size or max(1, min(data.batch_size, BATCH_POINTS // most)),
     }
     if every_frame:
         changed["on_damage"] = "raise"
