@@ -58,6 +58,10 @@ CASES = {
         [*TRAIN, "data.root=waves", "out=new", "model.target=torch.nn:Identity"],
         r"Identity has no method losses\(batch, context\)",
     ),
+    "a target that takes other things": (
+        [*TRAIN, "data.root=waves", "out=new", "model.target=math:sqrt"],
+        r"model.target 'math:sqrt' is no function of a manifest, options .*: write build\(manifest, options, data\)",
+    ),
     "weights of another model": (
         [*TRAIN, "data.root=clouds", "out=new", "training.start_from=run", "data.ragged=pad"],
         "run/checkpoint.pt: does not fit this run",
@@ -122,3 +126,21 @@ def test_one_line_and_nothing_written(folder: Path, monkeypatch: pytest.MonkeyPa
     assert ": " in str(raised.value)
     assert files(folder) == before
     assert sorted(folder.iterdir()) == names
+
+
+def test_a_run_of_another_dataset_loses_no_line(folder: Path) -> None:
+    """What a killed run logged after its checkpoint is there until a run goes on."""
+    log = folder / "two-run" / "metrics.jsonl"
+    saved = log.read_bytes()
+    log.write_bytes(saved + b"{}\n")
+    other = config(folder / "other", folder / "two-run", data={"target_fields": ["b"]}, epochs=1)
+    with ShardWriter(folder / "other") as writer:
+        for split in ("train",) * 3 + ("test",):
+            writer.add({n: np.ones((6, 6, 6, 1), np.float32) for n in "ab"}, split=split)
+    before = files(folder)
+    with pytest.raises(UpsDataError, match="dataset was .*: restore it, train in another out, or start over") as raised:
+        train(other, console=QUIET)
+    assert "\n" not in str(raised.value)
+    assert files(folder) == before
+    train(config(folder / "two", folder / "two-run", data={"target_fields": ["b"]}, epochs=1), console=QUIET)
+    assert log.read_bytes() == saved

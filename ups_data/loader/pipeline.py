@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from ups_data.batch import QueryBatch, Recipe, Sample
+from ups_data.batch import QueryBatch, Sample
 from ups_data.engine.ahead import Ahead
 from ups_data.engine.blocks import Pass
 from ups_data.engine.buffers import Buffers
@@ -22,7 +22,7 @@ from ups_data.loader.feedback.averages import zero_table
 from ups_data.loader.options import LoaderOptions
 from ups_data.loader.options.opening import asked_of, opened_root
 from ups_data.loader.passes import Passes
-from ups_data.loader.selection import check_grid, scale_of, select
+from ups_data.loader.selection import check_grid, recipe_of, select
 from ups_data.plan import EpochPlan, SomeBatches, Table, batch_bounds, plan_epoch, repeated, sample_table
 from ups_data.points.tiles import num_tiles
 from ups_data.reading.damage import DamagedSamples
@@ -137,6 +137,15 @@ class SampleSource:
         Args:
             processes: that share what may be in flight, and be fetched ahead.
         """
+        return self._readers_of(memory, *self._opened(processes))
+
+    def beside(self, options: LoaderOptions) -> "SampleSource":
+        """What other options give of the same split, from the same maps and the same pool, in this process."""
+        other, mine = SampleSource(self.root, options), self.readers[0]
+        other.readers = other._readers_of(Buffers(pinned=torch.cuda.is_available()), mine.pool, mine.shards)
+        return other
+
+    def _opened(self, processes: int) -> tuple[Pool, list[Shard]]:
         options, specs = self.options, self.manifest.split(self.options.split).shards
         limit_requests(max(1, options.in_flight // processes))
         pool = Pool(options.pool_bytes, fits=self.decoded_bytes <= options.pool_bytes)
@@ -146,27 +155,16 @@ class SampleSource:
         if store.reads_ahead and options.prefetch_bytes:
             store = window = Window(store)
             self.ahead = Ahead(window, pool, options.prefetch_bytes // processes)
-        shards = [Shard(store, self.manifest, spec, options.verify) for spec in specs]
+        return pool, [Shard(store, self.manifest, spec, options.verify) for spec in specs]
+
+    def _readers_of(self, memory: Buffers, pool: Pool, shards: Sequence[Shard]) -> list[SampleReader]:
+        options = self.options
         return [
             SampleReader(
                 self.manifest,
                 shards,
                 self.table,
-                Recipe(
-                    sampling=selection.sampling,
-                    inputs=selection.inputs,
-                    seed=options.seed,
-                    input_queries=options.input_queries,
-                    lattice_queries=options.lattice_queries,
-                    params=tuple(self.manifest.params),
-                    memory=memory,
-                    fewest=None if selection.padded or not selection.is_ragged else selection.fewest,
-                    input_stride=options.input_stride,
-                    repeats=options.repeats,
-                    encodes=selection.encodes,
-                    mask_moves=self.manifest.mask_moves(selection.set_name),
-                    scale=scale_of(self.manifest, selection.set_name, options.coords),
-                ),
+                recipe_of(self.manifest, selection, options, memory),
                 pool,
                 input_fields=selection.input_fields,
                 target_fields=selection.target_fields,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from ups_data.batch import Recipe
+from ups_data.batch.samples import Memory
 from ups_data.errors import UpsDataError
 from ups_data.loader.options import Coords, LoaderOptions
 from ups_data.points.unit import UnitScale
@@ -176,6 +178,29 @@ def _check_measure(manifest: Manifest, set_name: str | None, sampling: QuerySamp
                 f"off_grid with measure='volume' needs cells that follow from the grid's axes, and this grid has the "
                 f"field {field!r}: leave one of the options out"
             )
+
+
+def recipe_of(manifest: Manifest, selection: Selection, options: LoaderOptions, memory: Memory) -> Recipe:
+    """What the batches of a selection are made of.
+
+    Args:
+        memory: where their arrays come from.
+    """
+    return Recipe(
+        sampling=selection.sampling,
+        inputs=selection.inputs,
+        seed=options.seed,
+        input_queries=options.input_queries,
+        lattice_queries=options.lattice_queries,
+        params=tuple(manifest.params),
+        memory=memory,
+        fewest=None if selection.padded or not selection.is_ragged else selection.fewest,
+        input_stride=options.input_stride,
+        repeats=options.repeats,
+        encodes=selection.encodes,
+        mask_moves=manifest.mask_moves(selection.set_name),
+        scale=scale_of(manifest, selection.set_name, options.coords),
+    )
 
 
 def check_grid(manifest: Manifest, options: LoaderOptions) -> None:

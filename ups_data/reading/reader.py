@@ -80,7 +80,7 @@ class SampleReader:
         skips: bool = False,
     ) -> None:
         recipe = replace(recipe, pool=pool)
-        self._shards, self._table, self._recipe, self.pool = shards, table, recipe, pool
+        self.shards, self._table, self._recipe, self.pool = shards, table, recipe, pool
         self.set_name = set_name
         self._static = {f.name for f in manifest.fields if f.static}
         self._input_fields, self._target_fields = input_fields, target_fields
@@ -95,7 +95,7 @@ class SampleReader:
     @property
     def store(self) -> ObjectStore:
         """What the shards lie in."""
-        return self._shards[0].store
+        return self.shards[0].store
 
     def request(self, numbers: Sequence[int] | np.ndarray, epoch: int, moment: float | None = None) -> Request:
         """What making a block of the samples of those numbers begins with. `Request.wanted` lists what is read before
@@ -188,15 +188,15 @@ class SampleReader:
 
     def _origin(self, samples: Samples) -> Origin:
         shards, shard = np.unique(samples.shard, return_inverse=True)
-        return Origin([self._shards[s] for s in shards.tolist()], shard, samples.static_row)
+        return Origin([self.shards[s] for s in shards.tolist()], shard, samples.static_row)
 
     def read_bytes(self) -> int:
         """Stored bytes of the chunks fetched so far, of mapped chunks at every use."""
-        return sum(shard.read_bytes() for shard in self._shards)
+        return sum(shard.read_bytes() for shard in self.shards)
 
     def fetch_seconds(self) -> float:
         """Time spent so far, over all threads, on opening, reading and checking stored bytes."""
-        return sum(shard.fetch_seconds() for shard in self._shards)
+        return sum(shard.fetch_seconds() for shard in self.shards)
 
     def _frames(
         self,

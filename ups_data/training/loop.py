@@ -26,7 +26,7 @@ from ups_data.training.optimiser import Average, Optimiser
 from ups_data.training.points.batches import chosen_together, opened
 from ups_data.training.ranks.batches import InStep, Stopped
 from ups_data.training.ranks.group import Group, joined, local_rank
-from ups_data.training.runs.checkpoint import CHECKPOINT, VERSION, reading, save_checkpoint
+from ups_data.training.runs.checkpoint import CHECKPOINT, VERSION, of_run, reading, save_checkpoint
 from ups_data.training.runs.folder import last_checkpoint, only_run_in, write_history
 from ups_data.training.runs.metrics import METRICS, MetricsFile
 from ups_data.training.runs.result import DAMAGED, EpochTally, StepRecord, TrainResult, reading_figures
@@ -144,6 +144,8 @@ class Trainer:
             if state is not None:
                 with self.group.together():
                     self._restore(state)
+            if self.metrics is not None:
+                self.metrics.begin()
             try:
                 if state is None:
                     self._start()
@@ -287,7 +289,8 @@ class Trainer:
             self.result.restore(state["history"])
             if self.result.points:
                 self.loader, self.batches = opened(self.config, self.model, self.device, self.result.points)
-            self.batches.load_state_dict(state["loader"])
+            with of_run(path):
+                self.batches.load_state_dict(state["loader"])
             anew = seed_of_rank(self.config.training.seed, self.group.rank, self._taken())
             set_rng_state_of(self.group.rank, [state["rng"], *state.get("other_rngs", [])], otherwise=anew)
         self._write_history()  # the run may have ended between checkpoint and history

@@ -1,19 +1,17 @@
 """`Stretches`: every point of a sample's target frames once, never all of them in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ups_data.batch import QueryBatch, SampleBlock, gather, wanted
-from ups_data.loader.options import LoaderOptions
-from ups_data.loader.pipeline import SampleSource
+from ups_data.loader.loader import QueryLoader
 from ups_data.loader.selection import POSITION_BYTES
 from ups_data.points.domain import Domain
 from ups_data.points.part import Part
 from ups_data.sampling import Draw, QuerySampling, Stream
 from ups_data.schema import Manifest
-from ups_data.store.root import Root
 
 STRETCH = 2**17  # points: a few megabytes, and few calls
 
@@ -36,39 +34,36 @@ class SampleFrames:
 class Stretches:
     """Reads samples of a split beside a loader that hands out what the encoder sees.
 
-        frames = Stretches(root, loader.options).of(int(batch.trajectory[0]), int(batch.step[0]))
+        frames = Stretches(loader).of(int(batch.trajectory[0]), int(batch.step[0]))
         for part in frames["volume"].read(slice(0, 1)):
             part.target_queries.index, part.target_queries.values["p"]  # (1, n), (1, n, 1)
 
     Args:
-        root: of the dataset.
-        options: of the loader, with `target_fields`; how it draws plays no part.
+        loader: with `target_fields`; how it draws, and how many samples its batches have, plays no part. What is mapped
+            and decoded is shared with it.
         change: what is done with every batch before it is handed out.
         points: of a stretch at most.
-
-    Raises:
-        UpsDataError: as a `QueryLoader`.
     """
 
     def __init__(
         self,
-        root: Root,
-        options: LoaderOptions,
+        loader: QueryLoader,
         change: Callable[[QueryBatch], QueryBatch] = lambda batch: batch,
         points: int | None = None,
     ) -> None:
-        manifest, self._change, self._points = Manifest.load(root), change, points or STRETCH
-        sets = {manifest.field(name).point_set for name in options.target_fields or ()}
-        sampling = one_query(manifest)
+        self._change, self._points = change, points or STRETCH
+        manifest, options = loader.manifest, loader.options
+        targets = options.target_fields or ()
+        one, sets = one_query(manifest), {manifest.field(name).point_set for name in targets}
         options = replace(
             options,
-            sampling=sampling if manifest.sets is None else {str(name): sampling for name in sets},
+            sampling=one if manifest.sets is None else {str(name): one for name in sets},
             inputs=False,
-            input_fields=_seen(options),
+            # Of the input frame, what the targets are compared with.
+            input_fields=[n for n in options.input_fields or () if options.input_queries and n in targets],
             batch_size=1,
-            pool_bytes=max(options.pool_bytes, _sample_bytes(manifest, options)),  # a chunk has several stretches
         )
-        self._source = SampleSource(root, options)
+        self._source = loader.dataset.source.beside(options)
 
     def of(self, trajectory: int, step: int) -> dict[str | None, SampleFrames]:
         """Set of points → the target frames of a sample: of a trajectory's number in the split, and of the number of
@@ -135,14 +130,10 @@ def _steps(block: SampleBlock, steps: slice) -> SampleBlock:
     )
 
 
-def _seen(options: LoaderOptions) -> list[str]:
-    """Input fields whose frames are compared with the targets: those that are predicted."""
-    return [n for n in options.input_fields or () if options.input_queries and n in (options.target_fields or ())]
-
-
-def _sample_bytes(manifest: Manifest, options: LoaderOptions) -> int:
-    """Of a sample's frames and of where their points are, decoded."""
-    fields = [manifest.field(name) for name in options.target_fields or ()]
-    frames = sum(manifest.frame_bytes(field) for field in fields) * (options.horizon + 1)
-    points = sum(manifest.max_points(options.split, name) for name in {field.point_set for field in fields})
-    return frames + points * POSITION_BYTES * max(1, options.horizon)
+def sample_bytes(manifest: Manifest, split: str, targets: Sequence[str], horizon: int) -> int:
+    """Of the frames of a sample and of where their points are, decoded: if the pool of the loader has less room, chunks
+    are decoded anew for every stretch."""
+    fields = [manifest.field(name) for name in targets]
+    frames = sum(manifest.frame_bytes(field) for field in fields) * (horizon + 1)
+    points = sum(manifest.max_points(split, name) for name in {field.point_set for field in fields})
+    return frames + points * POSITION_BYTES * max(1, horizon)

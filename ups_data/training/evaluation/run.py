@@ -96,7 +96,7 @@ def evaluate_run(
         stored_coords=scales.differ,
         few_targets=part_by_part,
     )
-    stretches = Stretches(root, loader.options, lambda part: scales(part.to(where))) if part_by_part else None
+    stretches = Stretches(loader, lambda part: scales(part.to(where))) if part_by_part else None
     forecast = Forecast(
         network,
         channels={

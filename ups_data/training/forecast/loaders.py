@@ -5,7 +5,7 @@ from typing import Any
 
 from ups_data.errors import UpsDataError
 from ups_data.loader.loader import QueryLoader
-from ups_data.loader.stretches.stretches import one_query
+from ups_data.loader.stretches.stretches import one_query, sample_bytes
 from ups_data.sampling import QuerySampling
 from ups_data.schema import FieldSpec, Manifest
 from ups_data.training.config import TrainConfig
@@ -127,6 +127,8 @@ def dense_loader(
     }
     if every_frame:
         changed["on_damage"] = "raise"
+    if few_targets:
+        changed["pool_bytes"] = max(data.pool_bytes, sample_bytes(manifest, split, targets, horizon))
     if isinstance(data.inputs, Mapping):  # those of sets that are left out here are not drawn
         changed["inputs"] = {name: of_set for name, of_set in data.inputs.items() if name in used} or None
     if stored_coords:

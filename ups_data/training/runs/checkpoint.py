@@ -162,6 +162,18 @@ def reading(path: str | Path) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def of_run(path: str | Path) -> Iterator[None]:
+    """Say of a loader's state that does not fit what can be done about it where a run goes on."""
+    try:
+        yield
+    except UpsDataError as error:
+        told, _, _ = str(error).partition(": give what it was")
+        raise UpsDataError(
+            f"{path}: {told}: restore it, train in another out, or start over with training.resume=false"
+        ) from None
+
+
 def put_weights(model: nn.Module, state: Mapping[str, Any], path: str | Path) -> None:
     """Give the model the checkpoint's weights: those that were validated, averaged over steps if the run did so.
 

@@ -21,7 +21,7 @@ class MetricsFile:
     the steps since then again. Nothing that differs from run to run (times of day, durations) is in a line.
 
     Args:
-        keep: bytes to keep, 0 for a new run.
+        keep: bytes to keep, 0 for a new run; what comes after them is there until `begin`.
 
     Raises:
         UpsDataError: the file holds less than that.
@@ -36,8 +36,12 @@ class MetricsFile:
                 f"{path}: has {size} bytes, the checkpoint beside it was made at {keep}: put the file back, or start "
                 "over with training.resume=false"
             )
-        self._file.truncate(keep)
-        self._file.seek(keep)
+        self._keep = keep
+
+    def begin(self) -> None:
+        """Cut the file: called once the run is sure to go on, so that one that is refused loses nothing of another."""
+        self._file.truncate(self._keep)
+        self._file.seek(self._keep)
 
     def __call__(self, step: int, values: Mapping[str, Any]) -> None:
         """As a sink: append a line for a step, a validation or a choice of points, without its times; others can read
