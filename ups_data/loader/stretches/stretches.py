@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ups_data.batch import QueryBatch, SampleBlock, gather, wanted
 from ups_data.loader.loader import QueryLoader
@@ -112,8 +113,11 @@ def _draws(domain: Domain, most: int) -> Iterator[Draw]:
 
 def _repeated(draw: Draw, rows: int) -> Draw:
     """The same points of so many frames."""
-    arrays = {name: getattr(draw, name) for name in ("index", "blocks", "slots")}
-    return Draw(**{n: None if a is None else np.repeat(a, rows, axis=0) for n, a in arrays.items()})
+
+    def each(array: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        return None if array is None else np.repeat(array, rows, axis=0)
+
+    return Draw(each(draw.index), blocks=each(draw.blocks), slots=each(draw.slots))
 
 
 def _steps(block: SampleBlock, steps: slice) -> SampleBlock:
