@@ -138,7 +138,7 @@ class _Frames:
         at = slice(piece.start, piece.start + piece.queries.index.shape[-1])
         if self._part.input_queries is not None:
             if self._set_name in self._whole._fills:
-                return at_points(self._whole_input(name), self._queries.index[:, steps, at])
+                return at_points(self._whole_input(name), piece.queries.index)
             return self._part.input_queries.values[name][:, None, at]
         frame = self._part.inputs.fields[name]
         frame = frame[:, -1] if frame.dim() == 4 else frame
