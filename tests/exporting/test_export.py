@@ -331,7 +331,7 @@ def _sets(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
     return tmp_path / "sets", held
 
 
-@pytest.mark.parametrize("to", ["netcdf", "vtk", "noether"])
+@pytest.mark.parametrize("to", ["netcdf", *(pytest.param(to, marks=pytest.mark.slow) for to in ("vtk", "noether"))])
 def test_all_of_several_sets_comes_back(to: str, tmp_path: Path) -> None:
     """Values, coordinates, times, masks and parameters, as far as the format has them."""
     if to == "vtk":

@@ -93,7 +93,10 @@ def check_means(found, kind, measure, part=lambda queries: queries):
         assert error < 0.2
 
 
-@pytest.mark.parametrize(("what", "kind", "mode"), [c for c in CASES if c.values[0] != "sized grid"])
+@pytest.mark.parametrize(
+    ("what", "kind", "mode"),
+    [pytest.param(*c.values, marks=[] if c.values[:2] == ("grid", "moving") else pytest.mark.slow) for c in CASES],
+)
 def test_each_point_of_each_frame_that_counts_is_as_likely_as_any_other(roots, what, kind, mode):
     """A member of each draw, kept with a probability in proportion to its weight, is uniform over them."""
     counts, rng = np.zeros((STEPS, N), np.int64), np.random.default_rng(1)
@@ -110,7 +113,7 @@ def test_each_point_of_each_frame_that_counts_is_as_likely_as_any_other(roots, w
     assert stats.chi2.sf(sum(test.statistic for test in each), free) > SMALLEST_P
 
 
-@pytest.mark.parametrize("measure", ["count", "volume"])
+@pytest.mark.parametrize("measure", [pytest.param("count", marks=pytest.mark.slow), "volume"])
 @pytest.mark.parametrize(("what", "kind", "mode"), CASES)
 def test_the_weighted_mean_is_that_of_what_counts(roots, what, kind, mode, measure):
     # What fills the holes of the sizes, a negative number, is no size.
@@ -118,7 +121,7 @@ def test_the_weighted_mean_is_that_of_what_counts(roots, what, kind, mode, measu
     check_means(batches(roots[what, kind], mode, measure, metric=metric), kind, measure)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param("same", marks=pytest.mark.slow), "moving"])
 def test_of_both_parts_of_a_random_order_and_off_the_grid(roots, kind):
     found = list(batches(roots["cloud", kind], "stratified", "volume", order="random"))
     for part in (lambda q: q.split(7)[0], lambda q: q.split(7)[1]):
@@ -127,7 +130,7 @@ def test_of_both_parts_of_a_random_order_and_off_the_grid(roots, kind):
 
 
 @pytest.mark.parametrize("measure", ["count", "volume"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param("same", marks=pytest.mark.slow), "moving"])
 @pytest.mark.parametrize("what", WHAT)
 def test_ratio_1_is_every_point_of_each_frame_that_counts(roots, what, kind, measure):
     sampling = QuerySampling(measure=measure)

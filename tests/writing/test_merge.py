@@ -213,6 +213,7 @@ def test_datasets_in_stores(tmp_path, kind, monkeypatch):
         merged = merge(stores[0], folders[1], stores[2], progress=lambda done, total: told.append((done, total)))
         assert told[-1][0] == told[-1][1] > 0
         assert verify_dataset(stores[2]) == []
+        assert {key for key, _ in open_store(stores[2]).list("")} == expected.keys()  # its openings, too
         assert {s: v.num_trajectories for s, v in merged.splits.items()} == {"train": 4, "valid": 2}
         with pytest.raises(UpsDataError, match="already holds a dataset"):
             merge(*folders, stores[2])
