@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ups_data import UpsDataError
 from ups_data.atomic import exclusive, open_regular, replacing
 
 DESCRIPTORS = Path("/proc/self/fd")
@@ -55,3 +56,15 @@ def test_no_descriptor_is_lost(tmp_path: Path, act) -> None:
     for _ in range(3):
         act(tmp_path / "a")
     assert held() == before
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """As root, a figure's `--json /dev/zero` took the device's place."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    for path in (tmp_path / "pipe", tmp_path / "device"):
+        before = path.lstat()
+        with pytest.raises(UpsDataError, match=f"{path.name}: is no regular file"), replacing(path):
+            pytest.fail("it was about to be written")
+        assert path.lstat() == before
+    assert sorted(os.listdir(tmp_path)) == ["device", "pipe"]

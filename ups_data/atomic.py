@@ -21,7 +21,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Whatever is killed or cut off at whatever moment, `path` is the old file or the new one. A kill may leave the
     unfinished file behind: see `remove_debris`. If `path` is a link, the file takes the link's place.
+
+    Raises:
+        UpsDataError: `path` is a device, a named pipe or a socket, or leads to one: the file would take its place too.
     """
+    with suppress(OSError):  # nothing is there, which is well; or the folder cannot be used, which opening says
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or path.parent.resolve() == Path("/dev"):
+            raise UpsDataError(f"{path}: is no regular file: choose another place")
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with _new_file(aside) as file:

@@ -88,7 +88,7 @@ def test_the_first_batch_opens_only_the_shards_that_it_needs(tmp_path):
     source = loader(tmp_path / "d", threads=0)
     assert len(Manifest.load(tmp_path / "d").split("train").shards) == 60
     next(iter(source))
-    opened = [shard for shard in source._source.readers[0]._shards if shard._arrays]
+    opened = [shard for shard in source._source.readers[0].shards if shard._arrays]
     assert 0 < len(opened) <= 4  # a batch of four samples
 
 

@@ -132,10 +132,10 @@ def test_bytes_read_are_those_of_the_tiles(tmp_path):
     for mode in ("blocks", "importance"):
         source = loader(tmp_path / "d", QuerySampling(ratio=1 / 16, mode=mode), input_queries=False, threads=0)
         assert sum(len(b) for b in source) == 32
-        arrays = source._source.readers[0]._shards[0]._arrays
+        arrays = source._source.readers[0].shards[0]._arrays
         counts[mode] = {name: array.read_bytes for name, array in arrays.items()}
     assert "importance/gradient" not in counts["blocks"]
-    chunk = 9 * 7 * 64 * 2 + 4  # seven trajectories' rows; every use of a mapped chunk counts
+    chunk = 9 * 4 * 64 * 2 + 4  # the rows of all four trajectories; every use of a mapped chunk counts
     assert counts["importance"]["importance/gradient"] == 32 * chunk
     assert set(counts["importance"]) == {*counts["blocks"], "importance/gradient"}
 
@@ -152,7 +152,7 @@ def test_the_cache_of_tables_is_bounded(tmp_path, monkeypatch, codec):
     sampling = QuerySampling(ratio=0.05, mode="importance", importance_metric="variance")
     source = loader(tmp_path / "d", sampling, pool_bytes=pool, input_queries=False, threads=0)
     reader = source._source.readers[0]
-    array = reader._shards[0].importance("variance")
+    array = reader.shards[0].importance("variance")
     largest = 0
     for _ in source:
         largest = max(largest, reader.pool._bytes)

@@ -92,11 +92,15 @@ class Optimiser:
             if number in found
         }
         state = alike(state, {**fresh, "adam": {**fresh["adam"], "state": moments}})
-        groups = zip(state["adam"]["param_groups"], fresh["adam"]["param_groups"], strict=True)
-        # All but the learning rate is as the settings say: Adam would meet a crafted value in the middle of a step.
-        state["adam"]["param_groups"] = [{**own, "lr": float(group["lr"])} for group, own in groups]
+        # Constants are as the settings say: Adam would meet a crafted one of the state in the middle of a step.
+        self.schedule.load_state_dict({**state["schedule"], "base_lrs": self.schedule.base_lrs})
+        taken = self.schedule.last_epoch
+        rates = [
+            lr * factor(taken) for lr, factor in zip(self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True)
+        ]
+        own = fresh["adam"]["param_groups"]
+        state["adam"]["param_groups"] = [{**group, "lr": rate} for group, rate in zip(own, rates, strict=True)]
         self.adam.load_state_dict(state["adam"])
-        self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
 
 
