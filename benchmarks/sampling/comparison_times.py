@@ -20,6 +20,7 @@ from ups_data.models.protocol import query_sets_of
 from ups_data.points.domain import Domain
 from ups_data.training.config import TrainConfig
 from ups_data.training.loaders import open_manifest, train_loader
+from ups_data.training.noise.measure import queries_of
 from ups_data.training.optimiser import Optimiser
 from ups_data.training.step import batch_losses
 from ups_data.training.targets import model_of
@@ -85,17 +86,12 @@ def _epochs_by_queries(config: TrainConfig) -> dict[int, int]:
     if grid is None:
         if sampling.schedule != "constant":
             raise UpsDataError("a schedule of ratios is timed on grids alone: give a ratio that stays")
-        return {_queries(next(iter(loader))): 0}
+        return {queries_of(next(iter(loader))): 0}
     domain = Domain(math.prod(grid.shape), grid.shape)
     found: dict[int, int] = {}
     for epoch in range(config.training.epochs):
         found.setdefault(sampling.num_drawn(domain, epoch + 1 - 1 / len(loader)), epoch)
     return found
-
-
-def _queries(batch: QueryBatch) -> int:
-    """Target queries of a sample, of all sets of points."""
-    return sum(b.target_queries.index.shape[-1] for b in (batch, *batch.others.values()))
 
 
 def _steps(config: TrainConfig, epoch: int) -> Iterator[None]:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.faults.conversion_process import ConversionProcess, digests, grid_source
 from ups_data import ShardWriter, UpsDataError
-from ups_data.conversion.appending.record import RECORD
 from ups_data.conversion.convert import convert
 from ups_data.conversion.work_folder import FOLDER, WorkFolder
 from ups_data.schema import Manifest
+from ups_data.schema.file import RECORD
 from ups_data.store.verify import verify_dataset
 
 SHARD = 3 * 16 * 16 * 4 * 2  # two of the trajectories

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from ups_data.conversion.appending.base import Base
-from ups_data.conversion.appending.record import RECORD, Record, digest_of
+from ups_data.conversion.appending.record import Record, digest_of
 from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.planning.apart import apart
 from ups_data.conversion.shard_plan import Plan, PlannedShard, make_plan
@@ -17,6 +17,7 @@ from ups_data.conversion.work_folder import WorkFolder
 from ups_data.conversion.workers import make_in_workers
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest
+from ups_data.schema.file import RECORD
 from ups_data.sources import Source
 from ups_data.writing.shard.written import WrittenShard, dataset_manifest
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ups_data.atomic import exclusive, remove_debris, replacing
-from ups_data.conversion.appending.record import RECORD, Record, unchanged
+from ups_data.conversion.appending.record import Record, unchanged
 from ups_data.conversion.cluster.delivery import MARK, Delivery, SharedFolder
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec, limits
+from ups_data.schema.file import RECORD
 from ups_data.schema.json_text import parse_json
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore

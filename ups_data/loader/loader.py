@@ -210,7 +210,7 @@ class QueryLoader:
         seed: int | None = None,
         epoch_batches: int | None = None,
     ) -> QueryMixture:
-        """`ups_data.mix`."""
+        """Batches of several loaders, each of one of them, mixed by weight: `ups_data.mix`, which says more."""
         return mix(loaders, weights=weights, seed=seed, epoch_batches=epoch_batches)
 
     def to(self, device: torch.device | str) -> "QueryLoader | DeviceLoader":

@@ -107,8 +107,9 @@ class Cells:
             UpsDataError: stored sizes are missing.
         """
         preferring = [s for s, sampling in self._preferring.items() if sampling.uses_importance(moment)]
-        wanted = CellRows(origin, {}, preferring, {}, {})
-        keys, unknown = {}, {}
+        keys: dict[Stream, list[Key]] = {}
+        unknown: dict[Key, Frame] = {}
+        known: dict[Key, NDArray[np.float64]] = {}
         for stream in dict.fromkeys([*self._weighed, *preferring]):
             rows = target_rows if stream is Stream.TARGET_QUERIES else input_rows
             if self._static:
@@ -118,11 +119,11 @@ class Cells:
             for number, key in enumerate(keys[stream]):
                 tiles = self._of_tiles.get(key) if stream in preferring else None
                 if tiles is not None:
-                    wanted.tiles[key] = tiles
+                    known[key] = tiles
                 elif (stream in preferring or key not in self._means) and key not in unknown:
                     sample = number // rows.shape[1]
                     unknown[key] = Frame(stream, number, sample, self._whole(key, int(origin.trajectory[sample])))
-        return wanted._replace(keys=keys, unknown=unknown)
+        return CellRows(origin, keys, preferring, unknown, known)
 
     def know(
         self,

@@ -177,4 +177,8 @@ class Manifest(Contents):
     def save(self, root: str | Path) -> None:
         """Write `root/dataset.json`, with the digest that `load` compares, in one atomic step."""
         with replacing(Path(root) / MANIFEST) as file:
-            file.write(with_digest(self.model_dump_json(indent=1, exclude_none=True)))
+            file.write(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The file, with the digest that `load` compares."""
+        return with_digest(self.model_dump_json(indent=1, exclude_none=True))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.errors import StoreError
+from ups_data.errors import MissingObjectError, StoreError
 from ups_data.store.counts import StoreCounts
 
 WHOLE_BYTES = 64 * 1024**2  # of an object that is read whole where its first bytes are asked for
@@ -253,6 +253,18 @@ class ObjectStore(ABC):
 
     def __str__(self) -> str:
         return self.name("")
+
+
+def get_if_there(store: ObjectStore, key: str, limit: int) -> bytes | None:
+    """An object's bytes; None: there is none.
+
+    Raises:
+        StoreError: as `ObjectStore.get`, of an object that is there.
+    """
+    try:
+        return store.get(key, limit)
+    except MissingObjectError:
+        return None
 
 
 def joined_key(*parts: str) -> str:

@@ -11,12 +11,9 @@ from ups_data.atomic import exclusive
 from ups_data.conversion.fingerprint import FileMark, Identity
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, limits
-from ups_data.schema.file import RECORD
 from ups_data.schema.json_text import parse_json
 from ups_data.schema.specs import Model
 from ups_data.writing.folders import read_own
-
-__all__ = ["RECORD", "Record", "digest_of", "unchanged"]
 
 
 class Record(Model):

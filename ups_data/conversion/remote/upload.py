@@ -10,19 +10,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ups_data.conversion.appending.record import RECORD, Record, digest_of
+from ups_data.conversion.appending.record import Record, digest_of
 from ups_data.conversion.cluster.delivery import Delivery, StoreUpload, upload_shard
 from ups_data.conversion.shard_plan import Plan, PlannedShard
 from ups_data.conversion.shard_task import Made
 from ups_data.conversion.work_folder import FOLDER, WorkFolder
-from ups_data.errors import MissingObjectError, StoreError, UpsDataError
+from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec, limits
-from ups_data.schema.file import with_digest
+from ups_data.schema.file import RECORD
 from ups_data.schema.trajectories import SEAL
 from ups_data.store.moving.lock import StoreLock
 from ups_data.store.moving.staging import staging_folder
 from ups_data.store.moving.writers import ExistsError, ObstoreWriter, writer_of
-from ups_data.store.object_store import ObjectStore
+from ups_data.store.object_store import ObjectStore, get_if_there
 from ups_data.store.openings.making import make_openings
 from ups_data.writing.folders import remove_empty, remove_folder
 
@@ -66,11 +66,7 @@ class UploadFolder(WorkFolder):
 
     def has_manifest(self) -> bool:
         """See `WorkFolder.has_manifest`."""
-        try:
-            self._store.get(MANIFEST, limits.JSON_BYTES)
-        except MissingObjectError:
-            return False
-        return True
+        return self.read(MANIFEST) is not None
 
     def is_unfinished(self) -> bool:
         """See `WorkFolder.is_unfinished`."""
@@ -82,16 +78,13 @@ class UploadFolder(WorkFolder):
 
     def read(self, key: str) -> bytes | None:
         """See `WorkFolder.read`."""
-        try:
-            return self._store.get(key, limits.JSON_BYTES)
-        except MissingObjectError:
-            return None
+        return get_if_there(self._store, key, limits.JSON_BYTES)
 
     def save_manifest(self, manifest: Manifest, record: Record, base: str | None = None) -> None:
         """See `WorkFolder.save_manifest`: by a conditional put, or, in the place of another one, under the lock."""
         make_openings(self._store, manifest)
         self._store.put(RECORD, record.to_bytes())
-        text = with_digest(manifest.model_dump_json(indent=1, exclude_none=True))
+        text = manifest.to_bytes()
         if base is not None:
             self.check_held()
             if digest_of(self.read(MANIFEST) or b"") != base:

@@ -1,6 +1,5 @@
 """Files of VTK that name other files: collections in time (.pvd), and parallel ones in pieces."""
 
-import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.schema.json_text import parse_json
 from ups_data.sources.content import look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.limits import TEXT_BYTES, check_holes
@@ -60,8 +60,8 @@ def _frames_of_series(path: Path, options: SourceOptions) -> list[Frame]:
     if path.stat().st_size > TEXT_BYTES:
         raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the series")
     try:
-        found = sorted((float(entry["time"]), str(entry["name"])) for entry in json.loads(path.read_bytes())["files"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = sorted((float(entry["time"]), str(entry["name"])) for entry in parse_json(path.read_bytes())["files"])
+    except (ValueError, KeyError, TypeError) as error:
         raise UpsDataError(
             f"{path}: is no series of files with a name and a time each, it is damaged: write it again ({error})"
         ) from error

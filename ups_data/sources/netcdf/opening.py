@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.schema.json_text import parse_json
 from ups_data.sources.hdf5.files import opened
 from ups_data.sources.hdf5.written import check_readable, check_written
 
@@ -108,8 +109,8 @@ def refuse_pickles(path: Path) -> None:
             raise UpsDataError(f"{folder}: has no metadata, the group is damaged: copy it again")
     for file in (*path.glob("*/.zarray"), *path.glob("*/zarr.json")):
         try:
-            metadata = json.dumps(json.loads(file.read_text()))
-        except (OSError, ValueError, RecursionError) as error:
+            metadata = json.dumps(parse_json(file.read_bytes()))
+        except (OSError, ValueError, RecursionError) as error:  # the last of `dumps`
             raise UpsDataError(f"{file}: is not JSON, the group is damaged: copy it again ({error})") from error
         if 'pickle"' in metadata:
             raise UpsDataError(f"{file}: is coded by pickle, which could run code and is refused: write it without")

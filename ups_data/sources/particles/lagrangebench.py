@@ -1,12 +1,12 @@
 """LagrangeBench's particles (https://github.com/tumaer/lagrangebench): `train.h5`, `valid.h5`, `test.h5`."""
 
-import json
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from ups_data.errors import UpsDataError
+from ups_data.schema.json_text import parse_json
 from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.hdf5.files import lazy_dataset, opened
@@ -104,8 +104,8 @@ def _time_step(metadata: Path) -> float | None:
     if not metadata.is_file():
         return None
     try:
-        values = json.loads(metadata.read_text())
-    except (OSError, ValueError, RecursionError) as error:
+        values = parse_json(metadata.read_bytes())
+    except (OSError, ValueError) as error:
         raise UpsDataError(f"{metadata}: cannot be read as JSON, correct or remove it ({error})") from error
     step, every = (values.get(name) if isinstance(values, dict) else None for name in ("dt", "write_every"))
     if not isinstance(step, int | float) or not isinstance(every, int | float):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.atomic import exclusive
-from ups_data.errors import MissingObjectError, StoreError, UpsDataError
+from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import MANIFEST, Manifest, limits
 from ups_data.schema.file import RECORD
 from ups_data.schema.trajectories import SEAL
@@ -21,7 +21,7 @@ from ups_data.store.local import LocalStore
 from ups_data.store.moving.card import copy_card
 from ups_data.store.moving.staging import staging_folder
 from ups_data.store.moving.writers import Writer, writer_of
-from ups_data.store.object_store import ObjectStore
+from ups_data.store.object_store import ObjectStore, get_if_there
 from ups_data.store.openings.making import make_openings
 from ups_data.store.root import Root, open_store
 from ups_data.store.seal import DIGEST_BYTES, load_seal, object_digest
@@ -95,9 +95,9 @@ def copy_dataset(
     """
     source, target = open_store(source), open_store(target)
     manifest = Manifest.load(source)
-    text, record = source.get(MANIFEST, limits.JSON_BYTES), _read(source, RECORD)
+    text, record = source.get(MANIFEST, limits.JSON_BYTES), get_if_there(source, RECORD, limits.JSON_BYTES)
     writer = writer_of(target)
-    complete = _read(target, MANIFEST)
+    complete = get_if_there(target, MANIFEST, limits.JSON_BYTES)
     if complete is not None and complete != text:
         raise UpsDataError(f"{target} already holds another dataset: choose another place, or remove it first")
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
@@ -138,13 +138,6 @@ def copying_shards(
                     done += item.size
                     progress(done, total)
         yield Copied(objects, size, kept)
-
-
-def _read(store: ObjectStore, key: str) -> bytes | None:
-    try:
-        return store.get(key, limits.JSON_BYTES)
-    except MissingObjectError:
-        return None
 
 
 def _there(target: ObjectStore, prefix: str) -> dict[str, int]:

@@ -203,13 +203,13 @@ def _costs(
                 if taken.time.is_cuda:
                     torch.cuda.synchronize()
 
-            sizes.append((size, _queries(batch)))
+            sizes.append((size, queries_of(batch)))
             seconds.append(seconds_of(step))
             kept.append(batch.nbytes() + kept_bytes(model, lambda batch=batch: _loss(model, batch, weights)))  # type: ignore[misc]
     model.zero_grad(set_to_none=True)
     return fitted(sizes, seconds), fitted_memory(sizes, kept)
 
 
-def _queries(batch: QueryBatch) -> int:
-    """Target queries of a sample, of all sets."""
+def queries_of(batch: QueryBatch) -> int:
+    """Target queries of a sample, of all sets of points."""
     return sum(b.target_queries.index.shape[-1] for b in (batch, *batch.others.values()))

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from os.path import realpath  # `Path.resolve` raises RuntimeError where links lead around
 from pathlib import Path
 
-from ups_data.errors import MissingObjectError, UpsDataError
+from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest, PointsSpec, ShardSpec, SplitSpec, limits
-from ups_data.schema.file import with_digest
 from ups_data.schema.trajectories import parse_window
 from ups_data.store.local import LocalStore
 from ups_data.store.moving.copying import MovedShard, copying_shards
 from ups_data.store.moving.writers import writer_of
-from ups_data.store.object_store import ObjectStore
+from ups_data.store.object_store import ObjectStore, get_if_there
 from ups_data.store.openings.making import make_openings
 from ups_data.store.root import Root, open_store
 from ups_data.writing.folders import check_inside, remove_folder
@@ -66,19 +65,16 @@ def merge(
     else:
         with copying_shards([move.shard for move in moves], target, progress=progress):
             make_openings(target, manifest)
-            text = with_digest(manifest.model_dump_json(indent=1, exclude_none=True))
-            writer_of(target).put_new(MANIFEST, text)
+            writer_of(target).put_new(MANIFEST, manifest.to_bytes())
     return Manifest.load(target)
 
 
 def _check_place(target: ObjectStore, roots: Sequence[ObjectStore]) -> None:
     if not isinstance(target, LocalStore):
         writer_of(target)  # raises if nothing can be written there
-        try:
-            target.get(MANIFEST, limits.JSON_BYTES)
-        except MissingObjectError:
-            return
-        raise UpsDataError(f"{target} already holds a dataset: choose another place")
+        if get_if_there(target, MANIFEST, limits.JSON_BYTES) is not None:
+            raise UpsDataError(f"{target} already holds a dataset: choose another place")
+        return
     out = target.root
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UpsDataError(f"{out} is not an empty folder: choose another one")
