@@ -4,7 +4,9 @@ import gc
 import re
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tests.store.reading import digests
 from ups_data.store.cached.store import CachedStore
@@ -51,15 +53,18 @@ def disk_bytes(folder) -> int:
     return sum(path.stat().st_blocks * 512 for path in Path(folder).rglob("*.data") if path.exists())
 
 
-def fill(store: CachedStore) -> None:
-    """Read a dataset through a cache, and wait for the threads that still fill it for the next epoch."""
+def fill(store: CachedStore, **options: Any) -> list[str]:
+    """The digests of a dataset that is read through a cache, once the threads that still fill it for the next epoch
+    have ended."""
     before = set(threading.enumerate())
-    digests(store)
+    found = digests(store, **options)
     store.close()
     gc.collect()
     for thread in set(threading.enumerate()) - before:
         if re.match(r"ups_data_(cache_)?\d", thread.name):
             for _ in range(30):  # what a thread has at hand is garbage only when it is done with it
                 gc.collect()
-                thread.join(1)
+                with suppress(RuntimeError):  # it is only just being started
+                    thread.join(1)
             assert not thread.is_alive()
+    return found

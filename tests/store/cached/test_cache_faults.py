@@ -105,7 +105,7 @@ def test_what_a_killed_process_was_taking_out_is_taken_out(dataset, expected, tm
     for mirror in Ledger(tmp_path / "cache").mirrors():
         with mirror.changing() as changes:
             changes.mark(np.flatnonzero(changes.states() == PRESENT), LEAVING)
-    assert digests(cached(dataset, tmp_path)) == expected  # read past the cache
+    assert fill(cached(dataset, tmp_path)) == expected  # read past the cache
     store = cached(dataset, tmp_path, 40_000)
     assert digests(store) == expected
     assert disk_bytes(tmp_path / "cache") <= store._ledger.used <= 40_000
@@ -134,7 +134,7 @@ def test_a_claim_that_is_held_is_waited_for(dataset, expected, tmp_path):
 
 def test_two_runs_with_different_bounds_keep_the_one_of_each(dataset, expected, tmp_path):
     large, small = cached(dataset, tmp_path), cached(dataset, tmp_path, 40_000)
-    assert digests(large) == expected
+    assert fill(large) == expected
     assert large._ledger.used > 40_000
     assert digests(small, threads=2) == expected  # all is there: nothing is fetched
     other = tmp_path / "other"
@@ -146,7 +146,7 @@ def test_two_runs_with_different_bounds_keep_the_one_of_each(dataset, expected, 
 
 def test_what_somebody_reads_is_not_taken_out_under_him(dataset, tmp_path):
     store = cached(dataset, tmp_path)
-    digests(store)
+    fill(store)
     mirror = max(store._ledger.mirrors(), key=lambda m: m.layout.size)
     bodies, done = [mirror.read(n) for n in range(len(mirror.layout))], threading.Event()
     emptier = threading.Thread(target=lambda: (store._ledger.empty(), done.set()))

@@ -71,7 +71,7 @@ def test_batches_are_the_same_where_the_cache_is_too_small(dataset, expected, tm
     largest = max(size for _, size in LoggedStore(dataset, tmp_path / "log").list("train"))
     for bound in (1, 5000, 16384, 40_000):
         store = cached(dataset, tmp_path, bound)
-        assert digests(store, threads=2) == expected
+        assert fill(store, threads=2) == expected
         assert disk_bytes(tmp_path / "cache") <= store._ledger.used <= bound
     assert bound < largest * 10
 
@@ -156,7 +156,7 @@ def test_a_file_of_the_cache_that_is_broken_before_a_start_is_made_again(dataset
         else:
             path.write_bytes(np.random.default_rng(0).bytes(path.stat().st_size))
     for _ in range(2):
-        assert digests(cached(dataset, tmp_path)) == expected
+        assert fill(cached(dataset, tmp_path)) == expected
     assert disk_bytes(tmp_path / "cache") <= cached(dataset, tmp_path)._ledger.used
 
 
@@ -211,7 +211,7 @@ def test_a_cache_is_shown_checked_and_emptied(dataset, expected, tmp_path):
     damaged = contents(folder, check=True).damaged
     assert damaged == len(chunks(tmp_path))
     assert contents(folder).unfinished == damaged
-    assert digests(cached(dataset, tmp_path, log="again"), verify="never") == expected  # nobody uses what was found bad
+    assert fill(cached(dataset, tmp_path, log="again"), verify="never") == expected  # nobody uses what was found bad
     fill(cached(dataset, tmp_path))
     done = CliRunner().invoke(app, ["cache", str(folder), "--empty"])
     assert done.exit_code == 0, done.output

@@ -67,7 +67,8 @@ def quickstart(
             f"A dense step takes {seconds:.2f} s here: {steps} steps each instead of {planned}, so that the tour takes "
             f"three minutes. All of them: ups-data train quickstart data.root={shown(root)}"
         )
-        options = [*options, f"training.max_steps={steps}"]
+        # Few epochs are left: each is validated, so that there is a curve.
+        options = [*options, f"training.max_steps={steps}", "training.validate_every=1"]
     histories = train_runs(root, out, options, lambda name: console.print(f"[bold]{name}[/bold]"))
     console.rule("4. results")
     console.print(comparison(histories))
