@@ -15,10 +15,10 @@ from ups_data.sources.limits import check_count
 from ups_data.sources.links import check_file, check_folder
 from ups_data.sources.listing import is_zarr
 from ups_data.sources.matlab.source import MatSource
-from ups_data.sources.meshes.obj import ObjSource
-from ups_data.sources.meshes.ply import PlySource
-from ups_data.sources.meshes.solver import CgnsSource, EnSightSource, OpenFoamSource
-from ups_data.sources.meshes.stl import StlSource
+from ups_data.sources.meshes.simple.obj import ObjSource
+from ups_data.sources.meshes.simple.ply import PlySource
+from ups_data.sources.meshes.simple.stl import StlSource
+from ups_data.sources.meshes.solver import CgnsSource, EnSightSource, OpenFoamSource, VtkHdfSource
 from ups_data.sources.meshes.vtk import VtkSource
 from ups_data.sources.netcdf.files import XarraySource
 from ups_data.sources.noether.store import NoetherSource
@@ -56,6 +56,7 @@ FORMATS.update(
         OpenFoamSource,
         EnSightSource,
         CgnsSource,
+        VtkHdfSource,
         StlSource,
         MatSource,
         WellSource,

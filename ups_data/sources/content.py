@@ -1,5 +1,6 @@
 """What a file holds, told from its bytes and the names inside, never from its extension."""
 
+import itertools
 import os
 import re
 import zipfile
@@ -101,7 +102,7 @@ def _of_file(path: Path, head: bytes, options: SourceOptions) -> Content:
             keys = tuple(hdf5.keys())
             first = hdf5[keys[0]] if keys else None
             inside = tuple(first.keys()) if isinstance(first, h5py.Group) else ()
-            return Content("hdf5", keys, inside, netcdf="_NCProperties" in hdf5.attrs)
+            return Content("hdf5", keys, inside, netcdf=_is_netcdf(hdf5))
     if head.startswith((b"CDF\x01", b"CDF\x02", b"CDF\x05")):
         return Content("netcdf")
     if head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.0 MAT-file")):
@@ -113,6 +114,14 @@ def _of_file(path: Path, head: bytes, options: SourceOptions) -> Content:
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":  # a bare pickle, as torch.save wrote before 1.6
         return Content("torch")
     return Content("stl" if _is_binary_stl(path, head) else _mesh_kind(head))
+
+
+def _is_netcdf(file: h5py.File) -> bool:
+    """NetCDF 4, whose earlier versions and other writers leave nothing but dimension scales."""
+    if "_NCProperties" in file.attrs:
+        return True
+    some = (file.get(name) for name in itertools.islice(file, 50))
+    return any(isinstance(item, h5py.Dataset) and "DIMENSION_LIST" in item.attrs for item in some)
 
 
 def _is_binary_stl(path: Path, head: bytes) -> bool:

@@ -11,7 +11,7 @@ from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.cases.case import CaseSource, are_cases
 from ups_data.sources.joined.concat import ConcatSource
 from ups_data.sources.listing import list_folder, named
-from ups_data.sources.meshes.runs import RunsSource, parts_of_run
+from ups_data.sources.meshes.runs import RunsSource, is_run, parts_of_run
 from ups_data.trajectory import Trajectory
 
 
@@ -196,6 +196,15 @@ def _files_or_folders(path: Path) -> tuple[list[Path], list[Path]]:
     folders = [folder for folder in folders if f"{folder.name}.pvd" not in named_by]
     if not files and not folders:
         raise UpsDataError(f"{path}: a folder that holds no data: add files or remove it")
+    split = next((file for file in files if file.suffix == ".part"), None)
+    if split is not None:
+        whole = split.name.split(".")[0]
+        raise UpsDataError(
+            f"{split}: is a part of a file that was split: join them, cat {whole}.*.part > {whole}.vtu, and move the "
+            "parts elsewhere"
+        )
+    if is_run(path, files):
+        return files, []  # pictures and slices beside the meshes, which are listed
     if files and folders:
         raise UpsDataError(
             f"{path}: holds files ({named(files)}) beside folders ({named(folders)}): "

@@ -24,13 +24,20 @@ def grid_spec(run: Run, axes: Sequence[Axis], shape: tuple[int, ...]) -> GridSpe
     """The axes of a grid of that shape as they are stored.
 
     Raises:
-        UpsDataError: they have other lengths.
+        UpsDataError: they have other lengths, or the coordinates of one neither increase nor decrease.
     """
     if tuple(len(a.coordinates) for a in axes) != shape:
         sizes = {a.name: len(a.coordinates) for a in axes}
         raise UpsDataError(
             f"axes of {run.where} are {sizes}, its grid is {shape}: give a coordinate for each point along each axis"
         )
+    for axis in axes:
+        steps = np.diff(np.asarray(axis.coordinates, np.float64))
+        if np.isfinite(steps).all() and not ((steps > 0).all() or (steps < 0).all()):
+            raise UpsDataError(
+                f"axis {axis.name!r} of {run.where} has coordinates that neither increase nor decrease: sort them, and "
+                "the fields with them, or give points their coords"
+            )
     return GridSpec(
         axes=[
             AxisSpec(

@@ -58,8 +58,8 @@ class Blocks(ABC):
             for block, mesh in first.items():
                 if block not in meshes or meshes[block].points.shape != mesh.points.shape:
                     raise UpsDataError(
-                        f"{self._path}: {block} has another number of points in frame {frame} than in the first: a run "
-                        "is one mesh in time"
+                        f"{self._path}: {block or 'the mesh'} has another number of points in frame {frame} than in "
+                        "the first: a run is one mesh in time"
                     )
                 moves[block] = moves[block] or not np.array_equal(meshes[block].points, mesh.points)
             for block, cells in names:
@@ -73,7 +73,8 @@ class Blocks(ABC):
         sets = {}
         for (block, cells), fields in names.items():
             several = sum(other == block for other, _ in names) > 1
-            label = f"{block}_{'cells' if cells else 'points'}" if several else block
+            of_what = "cells" if cells else "points"
+            label = (f"{block}_{of_what}" if block else of_what) if several else block
             sets[label] = self._set((block, cells), sorted(fields), moves[block])
         sets = apart(sets)
         for mesh in meshes.values():
@@ -132,16 +133,27 @@ def _data(mesh: Mesh, cells: bool) -> Mapping[str, np.ndarray]:
 def leaves_of(vtk: Any, data: Any) -> Iterator[tuple[str, Any]]:
     """The meshes of a composite that have points, each with a name that no other has."""
     taken: dict[str, int] = {}
+    for name, leaf in _named_leaves(vtk, data):
+        if leaf is None or not leaf.IsA("vtkDataSet") or not leaf.GetNumberOfPoints():
+            continue
+        name = re.sub(r"[^A-Za-z0-9_.+-]", "_", name or "block").lstrip(".+-") or "block"
+        taken[name] = taken.get(name, 0) + 1
+        yield name if taken[name] == 1 else f"{name}_{taken[name]}", leaf
+
+
+def _named_leaves(vtk: Any, data: Any) -> Iterator[tuple[str, Any]]:
+    key = vtk.vtkCompositeDataSet.NAME()
+    if data.IsA("vtkPartitionedDataSetCollection"):  # whose partitions have their set's name
+        for number in range(data.GetNumberOfPartitionedDataSets()):
+            held = data.GetMetaData(number) if data.HasMetaData(number) else None
+            name = held.Get(key) if held is not None and held.Has(key) else ""
+            for part in range(data.GetNumberOfPartitions(number)):
+                yield name, data.GetPartition(number, part)
+        return
     iterator = data.NewIterator()
     iterator.SkipEmptyNodesOn()
     iterator.InitTraversal()
     while not iterator.IsDoneWithTraversal():
-        leaf = iterator.GetCurrentDataObject()
-        if leaf is not None and leaf.IsA("vtkDataSet") and leaf.GetNumberOfPoints():
-            held = iterator.GetCurrentMetaData() if iterator.HasCurrentMetaData() else None
-            key = vtk.vtkCompositeDataSet.NAME()
-            name = held.Get(key) if held is not None and held.Has(key) else ""
-            name = re.sub(r"[^A-Za-z0-9_.+-]", "_", name or "block").lstrip(".+-") or "block"
-            taken[name] = taken.get(name, 0) + 1
-            yield name if taken[name] == 1 else f"{name}_{taken[name]}", leaf
+        held = iterator.GetCurrentMetaData() if iterator.HasCurrentMetaData() else None
+        yield held.Get(key) if held is not None and held.Has(key) else "", iterator.GetCurrentDataObject()
         iterator.GoToNextItem()

@@ -22,14 +22,15 @@ from ups_data.trajectory import ArrayLike, Trajectory
 
 _NAMED = re.compile(rb"""\b(?:Source|file)\s*=\s*["']([^"']+)["']""")
 Frame = tuple[float, Path]
+Frames = list[tuple[float, list[Path]]]  # the files of each time, more than one where it has parts
 SERIES = b'"file-series-version"'  # ParaView's JSON
 
 
-def frames_of(path: Path, head: bytes, options: SourceOptions) -> list[Frame] | None:
-    """The time and the file of each frame of a collection; None: it is no collection.
+def frames_of(path: Path, head: bytes, options: SourceOptions) -> Frames | None:
+    """The time and the files of each frame of a collection; None: it is no collection.
 
     Raises:
-        UpsDataError: it is no XML, a file is missing or lies outside of the folder, or a time has several parts.
+        UpsDataError: it is no XML, a file is missing or lies outside of the folder, or a time has a part twice.
     """
     if SERIES in head:
         return _frames_of_series(path, options)
@@ -42,21 +43,25 @@ def frames_of(path: Path, head: bytes, options: SourceOptions) -> list[Frame] | 
         raise UpsDataError(f"{path}: defines entities, which a collection has no need of: remove them")
     try:
         entries = ElementTree.fromstring(text).iter("DataSet")
-        found = [(float(entry.attrib["timestep"]), entry.attrib["file"]) for entry in entries]
+        found = [(float(e.attrib["timestep"]), _part(e), e.attrib["file"]) for e in entries]
     except (ElementTree.ParseError, KeyError, ValueError) as error:
         raise UpsDataError(
             f"{path}: is no collection of VTK files, it is truncated or damaged: write it again ({error})"
         ) from error
     if not found:
         raise UpsDataError(f"{path}: names no file: write the collection again")
-    found.sort()
-    times = [time for time, _ in found]
-    if len(set(times)) < len(times):
-        raise UpsDataError(f"{path}: has several parts at one time: merge them into one file for each time")
-    return [(time, _inside(path, name, options)) for time, name in found]
+    frames: dict[float, dict[tuple[str, int], str]] = {}
+    for time, part, name in sorted(found):
+        if frames.setdefault(time, {}).setdefault(part, name) != name:
+            raise UpsDataError(f"{path}: names two files for one part at the time {time:g}: leave one of them")
+    return [(time, [_inside(path, name, options) for name in parts.values()]) for time, parts in frames.items()]
 
 
-def _frames_of_series(path: Path, options: SourceOptions) -> list[Frame]:
+def _part(entry: ElementTree.Element) -> tuple[str, int]:
+    return entry.attrib.get("group", ""), int(entry.attrib.get("part") or 0)
+
+
+def _frames_of_series(path: Path, options: SourceOptions) -> Frames:
     if path.stat().st_size > TEXT_BYTES:
         raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the series")
     try:
@@ -67,7 +72,7 @@ def _frames_of_series(path: Path, options: SourceOptions) -> list[Frame]:
         ) from error
     if not found or len({time for time, _ in found}) < len(found):
         raise UpsDataError(f"{path}: names no file, or two files of one time: write the series again")
-    return [(time, _inside(path, name, options)) for time, name in found]
+    return [(time, [_inside(path, name, options)]) for time, name in found]
 
 
 def referenced(path: Path, head: bytes, options: SourceOptions) -> list[Path]:

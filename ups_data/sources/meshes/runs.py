@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
+from ups_data.sources.listing import BESIDE
 from ups_data.trajectory import ArrayLike, PointSet, Trajectory
 
 _NUMBERED = re.compile(r"(.*[^0-9_])_?([0-9]+)")
@@ -22,11 +23,31 @@ def parts_of_run(folder: Path, files: Sequence[Path]) -> dict[str, Path] | None:
     return parts if len(parts) == len(files) else None
 
 
+def is_run(folder: Path, files: Sequence[Path]) -> bool:
+    """Whether the folder `run_3` holds meshes, all of which end in its number."""
+    run, found = _NUMBERED.fullmatch(folder.name), [_NUMBERED.fullmatch(file.stem) for file in files]
+    numbers = {int(match[2]) if match is not None else -1 for match in found}
+    return run is not None and numbers == {int(run[2])} and all(file.suffix in MESHES for file in files)
+
+
+def _beside(folder: Path) -> dict[str, str]:
+    """What lies beside the meshes of a run, without its number, and why it is not stored."""
+    found = {}
+    for item in folder.iterdir():
+        match = _NUMBERED.fullmatch(item.stem)
+        if item.is_dir():
+            found[item.name] = "a folder beside the meshes of a run"
+        elif item.suffix in BESIDE:
+            found[f"{match[1] if match else item.stem}{item.suffix}"] = "a file beside the meshes of a run"
+    return found
+
+
 class RunsSource(Source):
     """One trajectory for each folder, whose files are its sets of points.
 
     A file that has several sets itself gives as many, called `<file>_<set>`. A field that two sets have is called
-    `<set>_<field>` in both. A parameter belongs to the run, whichever file has it. The key is the folder's name.
+    `<set>_<field>` in both. A parameter belongs to the run, whichever file has it. The key is the folder's name. Tables
+    and folders beside the meshes are left out by name.
 
     Raises:
         UpsDataError: a file is a grid, or holds several trajectories; the frames or the parameters of a run's
@@ -59,7 +80,8 @@ class RunsSource(Source):
             time=times[0] if times else None,
             params=_params(folder, opened),
             sets=apart(sets),
-            left_out={f"{name}: {n}": why for name, part in opened.items() for n, why in part.left_out.items()},
+            left_out={f"{name}: {n}": why for name, part in opened.items() for n, why in part.left_out.items()}
+            | _beside(folder),
         )
 
     def _one(self, file: Path) -> Trajectory:

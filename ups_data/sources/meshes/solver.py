@@ -165,6 +165,43 @@ class CgnsSource(Source):
         return _Reader(self.path, vtk, reader, times).trajectory(self.path.stem)
 
 
+class VtkHdfSource(Source):
+    """A file of VTK in HDF5 (.vtkhdf, .hdf): one trajectory; its blocks are sets of points, its steps frames.
+
+    Raises:
+        UpsDataError: vtk is not installed, or the file is damaged.
+    """
+
+    format = "vtkhdf"
+
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path, options)
+        if not self.recognises(content):
+            raise UpsDataError(f"{path}: {content}, a VTKHDF file is expected: name another format")
+        require_vtk(self.path)
+
+    @staticmethod
+    def recognises(content: Content) -> bool:
+        """See `Source.recognises`."""
+        return content.kind == "hdf5" and "VTKHDF" in content.keys
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        vtk = require_vtk(self.path)
+        reader = vtk.vtkHDFReader()
+        reader.SetFileName(str(self.path))
+        said = update(vtk, reader, information=True)
+        if "ERR" in said.upper():
+            raise damaged(self.path, said)
+        information = reader.GetOutputInformation(0)
+        key = vtk.vtkStreamingDemandDrivenPipeline.TIME_STEPS()
+        times = np.array(information.Get(key)) if information.Has(key) and information.Length(key) > 1 else None
+        return _Reader(self.path, vtk, reader, times).trajectory(self.path.stem)
+
+
 class _Reader(Blocks):
     """A reader of vtk that gives a composite for each time."""
 
@@ -179,6 +216,10 @@ class _Reader(Blocks):
         if "ERR" in said.upper():
             raise damaged(self._path, said)
         data = self._reader.GetOutputDataObject(0)
+        if data is not None and data.IsA("vtkDataSet"):
+            return {"": mesh_of(self._path, self._vtk, data)} if data.GetNumberOfPoints() else {}
+        if data is None or not data.IsA("vtkCompositeDataSet"):
+            raise damaged(self._path, said or "nothing could be read")
         return {name: mesh_of(self._path, self._vtk, leaf) for name, leaf in leaves_of(self._vtk, data)}
 
 

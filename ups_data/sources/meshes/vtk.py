@@ -1,6 +1,5 @@
 """VTK's files: one mesh, or a collection in time."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +7,15 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
-from ups_data.sources.meshes.blocks import Blocks, leaves_of
 from ups_data.sources.meshes.collection import Collection, frames_of, referenced
+from ups_data.sources.meshes.composite import Composite, Series, is_composite
 from ups_data.sources.meshes.library import require_vtk
-from ups_data.sources.meshes.vtk_file import Mesh, check_claims, damaged, mesh_of, read_mesh, update
+from ups_data.sources.meshes.vtk_file import Mesh, check_claims, read_mesh
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import PointSet, Trajectory
 
 KINDS = ("vtk", "vtu", "series")
-_COMPOSITE = re.compile(rb"""type\s*=\s*["']vtk(?:MultiBlock|Partitioned)""")
 
 
 class VtkSource(Source):
@@ -27,8 +25,9 @@ class VtkSource(Source):
       their corners, for all kinds of cells. All pieces of a file are read; ghosts are left out.
     - Where a file has both, the trajectory has the sets `points` and `cells`; cell data that are called like point
       data (OpenFOAM's `p`) get `cells_` before their name. Where it has neither, the points carry their positions.
-    - A collection (.pvd, .series) is one trajectory with a frame for each time; its points may move.
-    - The blocks of a composite (.vtm) are sets of points, each by its name.
+    - A collection (.pvd, .series) is one trajectory with a frame for each time; its points may move. Parts of one time
+      are one mesh.
+    - The blocks of a composite (.vtm, .vtpc) are sets of points, each by its name, in a collection too.
     - Beside cell data, the cells' sizes are the static field `cell_volume`, `cell_area` or `cell_length`, and a
       surface's unit normals are `normal`; a field of the file under that name comes before. Beside point data, each
       point's share of the cells is `point_volume`, `point_area` or `point_length`, unless the file has such a field.
@@ -53,7 +52,7 @@ class VtkSource(Source):
         self._kind = content.kind
         self._frames = frames_of(self.path, content.head, options)
         if self._frames is None:
-            self._blocks = bool(_COMPOSITE.search(content.head))
+            self._blocks = is_composite(content.head)
             for file in referenced(self.path, content.head, options):
                 check_claims(file, "vtu", options)
 
@@ -67,9 +66,12 @@ class VtkSource(Source):
 
     def __getitem__(self, number: int, /) -> Trajectory:
         if self._frames is not None:
-            return Collection(self.path, self._frames, self.options).trajectory()
+            if Series.needed(self._frames, self.options):
+                return Series(self.path, self._frames, self.options).trajectory(self.path.stem)
+            single = [(time, files[0]) for time, files in self._frames]
+            return Collection(self.path, single, self.options).trajectory()
         if self._blocks:
-            return _Composite(self.path).trajectory(self.path.stem)
+            return Composite(self.path).trajectory(self.path.stem)
         mesh = read_mesh(self.path, self._kind, self.options)
         sets = sets_of(self.path, mesh)
         whole = next(iter(sets.values())) if len(sets) == 1 else PointSet(np.empty((0, 0)), {})
@@ -85,23 +87,6 @@ class VtkSource(Source):
             units=whole.units,
             left_out=mesh.left_out,
         )
-
-
-class _Composite(Blocks):
-    """A file whose blocks lie in other files (.vtm)."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, None)
-
-    def read(self, frame: int) -> dict[str, Mesh]:
-        vtk = require_vtk(self._path)
-        reader = vtk.vtkXMLGenericDataObjectReader()
-        reader.SetFileName(str(self._path))
-        said = update(vtk, reader)
-        data = reader.GetOutputDataObject(0)
-        if "ERR" in said.upper() or data is None or not data.IsA("vtkCompositeDataSet"):
-            raise damaged(self._path, said or "nothing could be read")
-        return {name: mesh_of(self._path, vtk, leaf) for name, leaf in leaves_of(vtk, data)}
 
 
 def sets_of(path: Path, mesh: Mesh) -> dict[str, PointSet]:

@@ -20,6 +20,9 @@ from ups_data.sources.options import SourceOptions
 
 # what VTK keeps for itself
 BOOKKEEPING = ("vtkGhostType", "vtkGhostLevels", "vtkValidPointMask", "vtkOriginalPointIds", "vtkOriginalCellIds")
+# the bits of vtkGhostType that make a ghost: duplicate, refined, hidden; others say where a cell lies. Of the earlier
+# vtkGhostLevels, all do.
+GHOSTS = {"point": {"vtkGhostType": 1 | 2, "vtkGhostLevels": 255}, "cell": {"vtkGhostType": 41, "vtkGhostLevels": 255}}
 CLOCKS = ("CYCLE", "TIME")  # VisIt's, of a file in a series
 # without a boundary before the name: a pattern that begins with plain text is searched ten times as fast
 _COUNTS = re.compile(rb"""NumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*([0-9]+)""")
@@ -175,14 +178,17 @@ def mesh_of(path: Path, vtk: Any, data: Any) -> Mesh:
         "point": _arrays(path, data.GetPointData(), len(points), to_numpy),
         "cell": _arrays(path, data.GetCellData(), len(offsets) - 1, to_numpy),
     }
+    numbers = {"point": _identifiers(data.GetPointData()), "cell": _identifiers(data.GetCellData())}
     mesh = Mesh(points, np.empty((0, points.shape[1]), points.dtype), {}, {})
-    ghosts: dict[str, np.ndarray] = {}
+    ghosts: dict[str, Any] = {}
     for kind, found in arrays.items():
         for name, (values, units) in found.items():
             if name in BOOKKEEPING:
                 mesh.left_out[name] = "bookkeeping of VTK"
-                if name == "vtkGhostType":
-                    ghosts[kind] = values[:, 0] != 0
+                if name in GHOSTS[kind] and values is not None:
+                    ghosts[kind] = (values[:, 0].astype(np.int64) & GHOSTS[kind][name] != 0) | ghosts.get(kind, False)
+            elif name in numbers[kind]:
+                mesh.left_out[name] = f"numbers of the {kind}s"
             elif values is None:
                 mesh.left_out[name] = "holds no numbers"
             else:
@@ -205,13 +211,13 @@ def mesh_of(path: Path, vtk: Any, data: Any) -> Mesh:
         mesh.point_data = {name: values[~ghosts["point"]] for name, values in mesh.point_data.items()}
     kept = ~ghosts["point"] if "point" in ghosts else None
     mesh.shares = partial(shares_of, vtk, data, connectivity, offsets, (real, kept), tuple(mesh.point_data))
-    numbers = {
+    single = {
         name: float(array.GetTuple1(0))
         for name, array in _named(data.GetFieldData())
         if array is not None and array.IsA("vtkDataArray") and array.GetNumberOfValues() == 1
     }
-    mesh.time = numbers.pop("TimeValue", None)
-    mesh.params = {name: value for name, value in numbers.items() if name not in CLOCKS and math.isfinite(value)}
+    mesh.time = single.pop("TimeValue", None)
+    mesh.params = {name: value for name, value in single.items() if name not in CLOCKS and math.isfinite(value)}
     whole = (name for name, _ in _named(data.GetFieldData()) if name != "TimeValue" and name not in mesh.params)
     mesh.left_out |= {name: "data of the whole mesh" for name in whole if name not in mesh.left_out}
     return mesh
@@ -278,6 +284,11 @@ def _arrays(path: Path, data: Any, count: int, to_numpy: Any) -> dict[str, tuple
         units = array.GetInformation().Get(key) if array.GetInformation().Has(key) else None
         found[name] = (values.reshape(count, -1), units_of(units))
     return found
+
+
+def _identifiers(data: Any) -> list[str]:
+    """Names of the arrays that the file marks as identifiers."""
+    return [array.GetName() for array in (data.GetGlobalIds(), data.GetPedigreeIds()) if array is not None]
 
 
 def _named(data: Any) -> Iterator[tuple[str, Any]]:

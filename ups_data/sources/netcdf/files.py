@@ -12,10 +12,11 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source, number_key, units_of
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray
-from ups_data.sources.netcdf.opening import ENGINES, check_chunks, opened_dataset
-from ups_data.sources.netcdf.reading import Reading, axes_of, declares_missing
+from ups_data.sources.netcdf.opening import ENGINES, check_chunks, groups_in, opened_dataset
+from ups_data.sources.netcdf.reading import Reading, axes_of
 from ups_data.sources.netcdf.several import layouts_of
 from ups_data.sources.netcdf.times import date_of, times_of
+from ups_data.sources.netcdf.values.missing import IMPLICIT, declares_missing
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, finite_frames
 from ups_data.trajectory import ArrayLike, PointSet, Trajectory
@@ -38,9 +39,10 @@ class XarraySource(Source):
     - Forecasts: each start is a trajectory, the lead time its time.
     - `options.select` takes one place along a dimension, `options.stack` makes a dimension channels.
 
-    Packed values (`scale_factor`) come out unpacked, missing ones (`_FillValue`, or NetCDF's default if the file
-    declares none) as NaN. Where a number is declared to stand for missing values, such points do not count. Chunks that
-    were never written are refused, unless they stand for NaN.
+    Packed values (`scale_factor`) come out unpacked, missing ones (`_FillValue`, `missing_value`, or NetCDF's default
+    if the file declares none; whatever is outside of `valid_range`) as NaN. Where the file declares what is missing,
+    such points do not count. Chunks that were never written are refused, unless they stand for NaN. Groups inside of a
+    file are left out by name.
 
     Raises:
         UpsDataError: xarray or what it needs is not installed, the file is damaged, or a dimension's meaning is not
@@ -61,12 +63,19 @@ class XarraySource(Source):
                 extra = "'ups_data[netcdf]'" if needed != "scipy" else "scipy"
                 raise UpsDataError(f"{path}: reading it needs {needed}, which is not installed: pip install {extra}")
         with opened_dataset(self.path, engine, options.select) as dataset:
+            groups = groups_in(self.path, engine)
+            if groups and not dataset.data_vars:
+                raise UpsDataError(
+                    f"{path}: has its variables in the groups {', '.join(groups)}, which are not read: copy one of "
+                    "them into a file of its own"
+                )
             layouts = layouts_of(self.path, engine, dataset, options.variables, options.stack)
-            fields = [name for layout in layouts.values() for name in layout.fields]
-            unfilled = [name for name in fields if "_FillValue" not in dataset[name].encoding]
+            encodings = {name: dataset[name].encoding for layout in layouts.values() for name in layout.fields}
+        unfilled = [name for name, how in encodings.items() if "_FillValue" not in how or IMPLICIT in how]
         # Of several sets, one that changes in time says when.
         self._layout = max(layouts.values(), key=lambda layout: layout.has("time"))
         for layout in layouts.values():
+            layout.left_out.update(dict.fromkeys(groups, "a group, of which nothing is read"))
             layout.left_out.update({dim: f"{dim}={value} was selected" for dim, value in options.select})
         check_chunks(self.path, engine, unfilled)
         self._parts = {name: Reading(layout, options.select) for name, layout in layouts.items()}
@@ -89,7 +98,7 @@ class XarraySource(Source):
             fields = [name for part in self._parts.values() for name in part.layout.fields]
             units = {name: units_of(dataset[name].attrs.get("units")) for name in fields}
             calendar = self._calendar(dataset)
-            missing = [name for name in fields if declares_missing(dataset[name].encoding)]
+            missing = [name for name in fields if declares_missing(dataset[name].variable)]
         in_time = any("time" in part.layout.roles_in(n) for part in self._parts.values() for n in part.layout.fields)
         sets = {name: self._set(part, number, in_time, units) for name, part in self._parts.items()}
         whole = sets.pop(None, None)

@@ -196,6 +196,10 @@ def _left_out(path: Path, dataset: Any, names: Sequence[str], chosen: Sequence[s
             found[name] = "not among --variables"
         elif name in bounds or any(str(dim).lower() in BOUNDS for dim in variable.dims):
             found[name] = bounds.get(name, "bounds of cells")
+        elif variable.attrs.get("cf_role") == "mesh_topology" or "_connectivity" in str(variable.attrs.get("cf_role")):
+            found[name] = "how a mesh is connected"
+        elif "grid_mapping_name" in variable.attrs:
+            found[name] = "a map's projection"
         elif variable.dtype.kind == "c":
             raise UpsDataError(
                 f"{path}: {name} holds complex numbers: write two real ones, or leave it out by --variables"

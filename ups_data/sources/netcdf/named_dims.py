@@ -10,6 +10,7 @@ ROLES = {
     "trajectory": (
         *("trajectory", "sample", "samples", "member", "ensemble", "realization", "run", "case", "batch", "init"),
         *("init_time", "initialization_time", "forecast_reference_time", "reference_time"),
+        *("number", "ens", "realisation", "ensemble_member"),
     ),
     "time": (
         *("time", "t", "step", "frame", "valid_time", "lead", "lead_time", "leadtime", "forecast_period"),
@@ -18,6 +19,7 @@ ROLES = {
     "points": (
         *("point", "points", "node", "nodes", "cell", "cells", "ncells", "ncell", "particle", "particles", "vertex"),
         *("nmesh2_face", "nmesh2d_face", "nmesh2_node", "nmesh2d_node", "rgrid", "values", "station"),
+        *("mesh2d_nfaces", "mesh2d_nnodes", "nvertices", "nele"),
     ),
     "channel": ("channel", "channels", "component", "components", "c"),
     "x": (

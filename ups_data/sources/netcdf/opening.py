@@ -3,17 +3,20 @@
 import importlib
 import json
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.schema.json_text import parse_json
 from ups_data.sources.hdf5.files import opened
 from ups_data.sources.hdf5.written import check_readable, check_written
+from ups_data.sources.netcdf.values.missing import declare_missing, fills_with_default
 
 # engine → what xarray needs for it
 ENGINES = {"netcdf": ("scipy", "scipy"), "hdf5": ("h5netcdf", "h5netcdf"), "zarr": ("zarr", "zarr")}
@@ -31,7 +34,7 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
         UpsDataError: xarray cannot read it, or what is selected is not there.
     """
     xarray = importlib.import_module("xarray")  # an optional extra
-    options: dict[str, Any] = {"decode_times": False, "decode_coords": "all", "cache": False}
+    options: dict[str, Any] = {"decode_cf": False, "cache": False}
     if engine == "zarr":
         refuse_pickles(path)
         options["consolidated"] = False  # the same for both kinds of group, and no warning
@@ -40,7 +43,10 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
             if engine == "zarr":  # late: an optional extra's
                 looking.enter_context(importlib.import_module("ups_data.sources.netcdf.blosc").chunks_looked_at())
             dataset_of_file = xarray.open_dataset(path, engine=engine, **options)
-        with dataset_of_file as dataset:
+        with dataset_of_file as stored, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of several fill values, all of which are known
+            declare_missing(stored, path, engine)
+            dataset = xarray.decode_cf(stored, decode_times=False, decode_coords="all")
             for variable in dataset.variables.values():
                 chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
                 if chunks is not None and len(chunks) == variable.ndim:
@@ -50,6 +56,11 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
         raise
     except Exception as error:  # whatever the damage leads to in any of the engines
         reason = " ".join(str(error).split())[:200]
+        if "_ARRAY_DIMENSIONS" in reason or "dimension_names" in reason:
+            raise UpsDataError(
+                f"{path}: its arrays name no dimensions, which tell space from time: write it with xarray, or add "
+                "_ARRAY_DIMENSIONS (version 2) or dimension_names (version 3) to each array"
+            ) from error
         raise UpsDataError(
             f"{path}: cannot be read by xarray, it is truncated or damaged: download or copy it again ({reason})"
         ) from error
@@ -72,13 +83,24 @@ def _place(path: Path, dataset: Any, dim: str, value: str) -> int:
     return int(at[0])
 
 
+def groups_in(path: Path, engine: str) -> list[str]:
+    """The names of the groups in a file or group that hold something."""
+    if engine == "h5netcdf":
+        with opened(path) as file:
+            return [name for name, item in file.items() if isinstance(item, h5py.Group) and len(item)]
+    if engine == "zarr":
+        return sorted(name for name, _ in importlib.import_module("zarr").open_group(path, mode="r").groups())
+    return []
+
+
 def check_chunks(path: Path, engine: str, names: Sequence[str]) -> None:
     """Variables without a fill value of their own were written in full: else what is missing would be a number."""
-    if engine == "hdf5":
+    if engine == "h5netcdf":
         with opened(path) as file:
             for name in names:
                 check_readable(path, file[name])
-                check_written(path, file[name], (), ())
+                if not fills_with_default(file[name]):
+                    check_written(path, file[name], (), ())
     elif engine == "zarr":
         group = importlib.import_module("zarr").open_group(path, mode="r")
         for name in names:

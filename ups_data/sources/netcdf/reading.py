@@ -1,6 +1,6 @@
 """Values of variables on named dimensions, brought into this project's order of axes as they are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,8 @@ from ups_data.sources.netcdf.longitudes import circle_of, closes, unwrapped_axis
 from ups_data.sources.netcdf.named_dims import SPACE
 from ups_data.sources.netcdf.opening import opened_dataset
 from ups_data.sources.netcdf.slabs import Slabs
+from ups_data.sources.netcdf.values.missing import without_missing
 from ups_data.trajectory import Axis
-
-DEFAULT_FILL = 9.969209968386869e36  # NC_FILL_FLOAT and NC_FILL_DOUBLE of netcdf.h
 
 
 class Reading:
@@ -55,7 +54,7 @@ class Reading:
             if not frame and not flattened:
                 wanted[order[0]] = slice(start, stop)
             values = self._slabs.read(name, variable, wanted)
-            values = _without_default_fill(values, variable)
+            values = without_missing(f"{layout.path}: {name}", values, variable)
             axes = [variable.dims.index(dim) for dim in order]
             lead = [axis for axis in range(values.ndim) if axis not in axes]
             values = values.transpose(*lead, *axes).reshape([values.shape[a] for a in axes])
@@ -78,12 +77,16 @@ class Reading:
 
 
 def axes_of(layout: Layout, dataset: Any) -> tuple[Axis, ...] | None:
-    """The grid's axes in array order; None for points, or where a dimension has no coordinate."""
-    dims = [dim for dim in layout.dims[layout.fields[0]] if layout.roles[dim] in SPACE]
-    if layout.positions or any(dim not in dataset.coords for dim in dims):
+    """The grid's axes in array order, from 0 to 1 where a dimension has no coordinate; None for points."""
+    if layout.positions:
         return None
     axes = []
-    for dim in dims:
+    for dim, length in layout.dims[layout.fields[0]].items():
+        if layout.roles[dim] not in SPACE:
+            continue
+        if dim not in dataset.coords:
+            axes.append(Axis(layout.roles[dim], np.linspace(0.0, 1.0, length)))
+            continue
         circle = circle_of(dim, dataset[dim].attrs) if layout.roles[dim] == "x" else None
         values = unwrapped_axis(np.asarray(dataset[dim].values), circle)
         axes.append(Axis(layout.roles[dim], values, dataset[dim].attrs.get("units"), closes(values, circle)))
@@ -92,19 +95,3 @@ def axes_of(layout: Layout, dataset: Any) -> tuple[Axis, ...] | None:
 
 def _points(layout: Layout, dims: Sequence[str]) -> list[str]:
     return [dim for dim in dims if layout.roles[dim] == "points"]
-
-
-def _without_default_fill(values: np.ndarray, variable: Any) -> np.ndarray:
-    """What NetCDF's default fill value stands for was never written, if the file declares no other."""
-    if values.dtype.kind != "f" or {"_FillValue", "missing_value"} & (set(variable.encoding) | set(variable.attrs)):
-        return values
-    return np.where(values == values.dtype.type(DEFAULT_FILL), values.dtype.type(np.nan), values)
-
-
-def declares_missing(encoding: Mapping[str, Any]) -> bool:
-    """Whether a variable says by which number, not NaN, missing values are stored: they are meant to be missing."""
-    for name in ("_FillValue", "missing_value"):
-        for value in np.atleast_1d(np.asarray(encoding.get(name, np.nan))):
-            if value.dtype.kind in "iuf" and not np.isnan(value):
-                return True
-    return False

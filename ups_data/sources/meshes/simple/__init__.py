@@ -1,0 +1,1 @@
+"""Formats of vertices and triangles that need no library: PLY, OBJ, STL."""

@@ -1,0 +1,1 @@
+"""Which of the values of a file are values."""
