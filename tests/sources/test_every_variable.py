@@ -164,27 +164,49 @@ def _cgns(folder):
     return [(folder / "a.cgns", {"Pressure"}, set())]
 
 
-@example("vtk")
-def _vtk(folder):
-    vtk = pytest.importorskip("vtkmodules.all")
-    cube = vtk.vtkImageData()
-    cube.SetDimensions(3, 3, 3)
+def filled(vtk, cube, kinds) -> set[str]:
+    """Put arrays of those kinds on a cube of eight cells → their names."""
     arrays = {"point": cube.GetPointData(), "cell": cube.GetCellData(), "whole": cube.GetFieldData()}
     names = set()
     for place, data in arrays.items():
-        for kind, make in (("number", vtk.vtkDoubleArray), ("text", vtk.vtkStringArray)):
-            array = make()
+        for kind in kinds:
+            array = {"number": vtk.vtkDoubleArray, "text": vtk.vtkStringArray}[kind]()
             array.SetName(f"{place}_{kind}")
             array.SetNumberOfTuples({"point": 27, "cell": 8, "whole": 1}[place])
             for n in range(array.GetNumberOfTuples()):
                 array.SetValue(n, 1.0 if kind == "number" else "a")
             data.AddArray(array)
             names.add(array.GetName())
+    return names
+
+
+@example("vtk")
+def _vtk(folder):
+    vtk = pytest.importorskip("vtkmodules.all")
+    cube = vtk.vtkImageData()
+    cube.SetDimensions(3, 3, 3)
+    names = filled(vtk, cube, ("number", "text"))
     writer = vtk.vtkXMLImageDataWriter()
     writer.SetFileName(str(folder / "a.vti"))
     writer.SetInputData(cube)
     writer.Write()
     return [(folder / "a.vti", names, set())]
+
+
+@example("vtkhdf")
+def _vtkhdf(folder):
+    vtk = pytest.importorskip("vtkmodules.all")
+    cube = vtk.vtkImageData()
+    cube.SetDimensions(3, 3, 3)
+    to_cells = vtk.vtkAppendFilter()
+    to_cells.SetInputData(cube)
+    to_cells.Update()
+    names = filled(vtk, to_cells.GetOutput(), ("number",))
+    writer = vtk.vtkHDFWriter()
+    writer.SetFileName(str(folder / "a.vtkhdf"))
+    writer.SetInputData(to_cells.GetOutput())
+    writer.Write()
+    return [(folder / "a.vtkhdf", names, set())]
 
 
 @example("mat")

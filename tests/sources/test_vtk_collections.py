@@ -153,3 +153,49 @@ def test_vtkhdf(tmp_path):
     (tmp_path / "b.vtkhdf").write_bytes(damaged)
     with pytest.raises(UpsDataError, match="truncated or damaged"):
         open_source(tmp_path / "b.vtkhdf")[0]
+
+
+def with_number(mesh, name, value):
+    mesh.GetFieldData().AddArray(named(name, np.array([float(value)])))
+    return mesh
+
+
+def test_numbers_of_the_whole_mesh_are_parameters_if_all_blocks_and_frames_agree(tmp_path):
+    blocks = [with_number(with_number(row(2, 5.0 * n), "Re", 40), "patch", n) for n in range(2)]
+    write(composite("vtkMultiBlockDataSet", a=blocks[0], b=blocks[1]), tmp_path / "a.vtm", "vtkXMLMultiBlockDataWriter")
+    for n in range(2):
+        write(with_number(with_number(row(2), "Re", 40), "iteration", n), tmp_path / f"{n}.vtu")
+    pvd(tmp_path / "b.pvd", [(n, 0, f"{n}.vtu") for n in range(2)])
+    for name, other in (("a.vtm", "patch"), ("b.pvd", "iteration")):
+        [t] = open_source(tmp_path / name)
+        assert t.params == {"Re": 40.0}, name
+        assert t.left_out[other] == "another number in each block or frame"
+
+
+def test_steps_of_vtkhdf_are_frames(tmp_path):
+    algorithm = pytest.importorskip("vtkmodules.util.vtkAlgorithm")
+
+    class Steps(algorithm.VTKPythonAlgorithmBase):
+        def __init__(self):
+            super().__init__(nInputPorts=0, nOutputPorts=1, outputType="vtkUnstructuredGrid")
+
+        def RequestInformation(self, request, inputs, outputs):
+            key, information = vtk.vtkStreamingDemandDrivenPipeline, outputs.GetInformationObject(0)
+            information.Set(key.TIME_STEPS(), [0.5, 2.0, 3.0], 3)
+            information.Set(key.TIME_RANGE(), [0.5, 3.0], 2)
+            return 1
+
+        def RequestData(self, request, inputs, outputs):
+            information = outputs.GetInformationObject(0)
+            time = information.Get(vtk.vtkStreamingDemandDrivenPipeline.UPDATE_TIME_STEP())
+            vtk.vtkUnstructuredGrid.GetData(information).ShallowCopy(row(3, shift=time))
+            return 1
+
+    steps, writer = Steps(), vtk.vtkHDFWriter()
+    writer.SetFileName(str(tmp_path / "a.vtkhdf"))
+    writer.SetInputConnection(steps.GetOutputPort())
+    writer.SetWriteAllTimeSteps(True)
+    assert writer.Write()
+    [t] = open_source(tmp_path / "a.vtkhdf")
+    np.testing.assert_array_equal(t.time, [0.5, 2.0, 3.0])
+    np.testing.assert_allclose(np.asarray(t.fields["p"][0:3])[..., 0], t.coords[:, 0] + np.array([[0.5], [2], [3]]))

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,11 @@ class Blocks(ABC):
             raise UpsDataError(f"{self._path}: no block of it has points: save it again")
         names = {(b, cells): set(_data(mesh, cells)) for b, mesh in first.items() for cells in _carriers(mesh)}
         moves = dict.fromkeys(first, False)
+        numbers = [mesh.params for mesh in first.values()]
         every = {place: set(found) for place, found in names.items()}
         for frame in range(1, self.frames):
             meshes = self._at(frame)
+            numbers += [mesh.params for mesh in meshes.values()]
             for block, mesh in first.items():
                 if block not in meshes or meshes[block].points.shape != mesh.points.shape:
                     raise UpsDataError(
@@ -77,6 +79,8 @@ class Blocks(ABC):
             label = (f"{block}_{of_what}" if block else of_what) if several else block
             sets[label] = self._set((block, cells), sorted(fields), moves[block])
         sets = apart(sets)
+        params, differing = agreed(numbers)
+        left_out |= differing
         for mesh in meshes.values():
             left_out |= mesh.left_out
         whole = next(iter(sets.values())) if len(sets) == 1 else PointSet(np.empty((0, 0)), {})
@@ -86,6 +90,7 @@ class Blocks(ABC):
             fields=whole.fields,
             static=whole.static,
             time=self._times,
+            params=params,
             coords=whole.coords if len(sets) == 1 else None,
             sets=sets if len(sets) > 1 else {},
             units=whole.units,
@@ -128,6 +133,16 @@ def _carriers(mesh: Mesh) -> list[bool]:
 
 def _data(mesh: Mesh, cells: bool) -> Mapping[str, np.ndarray]:
     return mesh.cell_data if cells else mesh.point_data
+
+
+def agreed(numbers: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, str]]:
+    """Numbers of the whole mesh that all blocks and times which have them agree on, and why the others are left out."""
+    found: dict[str, set[float]] = {}
+    for some in numbers:
+        for name, value in some.items():
+            found.setdefault(name, set()).add(value)
+    params = {name: values.pop() for name, values in found.items() if len(values) == 1}
+    return params, {name: "another number in each block or frame" for name in found if name not in params}
 
 
 def leaves_of(vtk: Any, data: Any) -> Iterator[tuple[str, Any]]:

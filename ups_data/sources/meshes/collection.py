@@ -15,6 +15,7 @@ from ups_data.sources.content import look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.limits import TEXT_BYTES, check_holes
 from ups_data.sources.links import check_file, is_inside
+from ups_data.sources.meshes.blocks import agreed
 from ups_data.sources.meshes.vtk_file import Mesh, read_mesh
 from ups_data.sources.options import SourceOptions
 from ups_data.sources.positions import finite, own_field
@@ -105,7 +106,7 @@ class Collection:
         self._path, self._options = path, options
         self._frames = list(frames)
         self._last: tuple[int, Mesh] | None = None
-        self._params: dict[str, float] = {}  # numbers of the whole mesh that are the same in all frames
+        self._numbers: list[dict[str, float]] = []  # of the whole mesh, by frame
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_last": None}
@@ -127,16 +128,17 @@ class Collection:
             name: LazyArray((steps, *values.shape), values.dtype, partial(self._read, name, cells))
             for name, values in data.items()
         }
+        params, differing = agreed(self._numbers)
         return Trajectory(
             key=self._path.stem,
             source=str(self._path),
             fields=fields or own_field("position", coords),
             static={} if moves else dict(first.measures if cells else first.shares()),
             time=np.array([time for time, _ in self._frames]),
-            params=self._params,
+            params=params,
             coords=coords,
             units=first.units,
-            left_out=first.left_out,
+            left_out={**differing, **first.left_out},
         )
 
     def _place(self, mesh: Mesh, cells: bool) -> np.ndarray:
@@ -145,7 +147,7 @@ class Collection:
     def _moves(self, cells: bool) -> bool:
         first = self._mesh(0)
         names = set(first.point_data), set(first.cell_data)
-        still, self._params = True, dict(first.params)
+        still, self._numbers = True, [first.params]
         for number in range(1, len(self._frames)):
             mesh = self._mesh(number)
             if (set(mesh.point_data), set(mesh.cell_data)) != names or mesh.points.shape != first.points.shape:
@@ -153,7 +155,7 @@ class Collection:
                     f"{self._frames[number][1]}: has other fields or another number of points than "
                     f"{self._frames[0][1].name}: a series is one mesh in time, convert the others apart"
                 )
-            self._params = {n: v for n, v in self._params.items() if mesh.params.get(n) == v}
+            self._numbers.append(mesh.params)
             still = still and np.array_equal(self._place(mesh, cells), self._place(first, cells))
         return not still
 

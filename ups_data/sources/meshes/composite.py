@@ -10,7 +10,7 @@ import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.content import look_inside
-from ups_data.sources.meshes.blocks import Blocks, leaves_of
+from ups_data.sources.meshes.blocks import Blocks, agreed, leaves_of
 from ups_data.sources.meshes.collection import Frames, referenced
 from ups_data.sources.meshes.library import require_vtk
 from ups_data.sources.meshes.vtk_file import Mesh, check_claims, damaged, mesh_of, read_mesh, update
@@ -102,7 +102,7 @@ def _joined(path: Path, parts: Sequence[Mesh]) -> Mesh:
     names = (set(first.point_data), set(first.cell_data))
     if any((set(part.point_data), set(part.cell_data)) != names for part in parts):
         raise UpsDataError(f"{path}: parts of one time have different fields: give all parts the same")
-    left_out: dict[str, str] = {}
+    params, left_out = agreed([part.params for part in parts])
     for part in parts:
         left_out |= part.left_out
     measures = [name for name in first.measures if all(name in part.measures for part in parts)]
@@ -113,6 +113,7 @@ def _joined(path: Path, parts: Sequence[Mesh]) -> Mesh:
         cell_data={name: np.concatenate([part.cell_data[name] for part in parts]) for name in first.cell_data},
         units=first.units,
         left_out=left_out,
+        params=params,
         measures={name: np.concatenate([part.measures[name] for part in parts]) for name in measures},
         shares=partial(_joined_shares, parts),
     )
