@@ -9,6 +9,7 @@ from ups_data.schema import Manifest
 BLOCK_SAMPLES = 64
 BLOCK_POINTS = 128 * 1024
 BLOCK_BYTES = 64 * 1024**2
+EPOCHS = 8  # whose sizes of blocks are kept
 BLOCKS_OF_POOL = 8  # a block is at most this part of the pool: those at work together take about half of it
 
 
@@ -27,6 +28,7 @@ class Drawing:
         self.by_step = any(s.schedule_unit == "step" and s.schedule != "constant" for s in drawn)
         self.query_sets = max(1, options.horizon) + options.input_queries + options.lattice_queries
         self.feeds_back = any(s.feeds_back is not None for s in selections)
+        self._sizes: dict[int, int] = {}  # of the blocks of the last few epochs: passes are begun more than once
 
     def moment(self, epoch: int, batch: int, batches: int) -> float:
         """Where batch `batch` of `batches` is on the schedules: in its epoch, or so much of its epoch into it."""
@@ -35,6 +37,13 @@ class Drawing:
     def block_samples(self, epoch: int) -> int:
         """How many samples are made at once: few enough for their points to stay in a core's cache while they are
         drawn, and for their frames to be few against the pool. 0: one batch."""
+        size = self._sizes.get(epoch)
+        if size is None:
+            size = self._block_samples(epoch)
+            self._sizes = dict([*list(self._sizes.items())[1 - EPOCHS :], (epoch, size)])
+        return size
+
+    def _block_samples(self, epoch: int) -> int:
         if any(s.padded and s.is_ragged for s in self._selections):
             return 0  # a padded batch's rows are as long as its longest
         if self.by_step:

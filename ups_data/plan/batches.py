@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -83,6 +84,7 @@ class SomeBatches:
         return self.plan[self.numbers[place]]
 
 
+@lru_cache(maxsize=2)  # every epoch of a loader has the same
 def batch_bounds(
     samples: int,
     *,
@@ -92,7 +94,7 @@ def batch_bounds(
     pad: bool = False,
     canonical_ranks: int = CANONICAL_RANKS,
 ) -> np.ndarray:
-    """Where each global batch of `batch_size * world_size` samples begins: (batches + 1,) int64.
+    """Where each global batch of `batch_size * world_size` samples begins: (batches + 1,) int64, read-only.
 
     Without `drop_last` the last global batch is smaller. Where it would hold fewer samples than there can be ranks, it
     shares with the one before, so that no rank is left without a sample.
@@ -117,6 +119,7 @@ def batch_bounds(
         if drop_last and samples < world_size:
             remedy = f"start at most {samples} ranks, or set pad=True"
         raise UpsDataError(f"{samples} samples do not give each of {world_size} rank(s) {batch}: {remedy}")
+    bounds.flags.writeable = False
     return bounds
 
 

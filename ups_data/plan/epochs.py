@@ -70,6 +70,7 @@ def plan_epoch(
         seed=seed,
         epoch=epoch,
         canonical=lambda start, stop: canonical_rank_of_positions(bounds, stop, canonical_ranks, start),
-        ranks=None if pad else canonical_ranks_of(bounds, rank, world_size, canonical_ranks),
+        # One rank has the samples of all: to leave none out costs as much as a short epoch's whole order.
+        ranks=None if pad or world_size == 1 else canonical_ranks_of(bounds, rank, world_size, canonical_ranks),
     )
     return EpochPlan(order, bounds, rank, world_size, size, parts)

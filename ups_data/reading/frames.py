@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ups_data.batch import Frames, PackedPieces, Pieces, Read, Stored
 from ups_data.points.blocks import Blocks
-from ups_data.reading.past import PastPieces, in_order
+from ups_data.reading.past import PastPieces, in_order, is_raw
 from ups_data.reading.pool import Located, Pool
 from ups_data.sampling import Draw
 from ups_data.store.arrays.channels import ChannelArray, whole_of
@@ -70,8 +70,11 @@ class StoredFrames(Frames):
         numbers = np.arange(blocks.size).reshape(blocks.shape)
         order = None if len(chunks) == 1 else np.argsort(np.concatenate([numbers[here] for here in places]))
 
-        def assemble(found: Sequence[Any]) -> PastPieces:
+        def assemble(found: Sequence[Any]) -> Pieces | PastPieces:
             stored = in_order(found, order)
+            if is_raw(chunks, stored):  # what came is what is wanted
+                where = stored.buffer.reshape(blocks.shape), stored.offset.reshape(blocks.shape)
+                return Pieces(stored.buffers, *where, self._piece_points, self.channels, self.dtype)
             return PastPieces(self._pool, chunks, stored, blocks.shape, self._piece_points, self.channels, self.dtype)
 
         return Read(chunks, assemble, past=True)

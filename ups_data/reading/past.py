@@ -91,3 +91,16 @@ def in_order(found: Sequence[Ranges], order: NDArray[np.int64] | None) -> Ranges
     """The chunks of several arrays, those of one after another, in that order; None: as they are."""
     stored = joined(found)
     return stored if order is None else stored.part(order)
+
+
+def is_raw(chunks: Sequence[tuple[Any, NDArray[np.int64]]], stored: Ranges) -> bool:
+    """Whether all of these stored chunks are their points, as they are: those that are not compressed or absent.
+
+    Raises:
+        UpsDataError: an object has been changed since it was opened.
+    """
+    if any(array.codec != "none" for array, _ in chunks) or stored.length.min(initial=0) < 0:
+        return False
+    for array, numbers in chunks:
+        array.check_unchanged(array.rows_of(numbers))
+    return True

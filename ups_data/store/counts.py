@@ -33,7 +33,13 @@ class Counter:
     def add(self, *, requests: int = 0, fetched_bytes: int = 0, retries: int = 0, cache_hits: int = 0) -> None:
         """Add to the totals."""
         with self._lock:
-            self._totals += StoreCounts(requests, fetched_bytes, retries, cache_hits)
+            now = self._totals  # not by `+`, which is for few: this is called for every few ranges
+            self._totals = StoreCounts(
+                now.requests + requests,
+                now.fetched_bytes + fetched_bytes,
+                now.retries + retries,
+                now.cache_hits + cache_hits,
+            )
 
     def totals(self) -> StoreCounts:
         """The totals so far."""

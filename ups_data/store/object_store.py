@@ -87,6 +87,13 @@ class Ranges:
         """Some of them, by a mask, by number, or by a slice."""
         return Ranges(self.buffers, self.buffer[which], self.offset[which], self.length[which])
 
+    def bodies(self) -> list[memoryview]:
+        """The bytes of each."""
+        numbers = self.buffer.tolist()
+        views = {number: memoryview(self.buffers[number]) for number in set(numbers)}
+        places = zip(numbers, self.offset.tolist(), (self.offset + self.length).tolist(), strict=True)
+        return [views[buffer][start:stop] for buffer, start, stop in places]
+
     def body(self, number: int) -> memoryview:
         """The bytes of one."""
         start = self.offset[number]

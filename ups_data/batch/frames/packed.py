@@ -9,6 +9,9 @@ from ups_data import _native as built
 from ups_data.batch.frames.pieces import Pieces, bytes_of
 from ups_data.points.blocks import Blocks
 
+WIDE = {8: np.complex64, 16: np.complex128}  # numbers of so many bytes: they are moved, not looked at
+FEW = 8  # channels
+
 
 @dataclass(slots=True, eq=False)
 class PackedPieces(Pieces):
@@ -40,7 +43,7 @@ class PackedPieces(Pieces):
                 place[...] = 0
             else:
                 points = np.frombuffer(self.buffers[buffer], self.dtype, size, offset).reshape(-1, self.total)
-                np.copyto(place, points[:, self.first : last])
+                _copy_channels(place, points[:, self.first : last])
 
     def stack_widened(self, out: NDArray[np.int64]) -> None:
         """See `Pieces.stack_widened`. The numbers are stored as floating-point numbers."""
@@ -65,3 +68,17 @@ class PackedPieces(Pieces):
             offset = np.arange(self.buffer.shape[1])[None] * (self.piece_points * self.point_bytes)
             kind = self.piece_points, self.channels, self.dtype
             Pieces([self.array(i)], np.zeros_like(offset), offset, *kind).restore(blocks, row[None])
+
+
+def _copy_channels(out: np.ndarray, points: np.ndarray) -> None:
+    """Copy `(P, C)` of more channels. numpy works point by point if it is told nothing: for three or four channels,
+    three times as slow as channel by channel, or twenty times as slow as numbers of all channels' size."""
+    channels = out.shape[1]
+    wide = WIDE.get(channels * out.itemsize) if out.dtype == points.dtype else None
+    if wide is not None:
+        np.copyto(out.view(wide), points.view(wide))
+    elif channels <= FEW:
+        for channel in range(channels):
+            np.copyto(out[:, channel], points[:, channel])
+    else:
+        np.copyto(out, points)

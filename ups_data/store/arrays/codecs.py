@@ -31,6 +31,13 @@ def checksum(body: bytes | memoryview) -> bytes:
     return crc32c.crc32c(body).to_bytes(4, "little")
 
 
+def checksums(stored: Sequence[memoryview]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The crc32c of each chunk's body, and the one that is stored behind it."""
+    crcs = [crc32c.crc32c(chunk[:-CHECKSUM_BYTES]) for chunk in stored]
+    behind = b"".join([chunk[-CHECKSUM_BYTES:] for chunk in stored])
+    return np.array(crcs, np.uint32), np.frombuffer(behind, "<u4")
+
+
 def joined(parts: Sequence[Ranges]) -> Ranges:
     """The chunks of one after another."""
     if len(parts) == 1:

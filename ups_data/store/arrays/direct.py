@@ -197,12 +197,13 @@ class DirectArray:
         first = 0
         for opened, here, places, _ in parts:
             if not opened.all_checked:
-                unchecked = np.flatnonzero(~opened.checked[places]).tolist()
-                for which in unchecked:
-                    self._check(int(numbers[here[which]]), opened, int(places[which]), found.body(first + which))
+                unchecked = np.flatnonzero(~opened.checked[places])
+                if len(unchecked) and not self._intact(opened, places[unchecked], found.part(first + unchecked)):
+                    for which in unchecked.tolist():
+                        self._check(int(numbers[here[which]]), opened, int(places[which]), found.body(first + which))
                 if self._once:
                     opened.checked[places] = True
-                    opened.all_checked = not unchecked and bool(opened.checked.all())
+                    opened.all_checked = not len(unchecked) and bool(opened.checked.all())
             first += len(here)
 
     def rows_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -226,6 +227,14 @@ class DirectArray:
             if opened is not None:
                 last = min((number + 1) * span, self.shape[0]) - 1
                 opened.check_unchanged(f"{self._where}, rows {number * span} to {last}")
+
+    def _intact(self, opened: StoredObject, places: NDArray[np.int64], stored: Ranges) -> bool:
+        """Whether `_check` has nothing to say of any of those chunks; a third of its time for each."""
+        bodies, raw = stored.bodies(), self.codec == "none"
+        size = self.chunk_bytes + codecs.CHECKSUM_BYTES if raw else self.chunk_bytes
+        crcs, behind = codecs.checksums(bodies)
+        good = (crcs == behind) & (crcs == (behind if opened.crcs is None else opened.crcs[places]))
+        return bool(good.all()) and all((len(b) if raw else codecs.decoded_bytes(b)) == size for b in bodies)
 
     def _check(self, number: int, opened: StoredObject, place: int, stored: memoryview) -> None:
         """Compare a chunk with the checksum behind it, and with the seal's."""

@@ -208,15 +208,16 @@ class Requests:
         begun, slow = time.monotonic(), self.pace.slow()
         tasks = {asyncio.ensure_future(call())}
         try:
-            done, _ = await asyncio.wait(tasks, timeout=slow)
+            done, left = await asyncio.wait(tasks, timeout=slow)
             if not done and not self.gate.is_full and self.pace.may_send_twice():
                 self.counter.add(requests=count, retries=count)
                 tasks.add(asyncio.ensure_future(call()))
             while True:
-                done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 best = next((task for task in done if not task.exception()), None)
                 if best is None and left:
-                    tasks = left
+                    tasks, done = left, set()
                     continue
                 result = (best or done.pop()).result()
                 self.answered = True
