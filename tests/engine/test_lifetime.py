@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.datasets import write_grid
+from tests.store.serving import RangeServer
 from ups_data import QueryDataset, QueryLoader, QuerySampling, UpsDataError
+from ups_data.engine import threads as engine_threads
 from ups_data.loader.drawing import BLOCKS_OF_POOL
 from ups_data.reading.pool import Pool
 from ups_data.schema import Manifest
@@ -142,3 +144,17 @@ def test_no_thread_waits_for_a_chunk_that_another_gave_up(tmp_path, monkeypatch)
     monkeypatch.setattr(Pool, "_memory", fails)
     with pytest.raises(MemoryError, match="no room"):
         list(loader(tmp_path / "d", threads=2, timeout=20))
+
+
+def test_nothing_waits_for_room_ahead_when_the_process_ends(tmp_path, caplog):
+    """After an epoch the next one is fetched ahead, as far as there is room; nobody ever takes it."""
+    write_grid(tmp_path / "d", grid=(16, 16), steps=(65,) * 8, codec="none")
+    before = set(engine_threads._at_work)
+    with RangeServer(tmp_path / "d") as server:
+        source = loader(server.url, threads=1, prefetch_bytes=4000, pool_bytes=0)
+        assert len(list(source)) == len(source)
+        begun = set(engine_threads._at_work) - before
+        assert len(begun) > 1
+        for threads in begun:  # as when the interpreter ends
+            threads.end(5.0)
+    assert "still wait" not in caplog.text

@@ -71,8 +71,10 @@ class Ahead:
         cancelled: threading.Event,
         is_early: Callable[[], bool],
     ) -> D:
-        def is_cancelled() -> bool:
-            return cancelled.is_set() or prepared.released
+        threads = self._threads
+
+        def is_cancelled() -> bool:  # at the latest when the process ends
+            return cancelled.is_set() or prepared.released or (threads is not None and threads.is_abandoned)
 
         try:
             drawn = draw()

@@ -52,6 +52,11 @@ class Threads:
         for _ in self._threads:
             self._tasks.end_one()
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether `abandon` or `end` was called: what waits for anything but a read gives up."""
+        return self._cancelled.is_set()
+
     def end(self, seconds: float = LEAVE_SECONDS) -> None:
         """Nothing more is begun; wait for what is at work, but no longer than so many seconds."""
         self.abandon()
