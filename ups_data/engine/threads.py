@@ -29,6 +29,8 @@ class Threads:
             for i in range(count)
         ]
         _at_work.add(self)
+        atexit.unregister(_end_all)  # as the last to be registered it comes first: before stores end their requests
+        atexit.register(_end_all)
         try:
             for thread in self._threads:
                 thread.start()
@@ -112,7 +114,6 @@ def _run(tasks: _Tasks, cancelled: threading.Event) -> None:
         del task, future, call  # nothing is held while this waits
 
 
-@atexit.register
 def _end_all() -> None:
     """As the interpreter ends in the middle of a pass, what it is about to take down must not be in use."""
     for threads in list(_at_work):
