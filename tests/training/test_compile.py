@@ -1,6 +1,8 @@
 """`training.compile`: the same losses, few compilations however the numbers of points change, one line without a
 compiler."""
 
+import ctypes
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from tests.training.runs import QUIET, config, lines
 from ups_data.errors import UpsDataError
 from ups_data.training import train
+from ups_data.training.compiled import told_if_not_compiled
 
 
 def test_without_a_compiler_it_is_one_line_and_nothing_is_written(
@@ -19,6 +22,19 @@ def test_without_a_compiler_it_is_one_line_and_nothing_is_written(
         train(config(waves, tmp_path / "run", compile=True), console=QUIET)
     assert "\n" not in str(told.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_killed_compilation_left_is_named(tmp_path: Path) -> None:
+    from torch._inductor.exc import InductorError
+
+    library = tmp_path / "main.so"
+    library.write_bytes(b"\x7fELF")
+    told = pytest.raises(UpsDataError, match="main.so: file too short.*a process was killed there: remove that folder")
+    with told, told_if_not_compiled():
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            raise InductorError(error, inspect.currentframe()) from error
 
 
 @pytest.mark.slow

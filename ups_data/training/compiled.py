@@ -3,6 +3,9 @@
 import os
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -48,11 +51,24 @@ class Compiled(nn.Module):
         Raises:
             UpsDataError: torch cannot compile it.
         """
-        from torch._dynamo.exc import TorchDynamoException  # a second that runs without compilation do not wait for
-
-        try:
+        with told_if_not_compiled():
             return self.module(*args)
-        except TorchDynamoException as error:
-            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            told = f"training.compile: torch cannot compile the model's losses ({reason}): mend them, {OTHERWISE}"
-            raise UpsDataError(told) from error
+
+
+@contextmanager
+def told_if_not_compiled() -> Iterator[None]:
+    """A forward pass, or the backward pass of what it gave, which is compiled as late as it is needed.
+
+    Raises:
+        UpsDataError: torch cannot compile it.
+    """
+    from torch._dynamo.exc import TorchDynamoException  # a second that runs without compilation do not wait for
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/torchinductor_*")
+        remedy = f"if the file is one of {folder}, a process was killed there: remove that folder"
+        told = f"training.compile: torch cannot compile the model's losses ({reason}): "
+        raise UpsDataError(told + (remedy if ".so" in reason else f"mend them, {OTHERWISE}")) from error

@@ -17,7 +17,7 @@ from ups_data.batch.records import Errors
 from ups_data.errors import UpsDataError
 from ups_data.models.protocol import LossBundle, LossContext, Model, total_of
 from ups_data.training.bundle import compute_operator_loss_bundle
-from ups_data.training.compiled import Compiled
+from ups_data.training.compiled import Compiled, told_if_not_compiled
 from ups_data.training.config import TrainingConfig
 from ups_data.training.optimiser import Average, Optimiser
 from ups_data.training.ranks.group import Group, told_if_gone
@@ -41,6 +41,7 @@ class TrainStep:
     ) -> None:
         self.model, self.optimiser, self.average = model, optimiser, average
         self.group, self.parts = group, settings.accumulate
+        self._told = told_if_not_compiled if settings.compile else nullcontext
         self.losses: nn.Module = Compiled(_Losses(model)) if settings.compile else _Losses(model)
         self.shared: DistributedDataParallel | None = None
         if group.size > 1:
@@ -73,7 +74,8 @@ class TrainStep:
                     terms, errors = self.losses(part, replace(context, on_errors=None), context.on_errors is not None)
                     total = total_of(terms)
                 scale = share * self.group.size  # of what the ranks have, the mean is taken
-                self.optimiser.backward(total if scale == 1 else total * scale)
+                with self._told():
+                    self.optimiser.backward(total if scale == 1 else total * scale)
             told += errors
             found.append((share, torch.stack([value.detach().float() for value in (total, *terms.values())])))
         mine = [0.0] * len(found[0][1])
