@@ -88,7 +88,8 @@ def select(manifest: Manifest, options: LoaderOptions) -> list[Selection]:
             points; every point of trajectories that have different numbers of them, without padding; importance that
             is not stored.
     """
-    manifest.split(options.split)
+    if not manifest.split(options.split).num_trajectories:
+        raise UpsDataError(f"the split {options.split!r} holds no trajectories: name another one, or convert again")
     names = [f.name for f in manifest.fields]
     wanted = {"in": list(names if options.input_fields is None else options.input_fields)}
     wanted["out"] = list(manifest.default_targets() if options.target_fields is None else options.target_fields)

@@ -132,12 +132,14 @@ class Contents(Model):
         return mask is not None and mask.moving
 
     def min_points(self, split: str, set_name: str | None = None) -> int:
-        """Points of the smallest trajectory of a split."""
-        return int(self.points_of(split, set_name).min())
+        """Points of the smallest trajectory of a split; 0: it has none."""
+        points = self.points_of(split, set_name)
+        return int(points.min()) if len(points) else 0
 
     def max_points(self, split: str, set_name: str | None = None) -> int:
-        """Points of the largest trajectory of a split."""
-        return int(self.points_of(split, set_name).max())
+        """Points of the largest trajectory of a split; 0: it has none."""
+        points = self.points_of(split, set_name)
+        return int(points.max()) if len(points) else 0
 
     def _most_points(self, set_name: str | None) -> int:
         if self.grid is not None:

@@ -27,7 +27,7 @@ from tests.faults.hostile.mutations import changed, changed_json
 from tests.faults.hostile.sources import FILES, FOLDERS, Write
 from tests.faults.hostile.tryer import resident
 from tests.sources import operator_files, solver_files
-from ups_data import QueryLoader, QuerySampling, UpsDataError
+from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data.conversion.source_runs import open_run
 from ups_data.schema.file import MANIFEST, with_digest
 from ups_data.schema.trajectories import SEAL
@@ -98,7 +98,24 @@ def use(root: Path) -> None:
 
 
 def manifest(folder: Path, draw: random.Random) -> None:
-    root = fresh_dataset(folder)
+    change_manifest(fresh_dataset(folder), draw)
+
+
+def masked(folder: Path, draw: random.Random) -> None:
+    """The manifest of points in blocks, of which not all count."""
+    kept, root = folder / "kept", folder / "d"
+    if not kept.exists():
+        rng = np.random.default_rng(0)
+        with ShardWriter(kept, blocks=4) as writer:
+            for n in (50, 60, 70):
+                coords, u = rng.random((n, 2)), rng.random((3, n, 1))
+                writer.add({"u": u.astype(np.float32)}, coords=coords.astype(np.float32), mask=rng.random(n) < 0.7)
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(kept, root)
+    change_manifest(root, draw)
+
+
+def change_manifest(root: Path, draw: random.Random) -> None:
     text = (root / MANIFEST).read_bytes()
     body = b"{\n" + text[text.index(b"\n", 2) + 1 :]
     mutated = changed_json(body, draw).decode()
@@ -184,7 +201,7 @@ TARGETS: dict[str, Case] = {
     "openfoam": group_case(openfoam, "**/*"),
     "ensight": group_case(ensight, "**/*"),
     "cgns": file_case(lambda path: solver_files.write_cgns(path, np.arange(12.0))),
-    **{f.__name__: f for f in (manifest, seal, metadata, chunks, objects, checkpoint)},
+    **{f.__name__: f for f in (manifest, masked, seal, metadata, chunks, objects, checkpoint)},
     **RUN_TARGETS,
 }
 

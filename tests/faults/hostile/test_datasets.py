@@ -13,8 +13,9 @@ from tests.datasets import edit_manifest, write_grid
 from tests.faults.hostile.around import Around, is_one_line, wrong
 from tests.faults.hostile.tryer import Tryer
 from tests.faults.hostile.ways import WAYS
-from ups_data import ShardWriter
-from ups_data.schema import MANIFEST
+from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
+from ups_data.card import write_card
+from ups_data.schema import MANIFEST, Manifest
 from ups_data.schema.trajectories import SEAL
 
 SHARD = "train/shard-000000.zarr"
@@ -168,3 +169,20 @@ def test_a_manifest_of_many_values(tryer: Tryer, around: Around, text: str) -> N
     answer = tryer("command", "inspect", around.given / "d")
     assert not wrong(answer)
     assert is_one_line(answer["stderr"])
+
+
+def test_a_split_without_trajectories(tmp_path: Path) -> None:
+    """Of points, whose numbers are looked at: it is refused, and the others are what they were."""
+    rng = np.random.default_rng(0)
+    with ShardWriter(tmp_path) as writer:
+        for split in ("train", "valid"):
+            coords = rng.random((20, 2)).astype(np.float32)
+            writer.add({"u": rng.random((3, 20, 1)).astype(np.float32)}, coords=coords, split=split)
+            writer.add({"u": rng.random((3, 20, 1)).astype(np.float32)}, coords=coords[::-1], split=split)
+    edit_manifest(tmp_path, lambda m: m["splits"]["valid"].update(shards=[]))
+    options: dict[str, Any] = {"batch_size": 2, "sampling": QuerySampling(ratio=0.5), "threads": 0}
+    assert len([*QueryLoader(tmp_path, split="train", **options)]) == 2
+    with pytest.raises(UpsDataError, match="'valid' holds no trajectories"):
+        QueryLoader(tmp_path, split="valid", **options)
+    assert Manifest.load(tmp_path).max_points("valid") == Manifest.load(tmp_path).min_points("valid") == 0
+    assert write_card(tmp_path)
