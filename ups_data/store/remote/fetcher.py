@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import os
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,6 +15,7 @@ from ups_data.store.remote.pace import Pace
 
 T = TypeVar("T")
 LEAVE_SECONDS = 1.0  # what is under way gets to end with the process
+SETTLE_SECONDS = 0.05  # obstore's threads get to give back what they hold of Python
 
 
 class Fetcher:
@@ -44,6 +46,7 @@ class Fetcher:
         if self._thread.is_alive():
             with suppress(TimeoutError):
                 self.submit(_cancel_all()).result(2 * LEAVE_SECONDS)
+            time.sleep(SETTLE_SECONDS)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
