@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.faults.conversion_process import digests
 from tests.serving_s3 import environment, new_bucket, s3_server
 from ups_data import QueryLoader, ShardWriter, UpsDataError
+from ups_data.cli.main import app
 from ups_data.schema import MANIFEST, Manifest
 from ups_data.store.memory import MemoryStore
 from ups_data.store.moving.copying import copy_dataset
@@ -148,6 +150,17 @@ def test_where_files_cannot_be_linked_they_are_copied(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", link)
     merge(one, other, tmp_path / "c")
     assert verify_dataset(tmp_path / "c") == []
+
+
+def test_a_merged_dataset_has_a_card(tmp_path):
+    one, other = (str(write(tmp_path / name, *numbers)) for name, numbers in (("a", (0, 1)), ("b", (2, 3))))
+    for name, options in (("c", []), ("d", ["--no-card"])):
+        done = CliRunner().invoke(app, ["merge", one, other, "--out", str(tmp_path / name), *options])
+        assert done.exit_code == 0, done.output
+    text = (tmp_path / "c/README.md").read_text()
+    assert f"# Dataset of `{one} and {other}`" in text
+    assert (tmp_path / "c/card/u.png").exists()
+    assert not (tmp_path / "d/README.md").exists()
 
 
 def test_what_cannot_be_merged(tmp_path, monkeypatch):

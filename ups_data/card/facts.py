@@ -14,7 +14,8 @@ AXIS_NAMES = ("x", "y", "z")
 
 def card_of(manifest: Manifest) -> Card:
     """All of a card but its pictures, and how it is loaded."""
-    name = manifest.source.get("path", "").rstrip("/").rpartition("/")[2]
+    path = manifest.source.get("path", "")
+    name = path if " and " in path else path.rstrip("/").rpartition("/")[2]  # of a merged dataset it is two paths
     title: list[Cell] = ["Dataset of ", Foreign(name)] if name else ["A dataset"]
     sections = [points_section(manifest), fields_section(manifest), splits_section(manifest), origin_section(manifest)]
     return Card(title, lead(manifest), [section for section in sections if section.tables or section.text])

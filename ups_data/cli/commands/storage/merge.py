@@ -12,6 +12,10 @@ def merge(
     same_names: Annotated[
         bool, typer.Option("--same-names", help="Runs of one name in both are different runs, or share no frame.")
     ] = False,
+    card: Annotated[
+        bool,
+        typer.Option("--card/--no-card", help="Write a card beside the data: a text, and a picture of every field."),
+    ] = True,
 ) -> None:
     """Make one dataset of two, without writing a shard again.
 
@@ -24,6 +28,7 @@ def merge(
     from ups_data.cli.progress import progress_bar
     from ups_data.cli.stopping import stopping
     from ups_data.errors import shown
+    from ups_data.store.root import open_store
     from ups_data.writing.joining.merge import merge as merge_datasets
 
     console = Console(emoji=False)
@@ -39,5 +44,9 @@ def merge(
             same_names=same_names,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    if card:
+        from ups_data.card.write import write_own_card
+
+        write_own_card(open_store(out), manifest)
     counts = ", ".join(f"{name} {split.num_trajectories}" for name, split in manifest.splits.items())
     console.print(f"{shown(out)}: trajectories: {shown(counts)}")
