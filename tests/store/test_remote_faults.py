@@ -1,5 +1,6 @@
 """A store that misbehaves: every fault ends in the right batches, or in one error that names object and range."""
 
+import re
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -196,6 +197,8 @@ def test_faults_at_length(dataset, name, seed, threads):
         try:
             ended = in_time(server, seconds=120, timeout=10.0, threads=threads) == expected
         except UpsDataError as error:
-            known = name in ALWAYS or "attempts" in str(error) or "damaged" in str(error)
-            ended = known and server.url in str(error)
-        assert ended, message
+            told = str(error)  # one attempt that is sent twice may take all of the time
+            known = name in ALWAYS or "attempts" in told or "damaged" in told or re.search(message, told)
+            assert known, told
+            ended = server.url in told
+        assert ended
