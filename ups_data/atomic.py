@@ -23,9 +23,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     unfinished file behind: see `remove_debris`. If `path` is a link, the file takes the link's place.
 
     Raises:
-        UpsDataError: `path` is a device, a named pipe or a socket, or leads to one, or lies in /dev, as the link that
-            a program's output has there: the file would take its place too.
+        UpsDataError: `path` names no file; or it is a device, a named pipe or a socket, or leads to one, or lies in
+            /dev, as the link that a program's output has there: the file would take its place too.
     """
+    if not path.name:
+        raise UpsDataError(f"{path}: names no file: choose one")
     with suppress(OSError):  # nothing is there, which is well; or the folder cannot be used, which opening says
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or path.parent.resolve() == Path("/dev"):

@@ -28,7 +28,7 @@ def device_of(name: str, local_rank: int | None = None) -> torch.device:
         name = f"cuda:{local_rank}"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        float(torch.zeros(1, device=device))  # "meta" can be named, and computes nothing
     except (RuntimeError, AssertionError):
         raise UpsDataError(f"training.device={name!r} is not usable here: give auto, cpu or cuda") from None
     return device

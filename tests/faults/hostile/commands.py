@@ -51,7 +51,7 @@ CALLS: dict[str, Call] = {
     "seal": Call(("{d}",), changes=True),
     "cache": Call(("{cache}",), changes=True),
     "bench": Call(("{d}",), (("--seconds", "0.1"),)),
-    "simulate": Call(("heat-3d",), (("--out", "{out}"), ("--cases", "1"), ("--size", "4"), ("--steps", "2"))),
+    "simulate": Call(("heat-3d",), (("--out", "{out}/x.h5"), ("--cases", "1"), ("--size", "4"), ("--steps", "2"))),
     # Whole, it takes minutes: it is always given simulations that are refused.
     "quickstart": Call((), (("--out", "{out}"), ("--data", "{empty}"))),
 }

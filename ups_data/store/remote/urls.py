@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ups_data.errors import UpsDataError
 
@@ -35,9 +35,20 @@ def is_url(root: object) -> bool:
     return isinstance(root, str) and bool(_URL.match(root))
 
 
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UpsDataError(f"{url}: is no URL ({error}); give one such as s3://bucket/folder") from None
+
+
 def file_of(url: str) -> Path | None:
-    """The folder that a `file://` URL names; None: it is another URL."""
-    parts = urlsplit(url)
+    """The folder that a `file://` URL names; None: it is another URL.
+
+    Raises:
+        UpsDataError: it is no URL.
+    """
+    parts = _parts(url)
     return Path(unquote(parts.path)) if parts.scheme.lower() == "file" else None
 
 
@@ -45,9 +56,10 @@ def checked_url(url: str) -> str:
     """The URL without a slash at its end.
 
     Raises:
-        UpsDataError: it names no server or bucket, or holds credentials, which would be shown wherever it is.
+        UpsDataError: it is no URL, names no server or bucket, or holds credentials, which would be shown wherever it
+            is.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     if parts.username is not None or parts.query or parts.fragment:
         shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
         raise UpsDataError(

@@ -125,6 +125,8 @@ def dense_loader(
         "lattice_queries": False,
         "batch_size": 1 if few_targets else batch_size or max(1, min(data.batch_size, BATCH_POINTS // most)),
     }
+    frames = sum(sum(shard.steps) for shard in manifest.split(split).shards)
+    changed["batch_size"] = min(changed["batch_size"], frames)  # a batch is filled up
     if every_frame:
         changed["on_damage"] = "raise"
     if few_targets:

@@ -84,6 +84,7 @@ def _check_place(target: ObjectStore, roots: Sequence[ObjectStore]) -> None:
 
 
 def _into_folder(out: Path, manifest: Manifest, moves: "Sequence[_Move]", progress: Callable[[int, int], None]) -> None:
+    out = Path(os.path.abspath(out))  # "." has no name
     aside = out.with_name(f".{out.name}.merging-{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
