@@ -23,6 +23,7 @@ from ups_data.training.runs.trained import TrainedRun, trained_run
 from ups_data.trajectory import Trajectory
 
 CHUNK = 16384
+MOST_STEPS = 100_000  # of a rollout: all of them are kept until they are written
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def predict_run(
 
     Raises:
         UpsDataError: no such run or split, data that lack a field, points outside the domain, a rollout whose inputs
-            are not predicted.
+            are not predicted, or of too many steps.
     """
     run = trained_run(out, model=model, trust_target=trust_target)
     manifest = Manifest.load(str(data))
@@ -81,6 +82,8 @@ def predict_run(
     steps = max(1, horizon) if asked.rollout is None else asked.rollout
     if steps < 1 or asked.chunk < 1:
         raise UpsDataError(f"rollout={asked.rollout}, chunk={asked.chunk}: give 1 or more")
+    if steps > MOST_STEPS:
+        raise UpsDataError(f"rollout={steps}: give {MOST_STEPS:,} steps at most, and go on from the last frame")
     if steps > max(1, horizon):
         check_rolls(run.config, manifest, inputs, targets, steps)
     places = _places(manifest, asked)
