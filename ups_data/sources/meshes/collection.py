@@ -106,7 +106,6 @@ class Collection:
         self._path, self._options = path, options
         self._frames = list(frames)
         self._last: tuple[int, Mesh] | None = None
-        self._numbers: list[dict[str, float]] = []  # of the whole mesh, by frame
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_last": None}
@@ -118,7 +117,7 @@ class Collection:
             raise UpsDataError(f"{self._path}: has data on points and on cells: write one of them")
         cells = bool(first.cell_data)
         data = first.cell_data if cells else first.point_data
-        moves = self._moves(cells)
+        moves, numbers = self._compared(cells)
         count, dim = self._place(first, cells).shape
         steps = len(self._frames)
         coords: ArrayLike = finite(str(self._path), self._place(first, cells))
@@ -128,7 +127,7 @@ class Collection:
             name: LazyArray((steps, *values.shape), values.dtype, partial(self._read, name, cells))
             for name, values in data.items()
         }
-        params, differing = agreed(self._numbers)
+        params, differing = agreed(numbers)
         return Trajectory(
             key=self._path.stem,
             source=str(self._path),
@@ -144,10 +143,11 @@ class Collection:
     def _place(self, mesh: Mesh, cells: bool) -> np.ndarray:
         return mesh.centres if cells else mesh.points
 
-    def _moves(self, cells: bool) -> bool:
+    def _compared(self, cells: bool) -> tuple[bool, list[dict[str, float]]]:
+        """Whether the points move, and the numbers of the whole mesh, by frame."""
         first = self._mesh(0)
         names = set(first.point_data), set(first.cell_data)
-        still, self._numbers = True, [first.params]
+        still, numbers = True, [first.params]
         for number in range(1, len(self._frames)):
             mesh = self._mesh(number)
             if (set(mesh.point_data), set(mesh.cell_data)) != names or mesh.points.shape != first.points.shape:
@@ -155,9 +155,9 @@ class Collection:
                     f"{self._frames[number][1]}: has other fields or another number of points than "
                     f"{self._frames[0][1].name}: a series is one mesh in time, convert the others apart"
                 )
-            self._numbers.append(mesh.params)
+            numbers.append(mesh.params)
             still = still and np.array_equal(self._place(mesh, cells), self._place(first, cells))
-        return not still
+        return not still, numbers
 
     def _read(self, name: str | None, cells: bool, start: int, stop: int) -> np.ndarray:
         meshes = (self._mesh(number) for number in range(start, stop))

@@ -1,6 +1,7 @@
 """Cases as solvers write them, read by vtk's readers: OpenFOAM's folders, EnSight's `.case`, CGNS."""
 
 import re
+from abc import abstractmethod
 from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
@@ -125,7 +126,43 @@ class EnSightSource(Source):
         return _Reader(self.path, vtk, reader, times, ensight=True).trajectory(self.path.stem)
 
 
-class CgnsSource(Source):
+class _OneFile(Source):
+    """A file in HDF5 that a reader of vtk's knows: one trajectory, whose times the reader tells."""
+
+    named: str
+
+    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
+        super().__init__(path, options)
+        content = look_inside(self.path, options)
+        if not self.recognises(content):
+            raise UpsDataError(f"{path}: {content}, a {self.named} file is expected: name another format")
+        require_vtk(self.path)
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int, /) -> Trajectory:
+        vtk = require_vtk(self.path)
+        reader = self._reader(vtk)
+        reader.SetFileName(str(self.path))
+        said = update(vtk, reader, information=True)
+        if "ERR" in said.upper():
+            raise damaged(self.path, said)
+        self._choose(reader)
+        information = reader.GetOutputInformation(0)
+        key = vtk.vtkStreamingDemandDrivenPipeline.TIME_STEPS()
+        times = np.array(information.Get(key)) if information.Has(key) and information.Length(key) > 1 else None
+        return _Reader(self.path, vtk, reader, times).trajectory(self.path.stem)
+
+    @abstractmethod
+    def _reader(self, vtk: Any) -> Any:
+        """A new reader."""
+
+    def _choose(self, reader: Any) -> None:
+        """Tell the reader what to read, once it knows what there is: everything, if it is told nothing."""
+
+
+class CgnsSource(_OneFile):
     """A CGNS file in HDF5: one trajectory, each zone a set of points; solutions at several times are its frames.
 
     Raises:
@@ -133,39 +170,23 @@ class CgnsSource(Source):
     """
 
     format = "cgns"
-
-    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
-        super().__init__(path, options)
-        content = look_inside(self.path, options)
-        if not self.recognises(content):
-            raise UpsDataError(f"{path}: {content}, a CGNS file is expected: name another format")
-        require_vtk(self.path)
+    named = "CGNS"
 
     @staticmethod
     def recognises(content: Content) -> bool:
         """See `Source.recognises`."""
         return content.kind == "hdf5" and "CGNSLibraryVersion" in content.keys
 
-    def __len__(self) -> int:
-        return 1
+    def _reader(self, vtk: Any) -> Any:
+        return vtk.vtkCGNSReader()
 
-    def __getitem__(self, number: int, /) -> Trajectory:
-        vtk = require_vtk(self.path)
-        reader = vtk.vtkCGNSReader()
-        reader.SetFileName(str(self.path))
-        said = update(vtk, reader, information=True)
-        if "ERR" in said.upper():
-            raise damaged(self.path, said)
+    def _choose(self, reader: Any) -> None:
         reader.EnableAllBases()
         reader.EnableAllPointArrays()
         reader.EnableAllCellArrays()
-        information = reader.GetOutputInformation(0)
-        key = vtk.vtkStreamingDemandDrivenPipeline.TIME_STEPS()
-        times = np.array(information.Get(key)) if information.Has(key) and information.Length(key) > 1 else None
-        return _Reader(self.path, vtk, reader, times).trajectory(self.path.stem)
 
 
-class VtkHdfSource(Source):
+class VtkHdfSource(_OneFile):
     """A file of VTK in HDF5 (.vtkhdf, .hdf): one trajectory; its blocks are sets of points, its steps frames.
 
     Raises:
@@ -173,33 +194,15 @@ class VtkHdfSource(Source):
     """
 
     format = "vtkhdf"
-
-    def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
-        super().__init__(path, options)
-        content = look_inside(self.path, options)
-        if not self.recognises(content):
-            raise UpsDataError(f"{path}: {content}, a VTKHDF file is expected: name another format")
-        require_vtk(self.path)
+    named = "VTKHDF"
 
     @staticmethod
     def recognises(content: Content) -> bool:
         """See `Source.recognises`."""
         return content.kind == "hdf5" and "VTKHDF" in content.keys
 
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, number: int, /) -> Trajectory:
-        vtk = require_vtk(self.path)
-        reader = vtk.vtkHDFReader()
-        reader.SetFileName(str(self.path))
-        said = update(vtk, reader, information=True)
-        if "ERR" in said.upper():
-            raise damaged(self.path, said)
-        information = reader.GetOutputInformation(0)
-        key = vtk.vtkStreamingDemandDrivenPipeline.TIME_STEPS()
-        times = np.array(information.Get(key)) if information.Has(key) and information.Length(key) > 1 else None
-        return _Reader(self.path, vtk, reader, times).trajectory(self.path.stem)
+    def _reader(self, vtk: Any) -> Any:
+        return vtk.vtkHDFReader()
 
 
 class _Reader(Blocks):

@@ -43,10 +43,11 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
             if engine == "zarr":  # late: an optional extra's
                 looking.enter_context(importlib.import_module("ups_data.sources.netcdf.blosc").chunks_looked_at())
             dataset_of_file = xarray.open_dataset(path, engine=engine, **options)
-        with dataset_of_file as stored, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of several fill values, all of which are known
+        with dataset_of_file as stored:
             declare_missing(stored, path, engine)
-            dataset = xarray.decode_cf(stored, decode_times=False, decode_coords="all")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of several fill values, all of which are known
+                dataset = xarray.decode_cf(stored, decode_times=False, decode_coords="all")
             for variable in dataset.variables.values():
                 chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
                 if chunks is not None and len(chunks) == variable.ndim:
