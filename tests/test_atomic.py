@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ups_data import UpsDataError
-from ups_data.atomic import exclusive, open_regular, replacing
+from ups_data.atomic import check_place, exclusive, open_regular, replacing
 
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -68,3 +68,18 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
             pytest.fail("it was about to be written")
         assert path.lstat() == before
     assert sorted(os.listdir(tmp_path)) == ["device", "pipe"]
+
+
+def test_a_place_is_checked_before_anything_is_computed_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    wrong = {"pipe": "regular", "folder": "is a folder", "missing/x": "does not exist", "pipe/x": "does not exist"}
+    for name, says in wrong.items():
+        with pytest.raises(UpsDataError, match=says):
+            check_place(tmp_path / name)
+    for path in (Path("/dev/stdout"), Path()):
+        with pytest.raises(UpsDataError, match="regular|names no file"):
+            check_place(path)
+    (tmp_path / "old").touch()
+    check_place(tmp_path / "old")
+    check_place(tmp_path / "new")

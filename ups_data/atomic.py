@@ -26,12 +26,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         UpsDataError: `path` names no file; or it is a device, a named pipe or a socket, or leads to one, or lies in
             /dev, as the link that a program's output has there: the file would take its place too.
     """
-    if not path.name:
-        raise UpsDataError(f"{path}: names no file: choose one")
-    with suppress(OSError):  # nothing is there, which is well; or the folder cannot be used, which opening says
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or path.parent.resolve() == Path("/dev"):
-            raise UpsDataError(f"{path}: is no regular file: choose another place")
+    _check_replaceable(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with _new_file(aside) as file:
@@ -48,6 +43,28 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that nothing could be written to in the end, before anything is computed for it.
+
+    Raises:
+        UpsDataError: as `replacing` does; or `path` is a folder, or the folder that it lies in is not there.
+    """
+    _check_replaceable(path)
+    if path.is_dir():
+        raise UpsDataError(f"{path}: is a folder: name a file")
+    if not path.absolute().parent.is_dir():
+        raise UpsDataError(f"{path}: the folder {path.parent} does not exist: create it, or name another place")
+
+
+def _check_replaceable(path: Path) -> None:
+    if not path.name:
+        raise UpsDataError(f"{path}: names no file: choose one")
+    with suppress(OSError):  # nothing is there, which is well; or the folder cannot be used, which opening says
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or path.parent.resolve() == Path("/dev"):
+            raise UpsDataError(f"{path}: is no regular file: choose another place")
 
 
 def open_regular(path: str | Path, buffering: int = -1) -> BinaryIO:

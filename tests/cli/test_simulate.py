@@ -1,5 +1,6 @@
 """The simulator against PDEBench's own file, and its file against the reader."""
 
+import os
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,8 @@ from tests import warm
 from tests.sources import files
 from ups_data.cli.commands.simulate import simulate
 from ups_data.cli.problems import diffusion_reaction, pdebench_file
+from ups_data.cli.problems.writers import write_problem
+from ups_data.errors import UpsDataError
 from ups_data.sources import open_source
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -92,3 +95,42 @@ def test_a_run_that_stops_leaves_nothing(tmp_path, monkeypatch):
 def test_a_missing_folder_is_one_line(tmp_path):
     result = run(tmp_path / "no" / "a.h5")
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize(("problem", "name"), [("heat-3d", "x.h5"), ("diffusion-reaction", "x.h5"), ("particles", "x")])
+def test_what_is_no_file_is_never_replaced(tmp_path, problem, name):
+    """Not even by force; and what a stranger has put under the name of the unfinished file is not written to."""
+    os.mkfifo(tmp_path / name)
+    small = {"cases": 1, "size": 4, "steps": 2, "seed": 0, "progress": lambda done, total: None}
+    with pytest.raises(UpsDataError, match="no regular file"):
+        write_problem(problem, tmp_path / name, force=True, **small)
+    assert (tmp_path / name).is_fifo()
+
+    (tmp_path / name).unlink()
+    (tmp_path / "mine").write_text("mine")
+    if Path(name).suffix:
+        (tmp_path / f".{name}.partial").symlink_to("mine")
+    write_problem(problem, tmp_path / name, force=False, **small)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["mine", name])
+
+
+@pytest.mark.parametrize("problem", ["heat-3d", "diffusion-reaction", "particles"])
+@pytest.mark.parametrize(
+    ("cases", "size", "steps", "says"),
+    [(1, 10**5, 10**4, "may have"), (10**13, 4, 2, "are free")],
+)
+def test_what_fills_the_memory_or_the_disk_is_refused_first(tmp_path, problem, cases, size, steps, says):
+    with pytest.raises(UpsDataError, match=says) as refused:
+        write_problem(
+            problem,
+            tmp_path / "x.h5",
+            cases=cases,
+            size=size,
+            steps=steps,
+            seed=0,
+            force=False,
+            progress=lambda done, total: 1 / 0,
+        )
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []

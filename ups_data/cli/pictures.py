@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ups_data.atomic import replacing
 from ups_data.batch import QueryBatch, QuerySet, collate_block
 from ups_data.loader.webdataset import QueryDataset
 from ups_data.points.blocks import Blocks
@@ -57,7 +58,7 @@ def plot_sample(root: str | Path, out: str | Path, *, split: str, sampling: Quer
         row[1].set_title(
             f"target, {queries:,} query points ({sampling.mode}), t = {float(batch.time[0] + batch.dt[0]):g}"
         )
-    figure.savefig(out, dpi=120, format="png")
+    save_picture(figure, Path(out))
 
 
 def draw_frame(
@@ -167,7 +168,7 @@ def plot_block(
         draw_points(row[1], coords[members], values[members], shape, limits)
         row[0].set_title(f"{name}: all {len(coords):,} points")
         row[1].set_title(f"block {number} of {len(blocks)}: {len(members):,} points")
-    figure.savefig(out, dpi=120, format="png")
+    save_picture(figure, Path(out))
 
 
 def plot_losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], out: str | Path) -> None:
@@ -186,7 +187,7 @@ def plot_losses(runs: Mapping[str, Sequence[Mapping[str, Any]]], out: str | Path
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
     right.set(xlabel="training time [s]", ylabel="validation nRMSE (dense grid)", yscale="log")
     left.legend()
-    figure.savefig(out, dpi=120, format="png")
+    save_picture(figure, Path(out))
 
 
 def plot_prediction(
@@ -198,7 +199,13 @@ def plot_prediction(
     for ax, (title, values) in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames.items(), strict=True):
         draw_frame(ax, coords, values, shape, limits)
         ax.set_title(title)
-    figure.savefig(out, dpi=120, format="png")
+    save_picture(figure, Path(out))
+
+
+def save_picture(figure: Figure, out: Path, *, dpi: int = 120) -> None:
+    """Write a PNG: the whole file, or none; what is no file is never written to."""
+    with replacing(out) as file:
+        figure.savefig(file, dpi=dpi, format="png")
 
 
 def _padded(limits: tuple[float, float]) -> tuple[float, float]:

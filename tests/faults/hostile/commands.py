@@ -69,6 +69,7 @@ PATHS = [
     *("{missing}/x", "{folder}", "", "{a\x1b[1m}/x", "{" + "x" * 300 + "}", "{empty}", "{pipe}", "{loop}", "{socket}"),
     *("{a\udcff}/x", "{a\udcff}", "{c.yaml}", "{d}", "/dev/zero", "/proc/self/mem", "/proc/x", "{empty}/x"),
     *("{d}/dataset.json", "http://", "s3://", "file://x/y", "http://127.0.0.1:1/d", "http://[/d", "{u.npy}", "{text}"),
+    *("{to-pipe}", "{to-nothing}", "{to-empty}", "/dev/stdout"),
 ]
 # Beside these, where one means something of its own.
 MORE: dict[tuple[str, str], list[str]] = {
@@ -88,6 +89,7 @@ MORE: dict[tuple[str, str], list[str]] = {
     ("export", "--to"): ["vtk", "the_well", "noether"],
 }
 
+LONG = {("quickstart", "--data"): ["{u.npy}"]}  # sound, and takes minutes
 PLACES = {("convert", "--out"), ("merge", "--out")}  # texts that are paths, too
 
 
@@ -98,6 +100,7 @@ def options_of(command: str) -> Iterator[tuple[str, list[str]]]:
         if option.param_type_name == "option":
             name = option.opts[0]
             values = PATHS if (command, name) in PLACES else _values(option)
+            values = [value for value in values if value not in LONG.get((command, name), ())]
             yield name, [] if getattr(option, "is_flag", False) else [*values, *MORE.get((command, name), [])]
 
 
@@ -153,6 +156,8 @@ def furnish(kept: Path, given: Path) -> None:
     (given / "folder").mkdir()
     os.mkfifo(given / "pipe")
     (given / "loop").symlink_to("loop")
+    for name in ("pipe", "nothing", "empty"):
+        (given / f"to-{name}").symlink_to(name)
     before = os.getcwd()
     os.chdir(given)  # the path of a socket has at most 107 bytes
     try:

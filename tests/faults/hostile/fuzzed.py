@@ -2,7 +2,9 @@
 
 `python -m tests.faults.hostile.fuzzed FOLDER TARGET FIRST SECONDS`: cases FIRST, FIRST + 1 … of a target for so many
 seconds. Before each it writes the case's number into FOLDER/case: if a signal ends the process, that was it. Memory is
-limited; what is refused in one line, or read, is right.
+limited; what is refused in one line, or read, is right. Seconds are those of a processor, so that a busy machine, or
+one that stops for a while, changes nothing. At the end FOLDER/done says how many cases there were, and how much the
+process grew.
 """
 
 import os
@@ -37,7 +39,8 @@ from ups_data.training.runs.checkpoint import check_form, load_checkpoint
 
 ROOM = 1024**3  # bytes that a case may take beyond what the process has at its beginning
 GROWTH = 300 * 1024**2  # that it may have more at its end
-SECONDS = 60  # that a case may take, on a busy machine
+SECONDS = 60  # of a processor that a case may take
+HANGS = 1800  # after which a case hangs: the machine may be busy, or stop this process for minutes
 READ = 10**6  # values of an array that are read, at most
 SHARD = "train/shard-000000.zarr"
 
@@ -207,12 +210,13 @@ TARGETS: dict[str, Case] = {
 
 
 def late(number: int, frame: object) -> None:
-    raise TimeoutError(f"takes longer than {SECONDS} s")
+    raise TimeoutError(f"takes longer than {SECONDS if number == signal.SIGPROF else HANGS} s")
 
 
 def wrong_with(case: Case, folder: Path, number: int) -> str | None:
     """What is wrong about how a case ended; None: nothing."""
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(HANGS)
     try:
         case(folder, random.Random(number))
     except UpsDataError as error:
@@ -220,6 +224,7 @@ def wrong_with(case: Case, folder: Path, number: int) -> str | None:
     except BaseException:
         return traceback.format_exc()
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
     return None
 
@@ -228,10 +233,11 @@ def main(folder: Path, target: str, first: int, seconds: float) -> None:
     """Try; exits with 1 if anything was wrong, which then stands in `folder/wrong`."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    signal.signal(signal.SIGALRM, late)
-    case, end, number, failed = TARGETS[target], time.monotonic() + seconds, first, False
+    for number_of_signal in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number_of_signal, late)
+    case, end, number, failed = TARGETS[target], time.process_time() + seconds, first, False
     begun = limit = 0
-    while time.monotonic() < end or number == first:
+    while time.process_time() < end or number == first:
         (folder / "case").write_text(str(number))
         if (says := wrong_with(case, folder, number)) is not None:
             failed = True
@@ -247,7 +253,8 @@ def main(folder: Path, target: str, first: int, seconds: float) -> None:
             failed = True
             (folder / "wrong").write_text(f"{target} {first} to {number}: grew by {(resident() - begun) >> 20} MiB")
             break
-    (folder / "done").write_text(str(number - first))
+    grown = max(0, resident() - begun) >> 20 if begun else 0
+    (folder / "done").write_text(f"{number - first} cases, grew by {grown} MiB")
     os._exit(int(failed))
 
 

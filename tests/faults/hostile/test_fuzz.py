@@ -32,12 +32,12 @@ def test_a_few(tmp_path: Path, target: str) -> None:
 def test_for_long(tmp_path: Path, target: str) -> None:
     share = SECONDS / len(TARGETS)
     command = [sys.executable, "-m", "tests.faults.hostile.fuzzed", tmp_path, target, str(FIRST), str(share)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=share + 300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3 * share + 7200)
     case, wrong = (tmp_path / "case").read_text(), tmp_path / "wrong"
     assert done.returncode >= 0, f"{target} {case}: signal {-done.returncode}"
     assert not wrong.exists(), wrong.read_text()[:3000]
     assert done.returncode == 0, done.stderr[-2000:]
-    print(f"\n{target}: {(tmp_path / 'done').read_text()} cases")
+    print(f"\n{target}: {(tmp_path / 'done').read_text()}")
 
 
 def test_what_is_wrong_is_noticed(tmp_path: Path) -> None:

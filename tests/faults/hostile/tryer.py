@@ -4,6 +4,7 @@ Reads lines of JSON, `{"act": …, "arguments": […]}`, and answers each with o
 no imports; this process has no threads and opens nothing itself.
 """
 
+import ctypes
 import gc
 import hashlib
 import importlib
@@ -23,6 +24,7 @@ LIMIT = 10.0  # seconds of a processor
 HANGS = 60.0  # seconds after which a case hangs: the machine may be busy
 GROWTH = 1024**3  # bytes
 NOBODY = 65534
+DIES_WITH_ITS_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
 SAID = 20_000  # characters of its output that are kept
 
 
@@ -104,9 +106,18 @@ def preload() -> None:
         matplotlib.figure.Figure().savefig(os.devnull, format="png")  # its fonts
 
 
-def child(asked: dict[str, Any], folder: Path, pipe: int) -> None:
+def end_with(parent: int) -> None:
+    """Kill this process as soon as its parent ends, however it does: a case may take a processor for hours."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIES_WITH_ITS_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def child(asked: dict[str, Any], folder: Path, pipe: int, parent: int) -> None:
     """Do it; the answer goes into the pipe."""
-    os.setsid()
+    end_with(parent)
+    os.setpgrp()  # killed as one; a session of its own would have a share of its own of a busy machine
     for number, name in ((1, "stdout"), (2, "stderr")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
@@ -119,6 +130,7 @@ def child(asked: dict[str, Any], folder: Path, pipe: int) -> None:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
+        end_with(parent)  # a change of user forgets it
     os.chdir(asked.get("cwd", "."))
     answer: dict[str, Any] = {"ended": "done", "status": 0}
     begun = resident()  # less than the parent's: pages of files come again as they are used
@@ -150,12 +162,12 @@ def resident() -> int:
 def run(asked: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Try one case; `grown` is what its process took beyond what this one has."""
     ours, theirs = os.pipe()
-    before = resident()
+    before, parent = resident(), os.getpid()
     limit = float(asked.get("limit", HANGS))
     pid = os.fork()
     if pid == 0:
         os.close(ours)
-        child(asked, folder, theirs)
+        child(asked, folder, theirs, parent)
     os.close(theirs)
     answered = bool(select.select([ours], [], [], limit)[0])
     with suppress(ProcessLookupError):
@@ -194,7 +206,7 @@ class Tryer:
         folder.chmod(0o777)
         own = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder)],
+            [sys.executable, "-m", __name__, str(folder), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -220,11 +232,13 @@ class Tryer:
         return answer
 
     def close(self) -> None:
-        """End it."""
+        """End it, and what it is at."""
+        self._process.kill()
         self._process.communicate()
 
 
 if __name__ == "__main__":
+    end_with(int(sys.argv[2]))
     preload()
     gc.freeze()  # what is never walked stays shared with the children
     answers = os.fdopen(os.dup(1), "w")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ups_data.errors import UpsDataError
+from ups_data.atomic import check_place, replacing
 
 
 def bench(
@@ -42,8 +42,8 @@ def bench(
     from ups_data.cli.throughput import measure, open_loader
     from ups_data.errors import shown
 
-    if json_file is not None and not json_file.parent.is_dir():
-        raise UpsDataError(f"{json_file}: the folder {json_file.parent} does not exist: create it")
+    if json_file is not None:
+        check_place(json_file)
     console = Console(emoji=False)
     loader = open_loader(
         root,
@@ -62,5 +62,6 @@ def bench(
     console.print(throughput_table(f"{root}, split {split}, batches of {batch_size}", measured))
     if json_file is not None:
         dataset = {"dataset": str(root), "split": split, "batch_size": batch_size, "ratio": ratio}
-        json_file.write_text(json.dumps({**dataset, **measured.figures()}, indent=1) + "\n")
+        with replacing(json_file) as file:
+            file.write(json.dumps({**dataset, **measured.figures()}, indent=1).encode() + b"\n")
         console.print(f"figures in {shown(json_file)}")

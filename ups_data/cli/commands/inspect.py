@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ups_data.atomic import check_place
+
 
 def inspect(
     root: Annotated[str, typer.Argument(help="Folder or URL of the dataset.")],
@@ -30,6 +32,9 @@ def inspect(
     from ups_data.schema import Manifest
     from ups_data.store.root import open_store
 
+    for place in (splits_file, html, plot):
+        if place is not None:
+            check_place(place)
     manifest = Manifest.load(open_store(root))
     console = Console(emoji=False)
     console.print(geometry(manifest))

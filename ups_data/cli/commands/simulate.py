@@ -9,6 +9,7 @@ import typer
 from ups_data.errors import UpsDataError
 
 PROBLEMS = ("diffusion-reaction", "airfoils", "particles", "heat-3d")
+MOST = 100_000  # runs, cells along an axis or particles, frames
 CASES = {"diffusion-reaction": 40, "airfoils": 200, "particles": 12, "heat-3d": 12}
 
 
@@ -17,10 +18,14 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="The file or folder to write.")] = None,
     trajectories: Annotated[
         int | None,
-        typer.Option("--cases", "--trajectories", min=1, help="Number of runs; default: by problem, 12 to 200."),
+        typer.Option(
+            "--cases", "--trajectories", min=1, max=MOST, help="Number of runs; default: by problem, 12 to 200."
+        ),
     ] = None,
-    size: Annotated[int | None, typer.Option(min=2, help="Cells along each axis; number of particles.")] = None,
-    steps: Annotated[int | None, typer.Option(min=2, help="Frames, the first one included.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=2, max=MOST, help="Cells along each axis; number of particles.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=2, max=MOST, help="Frames, the first one included.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other runs.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace what exists at OUT.")] = False,
 ) -> None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ups_data.batch import EncoderInput, QueryBatch, QuerySet
+from ups_data.cli.pictures import save_picture
 
 NEAR = ((-0.6, 1.6), (-0.75, 0.75))  # in chords
 
@@ -31,7 +32,7 @@ def plot_drawn_points(batch: QueryBatch, out: Path) -> None:
     ax.set(xlim=NEAR[0], ylim=NEAR[1])
     ax.legend(loc="lower left", fontsize=8)
     figure.colorbar(mapped, ax=ax, shrink=0.7, label="speed")
-    figure.savefig(out, dpi=120)
+    save_picture(figure, out)
 
 
 def plot_pressure(batch: QueryBatch, predicted: Tensor, out: Path) -> None:
@@ -51,7 +52,7 @@ def plot_pressure(batch: QueryBatch, predicted: Tensor, out: Path) -> None:
         below.set(aspect="equal", xlabel="x [chords]")
     axes[0, 0].set_ylabel("cp")
     axes[0, 0].legend()
-    figure.savefig(out, dpi=120)
+    save_picture(figure, out)
 
 
 def plot_speed(batch: QueryBatch, predicted: Tensor, out: Path, number: int = 0) -> None:
@@ -69,7 +70,7 @@ def plot_speed(batch: QueryBatch, predicted: Tensor, out: Path, number: int = 0)
         ax.fill(*_places(batch["surface"].target_queries, number).T[:2], color="0.7", zorder=3)
         ax.set(aspect="equal", xlim=NEAR[0], ylim=NEAR[1], title=f"speed, {title}", xlabel="x [chords]")
         figure.colorbar(mapped, ax=ax, shrink=0.8)
-    figure.savefig(out, dpi=120)
+    save_picture(figure, out)
 
 
 def _filled(ax: Axes, places: np.ndarray, values: np.ndarray, limits: tuple[float, float]) -> Any:

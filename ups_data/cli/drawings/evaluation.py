@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ups_data.atomic import replacing
-from ups_data.cli.pictures import draw_frame
+from ups_data.cli.pictures import draw_frame, save_picture
 from ups_data.training.evaluation.kept import KeptFrame
 
 COLOURS = {"model": "tab:blue", "persistence": "tab:orange", "mean": "tab:grey"}
@@ -50,7 +49,7 @@ def plot_steps(values: Mapping[str, Any], out: Path) -> None:
             ax.set_yscale("log")
         ax.grid(alpha=0.3)
         ax.legend()
-    _save(figure, out, 120)
+    save_picture(figure, out)
 
 
 def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, out: Path) -> None:
@@ -72,7 +71,7 @@ def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, o
             ax.set_title(f"{name}, {title}, t = {frame.time:g}" if title == "truth" else f"{title}, step {step + 1}")
             if mapped is not None:
                 figure.colorbar(mapped, ax=ax, shrink=0.8, label=units or "")
-    _save(figure, out, 110)
+    save_picture(figure, out, dpi=110)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -121,9 +120,3 @@ def _dense(values: np.ndarray) -> tuple[float, float]:
         return ends[0] - room, ends[1] + room
     room = 0.3 * (high - low) or 1.0
     return max(ends[0], low - room), min(ends[1], high + room)
-
-
-def _save(figure: Figure, out: Path, dpi: int) -> None:
-    """Write a picture in one step; a link in its place is replaced, not followed."""
-    with replacing(out) as file:
-        figure.savefig(file, dpi=dpi, format="png")

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ups_data.cli.problems.out_folder import check_free
+from ups_data.cli.problems.out_folder import written_whole
 
 KAPPA, END, HIGHEST = 0.004, 1.0, 3  # diffusivity, time, waves in the cube
 CONFIG = "sim:\n  kappa: {kappa}\n  wind: {{x: {wind[0]}, y: {wind[1]}, z: {wind[2]}}}\n"
@@ -44,20 +44,14 @@ def write_heat(
     Raises:
         UpsDataError: `out` exists, or its folder does not.
     """
-    check_free(out, force=force)
     times = np.linspace(0.0, END, steps)
-    aside = out.with_name(f".{out.name}.partial")
-    try:
-        with h5py.File(aside, "w") as file:
-            for number in range(cases):
-                data, wind = solve(seed, number, size, times)
-                group = file.create_group(f"{number:04d}")
-                group.create_dataset("data", data=data)
-                for name in "xyz":
-                    group.create_dataset(f"grid/{name}", data=np.arange(size, dtype=np.float32) / size)
-                group.create_dataset("grid/t", data=times.astype(np.float32))
-                group.attrs["config"] = CONFIG.format(kappa=KAPPA, wind=wind.tolist())
-                progress(number + 1, cases)
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_whole(out, force=force) as aside, h5py.File(aside, "x") as file:
+        for number in range(cases):
+            data, wind = solve(seed, number, size, times)
+            group = file.create_group(f"{number:04d}")
+            group.create_dataset("data", data=data)
+            for name in "xyz":
+                group.create_dataset(f"grid/{name}", data=np.arange(size, dtype=np.float32) / size)
+            group.create_dataset("grid/t", data=times.astype(np.float32))
+            group.attrs["config"] = CONFIG.format(kappa=KAPPA, wind=wind.tolist())
+            progress(number + 1, cases)

@@ -1,4 +1,4 @@
-"""A folder that appears once it is whole."""
+"""A file or a folder of simulations that appears once it is whole."""
 
 import re
 import shutil
@@ -6,7 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ups_data.atomic import check_place
 from ups_data.errors import UpsDataError
+
+
+@contextmanager
+def written_whole(out: Path, *, force: bool) -> Iterator[Path]:
+    """A name beside `out` for a new file, which takes its place in the end; an error leaves nothing behind.
+
+    Nothing is there under that name: what a killed run has left, or a link, is removed.
+
+    Args:
+        force: replace `out` if it exists.
+
+    Raises:
+        UpsDataError: `out` exists, is no regular file, or the folder that it lies in does not exist.
+    """
+    if out.exists() and not force:
+        raise UpsDataError(f"{out}: exists already: choose another file or give --force")
+    check_place(out)
+    aside = out.with_name(f".{out.name}.partial")
+    aside.unlink(missing_ok=True)
+    try:
+        yield aside
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -20,7 +45,10 @@ def filled_whole(out: Path, names: str, *, force: bool) -> Iterator[Path]:
     Raises:
         UpsDataError: `out` exists, or the folder that it lies in does not.
     """
-    check_free(out, force=force)
+    if out.exists() and not force:
+        raise UpsDataError(f"{out}: exists already: choose another name or give --force")
+    if not out.is_dir():
+        check_place(out)
     strange = [p.name for p in out.iterdir() if not re.fullmatch(names, p.name)] if out.is_dir() else []
     if strange:
         raise UpsDataError(f"{out}: holds {sorted(strange)[0]}, which is no simulation: choose another folder")
@@ -36,11 +64,3 @@ def filled_whole(out: Path, names: str, *, force: bool) -> Iterator[Path]:
         aside.replace(out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def check_free(out: Path, *, force: bool) -> None:
-    """Raises UpsDataError if `out` exists and is not to be replaced, or the folder that it lies in does not."""
-    if out.exists() and not force:
-        raise UpsDataError(f"{out}: exists already: choose another name or give --force")
-    if not out.parent.is_dir():
-        raise UpsDataError(f"{out}: the folder {out.parent} does not exist: create it")

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from ups_data.cli.problems.diffusion_reaction import DU, DV, END, K, solve, white_noise
-from ups_data.errors import UpsDataError
+from ups_data.cli.problems.out_folder import written_whole
 
 BATCH = 4  # trajectories that are solved at once: as many as stay in a core's cache
 
@@ -53,23 +53,14 @@ def write_simulations(
     Raises:
         UpsDataError: `out` exists, or its folder does not.
     """
-    if out.exists() and not force:
-        raise UpsDataError(f"{out}: exists already: choose another file or give --force")
-    if not out.parent.is_dir():
-        raise UpsDataError(f"{out}: the folder {out.parent} does not exist: create it")
     times = np.linspace(0.0, END, steps)
-    aside = out.with_name(f".{out.name}.partial")
-    try:
-        with h5py.File(aside, "w") as file:
-            for first in range(0, trajectories, BATCH):
-                numbers = range(first, min(first + BATCH, trajectories))
-                initial = np.stack([white_noise(size, seed + number) for number in numbers])
-                for number, data in zip(numbers, solve(initial, times), strict=True):
-                    write_group(file, seed + number, number, data, times)
-                progress(numbers.stop, trajectories)
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_whole(out, force=force) as aside, h5py.File(aside, "x") as file:
+        for first in range(0, trajectories, BATCH):
+            numbers = range(first, min(first + BATCH, trajectories))
+            initial = np.stack([white_noise(size, seed + number) for number in numbers])
+            for number, data in zip(numbers, solve(initial, times), strict=True):
+                write_group(file, seed + number, number, data, times)
+            progress(numbers.stop, trajectories)
 
 
 def write_group(file: h5py.File, seed: int, number: int, data: np.ndarray, times: np.ndarray) -> None:

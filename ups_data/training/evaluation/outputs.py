@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ups_data.atomic import replacing
+from ups_data.atomic import check_place, replacing
 from ups_data.errors import UpsDataError
 
 
@@ -13,12 +13,12 @@ def check_outputs(folder: Path | None, json_file: Path | None) -> None:
     """Refuse what cannot be written to before anything is computed.
 
     Raises:
-        UpsDataError: a folder that is a file, a file that is a folder or has none.
+        UpsDataError: a folder that is a file, a file that is a folder or no regular file, or has no folder.
     """
     if folder is not None and folder.exists() and not folder.is_dir():
         raise UpsDataError(f"--out {folder}: is a file: name a folder for the pictures")
-    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
-        raise UpsDataError(f"--json {json_file}: is a folder, or lies in none: name a file in a folder that is there")
+    if json_file is not None:
+        check_place(json_file)
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
