@@ -4,7 +4,6 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from functools import partial
-from os.path import realpath
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,14 @@ from ups_data.errors import UpsDataError
 from ups_data.schema.json_text import parse_json
 from ups_data.sources.content import look_inside
 from ups_data.sources.lazy import LazyArray
-from ups_data.sources.limits import TEXT_BYTES, check_holes
-from ups_data.sources.links import check_file, is_inside
+from ups_data.sources.limits import TEXT_BYTES
 from ups_data.sources.meshes.blocks import agreed
+from ups_data.sources.meshes.references.inside import inside
 from ups_data.sources.meshes.vtk_file import Mesh, read_mesh
 from ups_data.sources.options import SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import ArrayLike, Trajectory
 
-_NAMED = re.compile(rb"""\b(?:Source|file)\s*=\s*["']([^"']+)["']""")
 Frame = tuple[float, Path]
 Frames = list[tuple[float, list[Path]]]  # the files of each time, more than one where it has parts
 SERIES = b'"file-series-version"'  # ParaView's JSON
@@ -55,7 +53,7 @@ def frames_of(path: Path, head: bytes, options: SourceOptions) -> Frames | None:
     for time, part, name in sorted(found):
         if frames.setdefault(time, {}).setdefault(part, name) != name:
             raise UpsDataError(f"{path}: names two files for one part at the time {time:g}: leave one of them")
-    return [(time, [_inside(path, name, options) for name in parts.values()]) for time, parts in frames.items()]
+    return [(time, [inside(path, name, options) for name in parts.values()]) for time, parts in frames.items()]
 
 
 def _part(entry: ElementTree.Element) -> tuple[str, int]:
@@ -73,30 +71,7 @@ def _frames_of_series(path: Path, options: SourceOptions) -> Frames:
         ) from error
     if not found or len({time for time, _ in found}) < len(found):
         raise UpsDataError(f"{path}: names no file, or two files of one time: write the series again")
-    return [(time, [_inside(path, name, options)]) for time, name in found]
-
-
-def referenced(path: Path, head: bytes, options: SourceOptions) -> list[Path]:
-    """The pieces that a parallel file, or the blocks that a composite names.
-
-    Raises:
-        UpsDataError: one is missing, or lies outside of the folder.
-    """
-    if not re.search(rb"""type\s*=\s*["'](?:P[A-Z]|vtk)""", head):
-        return []
-    check_holes(path, options.expansion)
-    names = dict.fromkeys(_NAMED.findall(path.read_bytes()))
-    return [_inside(path, name.decode(errors="replace"), options) for name in names]
-
-
-def _inside(path: Path, name: str, options: SourceOptions) -> Path:
-    file = path.parent / name
-    if not options.allow_links and not is_inside(realpath(file), realpath(path.parent)):
-        raise UpsDataError(f"{path}: names {name}, outside of its folder: copy it there, or give --allow-links")
-    if not file.exists():
-        raise UpsDataError(f"{path}: names {name}, which is missing: add it")
-    check_file(file)
-    return file
+    return [(time, [inside(path, name, options)]) for time, name in found]
 
 
 class Collection:

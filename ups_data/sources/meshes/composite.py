@@ -11,11 +11,13 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.content import look_inside
 from ups_data.sources.meshes.blocks import Blocks, agreed, leaves_of
-from ups_data.sources.meshes.collection import Frames, referenced
-from ups_data.sources.meshes.library import require_vtk
-from ups_data.sources.meshes.vtk_file import Mesh, check_claims, damaged, mesh_of, read_mesh, update
+from ups_data.sources.meshes.claims import check_claims
+from ups_data.sources.meshes.collection import Frames
+from ups_data.sources.meshes.library import damaged, require_vtk
+from ups_data.sources.meshes.vtk_file import Mesh, mesh_of, read_mesh, update
 from ups_data.sources.options import SourceOptions
 
+_OTHERS = re.compile(rb"""type\s*=\s*["'](?:P[A-Z]|vtk)""")
 _COMPOSITE = re.compile(rb"""type\s*=\s*["']vtk(?:MultiBlock|Partitioned)""")
 # types that vtk's generic reader does not know → their readers
 _READERS = {
@@ -27,6 +29,14 @@ _READERS = {
 def is_composite(head: bytes) -> bool:
     """Whether a file in XML names the files of its blocks."""
     return bool(_COMPOSITE.search(head))
+
+
+def names_others(head: bytes) -> bool:
+    """Whether a file in XML has its data in others, by its type: then they are looked at as it is opened.
+
+    Whatever it says, they are looked at before they are read, see `check_claims`.
+    """
+    return bool(_OTHERS.search(head))
 
 
 class Composite(Blocks):
@@ -67,8 +77,7 @@ class Series(Blocks):
                 continue
             if len(self._files[frame]) > 1:
                 raise UpsDataError(f"{file}: has blocks and is one part of several: save it as one mesh")
-            for block in referenced(file, content.head, self._options):
-                check_claims(block, "vtu", self._options)
+            check_claims(file, "vtu", self._options)
             return read_blocks(file)
         return {"": parts[0] if len(parts) == 1 else _joined(self._path, parts)}
 

@@ -25,3 +25,10 @@ def require_vtk(path: Path) -> Any:
         raise UpsDataError(
             f"{path}: reading VTK files needs vtk, which is not installed: pip install 'ups_data[mesh]'"
         ) from error
+
+
+def damaged(path: Path, reason: str) -> UpsDataError:
+    """The one line for what vtk could not read."""
+    return UpsDataError(
+        f"{path}: cannot be read by vtk, it is truncated or damaged: save it as VTU or copy it again ({reason})"
+    )

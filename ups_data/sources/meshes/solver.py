@@ -1,6 +1,5 @@
 """Cases as solvers write them, read by vtk's readers: OpenFOAM's folders, EnSight's `.case`, CGNS."""
 
-import re
 from abc import abstractmethod
 from dataclasses import replace
 from os.path import realpath
@@ -13,17 +12,13 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.limits import TEXT_BYTES
-from ups_data.sources.links import is_inside
 from ups_data.sources.meshes.blocks import Blocks, leaves_of
-from ups_data.sources.meshes.library import require_vtk
-from ups_data.sources.meshes.vtk_file import Mesh, damaged, mesh_of, update
+from ups_data.sources.meshes.library import damaged, require_vtk
+from ups_data.sources.meshes.references.ensight import check_case
+from ups_data.sources.meshes.references.openfoam import check_includes
+from ups_data.sources.meshes.vtk_file import Mesh, mesh_of, update
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.trajectory import Trajectory
-
-_INCLUDE = re.compile(rb"""^[ \t]*#(include\w*|codeStream|calc)\b[ \t]*["<{]?([^">\n]*)""", re.MULTILINE)
-_ENSIGHT_FILE = re.compile(
-    r"^\s*(?:model|(?:scalar|vector|tensor)[^:]*|measured)\s*:\s*(.*)$", re.IGNORECASE | re.MULTILINE
-)
 
 
 class OpenFoamSource(Source):
@@ -46,7 +41,7 @@ class OpenFoamSource(Source):
         if not (self.path / "system/controlDict").is_file():
             raise UpsDataError(f"{path}: has no system/controlDict, an OpenFOAM case is expected: name another format")
         if not options.allow_links:
-            _check_includes(self.path)
+            check_includes(self.path, options.expansion)
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -96,11 +91,7 @@ class EnSightSource(Source):
         require_vtk(self.path)
         if self.path.stat().st_size > TEXT_BYTES:
             raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the case")
-        for words in _ENSIGHT_FILE.findall(self.path.read_text("latin-1")):
-            name = words.split()[-1] if words.split() else ""
-            target = Path(realpath(self.path.parent / name))
-            if not options.allow_links and not is_inside(str(target), realpath(self.path.parent)):
-                raise UpsDataError(f"{path}: names {name}, outside of its folder: copy it there, or give --allow-links")
+        check_case(self.path, options)
 
     @staticmethod
     def recognises(content: Content) -> bool:
@@ -224,19 +215,3 @@ class _Reader(Blocks):
         if data is None or not data.IsA("vtkCompositeDataSet"):
             raise damaged(self._path, said or "nothing could be read")
         return {name: mesh_of(self._path, self._vtk, leaf) for name, leaf in leaves_of(self._vtk, data)}
-
-
-def _check_includes(folder: Path) -> None:
-    """OpenFOAM's dictionaries may read other files, and run code: neither is followed out of the case."""
-    for file in folder.rglob("*"):
-        if not file.is_file() or "polyMesh" in file.parts or file.stat().st_size > TEXT_BYTES:
-            continue
-        for kind, name in _INCLUDE.findall(file.read_bytes()[: 1 << 20]):
-            target = name.decode(errors="replace").strip().strip('"')
-            inside = kind == b"include" and not target.startswith("$")
-            inside = inside and is_inside(realpath(file.parent / target), realpath(folder))
-            if not inside:
-                raise UpsDataError(
-                    f"{file}: has #{kind.decode()} {target[:50]}, which leads out of the case or runs code: write its "
-                    "value instead, or give --allow-links"
-                )

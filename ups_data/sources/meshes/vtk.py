@@ -7,10 +7,11 @@ import numpy as np
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
-from ups_data.sources.meshes.collection import Collection, frames_of, referenced
-from ups_data.sources.meshes.composite import Composite, Series, is_composite
+from ups_data.sources.meshes.claims import check_claims
+from ups_data.sources.meshes.collection import Collection, frames_of
+from ups_data.sources.meshes.composite import Composite, Series, is_composite, names_others
 from ups_data.sources.meshes.library import require_vtk
-from ups_data.sources.meshes.vtk_file import Mesh, check_claims, read_mesh
+from ups_data.sources.meshes.vtk_file import Mesh, read_mesh
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import PointSet, Trajectory
@@ -53,8 +54,8 @@ class VtkSource(Source):
         self._frames = frames_of(self.path, content.head, options)
         if self._frames is None:
             self._blocks = is_composite(content.head)
-            for file in referenced(self.path, content.head, options):
-                check_claims(file, "vtu", options)
+            if names_others(content.head):
+                check_claims(self.path, "vtu", options)
 
     @staticmethod
     def recognises(content: Content) -> bool:

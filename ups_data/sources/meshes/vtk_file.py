@@ -13,8 +13,8 @@ import numpy as np
 
 from ups_data.errors import UpsDataError
 from ups_data.sources.base import units_of
-from ups_data.sources.limits import check_claim, check_holes
-from ups_data.sources.meshes.library import require_vtk
+from ups_data.sources.meshes.claims import check_claims
+from ups_data.sources.meshes.library import damaged, require_vtk
 from ups_data.sources.meshes.measures import measures_of, shares_of
 from ups_data.sources.options import SourceOptions
 
@@ -24,22 +24,11 @@ BOOKKEEPING = ("vtkGhostType", "vtkGhostLevels", "vtkValidPointMask", "vtkOrigin
 # vtkGhostLevels, all do.
 GHOSTS = {"point": {"vtkGhostType": 1 | 2, "vtkGhostLevels": 255}, "cell": {"vtkGhostType": 41, "vtkGhostLevels": 255}}
 CLOCKS = ("CYCLE", "TIME")  # VisIt's, of a file in a series
-# without a boundary before the name: a pattern that begins with plain text is searched ten times as fast
-_COUNTS = re.compile(rb"""NumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*([0-9]+)""")
-_EXTENT = re.compile(rb"""\b(?:Whole|Piece)?Extent\s*=\s*["']([-0-9 ]+)["']""", re.IGNORECASE)
-_LEGACY = re.compile(rb"^\s*(?:POINTS|CELLS|CELL_TYPES|POINT_DATA|CELL_DATA|POLYGONS)\s+([0-9]+)", re.MULTILINE)
-_DIMENSIONS = re.compile(rb"^\s*DIMENSIONS\s+([0-9]+)\s+([0-9]+)\s+([0-9]+)", re.MULTILINE)
 _PREFIX = re.compile(r"ERROR: In \S+, line [0-9]+ \S+ \(0x[0-9a-f]+\): ")
 # types as meshio writes them, which vtk has under other names only
 _MESHIO = re.compile(rb"(?<= )vtktype(u?int)(8|16|32)(?=\n)")
 _TYPES = {b"8": b"char", b"16": b"short", b"32": b"int"}
 _ASCII = re.compile(rb"[^\n]*\n[^\n]*\n\s*ASCII\b", re.IGNORECASE)
-_COMPONENTS = re.compile(rb"""\bNumberOfComponents\s*=\s*["']\s*([0-9]+)""")
-_FIELD_ARRAYS = re.compile(
-    rb"^[^\s]+[ \t]+([0-9]+)[ \t]+([0-9]+)[ \t]+(?:[a-z_]*(?:char|short|int|long|float|double)|bit)", re.M
-)
-MOST_COMPONENTS = 10_000  # vtk makes a list of their names
-POINT_BYTES = 24  # that vtk allocates for a point, at least
 
 
 @dataclass
@@ -131,34 +120,6 @@ def _check_end(path: Path, vtk: Any, text: bytes) -> None:
 
 def _known_type(match: re.Match[bytes]) -> bytes:
     return (b"unsigned_" if match[1] == b"uint" else b"") + _TYPES[match[2]]
-
-
-def damaged(path: Path, reason: str) -> UpsDataError:
-    """The one line for what vtk could not read."""
-    return UpsDataError(
-        f"{path}: cannot be read by vtk, it is truncated or damaged: save it as VTU or copy it again ({reason})"
-    )
-
-
-def check_claims(path: Path, kind: str, options: SourceOptions) -> int:
-    """The most points or cells that the file claims, after a comparison of what vtk would allocate for them."""
-    there = path.stat().st_size
-    check_holes(path, options.expansion)
-    text = path.read_bytes()
-    claims = [int(n) for n in (_LEGACY if kind == "vtk" else _COUNTS).findall(text)]
-    claims += [math.prod(map(int, sizes)) for sizes in _DIMENSIONS.findall(text)] if kind == "vtk" else []
-    for extent in _EXTENT.findall(text) if kind != "vtk" and b"extent" in text.lower() else ():
-        numbers = [int(n) for n in extent.split() if n.lstrip(b"-").isdigit()]
-        claims.append(math.prod(abs(b - a) + 1 for a, b in zip(numbers[::2], numbers[1::2], strict=False)))
-    components = [int(n) for n in _COMPONENTS.findall(text)] if kind != "vtk" else []
-    arrays = [int(a) * int(b) for a, b in _FIELD_ARRAYS.findall(text)] if kind == "vtk" else []
-    if max(components, default=0) > MOST_COMPONENTS:
-        raise damaged(path, f"an array of {max(components):,} components")
-    for values in (*arrays, *(n * max(components, default=1) for n in claims)):
-        check_claim(path, f"an array of {values:,} values", values, there, options.expansion)
-    for claimed in claims:
-        check_claim(path, f"a mesh of {claimed:,} points or cells", claimed * POINT_BYTES, there, options.expansion)
-    return max(claims, default=0)
 
 
 def mesh_of(path: Path, vtk: Any, data: Any) -> Mesh:
