@@ -201,6 +201,11 @@ class LocalObject(Object):
             self.address = advice.address_of(self.data)
             advice.read_nothing_else(self.address, self.size)
 
+    def let_go(self) -> None:
+        """See `Object.let_go`: the pages of the map stay in the page cache."""
+        if self.data is not None:
+            advice.let_go(advice.address_of(self.data), self.size)
+
     def check_unchanged(self) -> None:
         """See `Object.check_unchanged`: the file is the one that was opened, and was not cut meanwhile."""
         intact = self._map is None or self._map.faults == 0

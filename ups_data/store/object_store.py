@@ -47,6 +47,10 @@ class Object:
             tail: the index with its checksum, the object's end.
         """
 
+    def let_go(self) -> None:
+        """Its bytes are not used again soon: what of them counts as this process's memory need not any more. They come
+        back when they are used."""
+
     def check_unchanged(self) -> None:
         """To be called after bytes of it were used, and before anybody sees what was made of them.
 

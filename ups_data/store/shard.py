@@ -12,6 +12,7 @@ from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, single_block
 from ups_data.schema import FieldSpec, Manifest, ShardSpec
 from ups_data.store.arrays.channels import ChannelArray
+from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.metadata import array_name, mask_name, mask_table
 from ups_data.store.arrays.opening import blocks_of_index, open_array, stored_row
 from ups_data.store.arrays.stored import StoredArray, Verify
@@ -231,11 +232,15 @@ class Shard:
         """Stored bytes of the chunks fetched so far, of fields, coordinates and indexes."""
         return sum(array.read_bytes for array in list(self._arrays.values()))
 
+    def let_go(self) -> None:
+        """What was read of its files takes no memory until it is used again."""
+        for array in [a for a in list(self._arrays.values()) if isinstance(a, DirectArray)]:
+            array.let_go()
+
     def _points_of(self, set_name: str | None) -> list[int]:
-        points = self._points.get(set_name)
-        if points is None:
-            points = self._points[set_name] = self._manifest.shard_points(self._spec, set_name)
-        return points
+        if set_name not in self._points:
+            self._points[set_name] = self._manifest.shard_points(self._spec, set_name)
+        return self._points[set_name]
 
     def _dense(self, array: StoredArray, row: int, blocks: Blocks | None) -> np.ndarray:
         stored = stored_row(array, row, 1 if blocks is None else len(blocks)).reshape(-1, array.shape[-1])
@@ -284,12 +289,8 @@ class Shard:
     @cached_property
     def params(self) -> np.ndarray:
         """(trajectories, parameters) float64, columns in the manifest's order."""
-        count = len(self._spec.steps)
-        return (
-            self._table("params", (count, len(self._manifest.params)))
-            if self._manifest.params
-            else np.empty((count, 0))
-        )
+        shape = len(self._spec.steps), len(self._manifest.params)
+        return self._table("params", shape) if shape[1] else np.empty(shape)
 
     def _table(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         return read_table(self.seal, f"trajectories/{name}", shape, where=f"{self._where}, trajectories/{name}")

@@ -69,9 +69,15 @@ class Stretches:
     def of(self, trajectory: int, step: int) -> dict[str | None, SampleFrames]:
         """Set of points → the target frames of a sample: of a trajectory's number in the split, and of the number of
         its (last) input frame."""
+        self._let_go()  # what the loader read of the sample
         (first,) = self._source.table.first_of(np.array([trajectory]))
         number = int(first) + step - int(self._source.table.at(np.array([first])).step[0])
         return {reader.set_name: self._frames(place, number) for place, reader in enumerate(self._source.readers)}
+
+    def _let_go(self) -> None:
+        """Mapped files of any size count as memory as far as they were read, unless they are let go."""
+        for shard in self._source.readers[0].shards:
+            shard.let_go()
 
     def _frames(self, place: int, number: int) -> SampleFrames:
         reader = self._source.readers[place]
@@ -86,6 +92,7 @@ class Stretches:
             for draw in _draws(domain, self._points):
                 draws = {stream: _repeated(draw, rows) for stream, rows in streams.items()}
                 batch = gather(some, draws, reader.pool.fetch(wanted(some, draws)))
+                self._let_go()
                 yield self._change(replace(batch, set_name=reader.set_name))
 
         return SampleFrames(domain.num_points, read)

@@ -4,7 +4,7 @@ A stored chunk is its little-endian bytes, compressed by blosc unless the codec 
 what precedes. The zarr metadata says the same in zarr's words, so that any zarr v3 implementation reads the array.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import crc32c
 import numpy as np
@@ -18,6 +18,7 @@ from ups_data.store.object_store import Ranges
 LEVELS = {"lz4": 5, "zstd": 5}
 CODECS = ("none", *LEVELS)
 CHECKSUM_BYTES = 4
+PIECE_BYTES = 4 * 1024**2  # of a chunk that is compared with its checksum, before its memory is let go
 
 
 def encode(codec: str, chunk: np.ndarray) -> bytes:
@@ -31,11 +32,27 @@ def checksum(body: bytes | memoryview) -> bytes:
     return crc32c.crc32c(body).to_bytes(4, "little")
 
 
-def checksums(stored: Sequence[memoryview]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """The crc32c of each chunk's body, and the one that is stored behind it."""
-    crcs = [crc32c.crc32c(chunk[:-CHECKSUM_BYTES]) for chunk in stored]
+def checksums(
+    stored: Sequence[memoryview], passed: Callable[[], None] = lambda: None
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The crc32c of each chunk's body, and the one that is stored behind it.
+
+    Args:
+        passed: called after every `PIECE_BYTES` of a chunk that has more.
+    """
+    crcs = [_by_pieces(chunk[:-CHECKSUM_BYTES], passed) for chunk in stored]
     behind = b"".join([chunk[-CHECKSUM_BYTES:] for chunk in stored])
     return np.array(crcs, np.uint32), np.frombuffer(behind, "<u4")
+
+
+def _by_pieces(body: memoryview, passed: Callable[[], None]) -> int:
+    if len(body) <= PIECE_BYTES:
+        return int(crc32c.crc32c(body))
+    crc = 0
+    for start in range(0, len(body), PIECE_BYTES):
+        crc = crc32c.crc32c(body[start : start + PIECE_BYTES], crc)
+        passed()
+    return crc
 
 
 def joined(parts: Sequence[Ranges]) -> Ranges:

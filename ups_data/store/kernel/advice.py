@@ -11,13 +11,14 @@ Measured on 49 KB ranges, 8 MB of read-ahead: plain maps 70 to 90 MB/s with 11 t
 import ctypes
 import mmap
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
-RANDOM, WILL_NEED = 1, 3
+RANDOM, WILL_NEED, LET_GO = 1, 3, 4
 PROCESS_MADVISE = 440  # the number of the system call, the same on every architecture
 MOST_VECTORS = 1024  # the kernel's limit for a call
 # Of one piece of advice: the kernel reads no more of it than one request of the device holds.
@@ -43,6 +44,14 @@ def read_nothing_else(address: int, size: int) -> None:
     """Of this map, nothing is read but what is touched or advised."""
     if _libc is not None:
         _libc.madvise(address, size, RANDOM)
+
+
+def let_go(address: int, size: int) -> None:
+    """The pages of this part of the map of a file leave the process, and come back from the page cache, or from the
+    disk, when touched. What was written to a shared map stays."""
+    if _libc is not None and sys.platform == "linux":  # elsewhere the number means another thing
+        begin = address // PAGE * PAGE
+        _libc.madvise(begin, address + size - begin, LET_GO)
 
 
 def will_need(begin: NDArray[np.int64], end: NDArray[np.int64]) -> None:

@@ -1,11 +1,12 @@
 """Views of a batch: its sets of points, some of its steps, some of its points."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from torch import Tensor
 
 from ups_data.batch import EncoderInput, QueryBatch, QuerySet
+from ups_data.loader.stretches.stretches import SampleFrames
 
 SetName = str | None
 
@@ -45,6 +46,22 @@ def stepped(queries: QuerySet, steps: bool) -> QuerySet:
 def steps_of(queries: QuerySet, start: int, stop: int, squeeze: bool) -> QuerySet:
     """Steps start to stop - 1 of a query set with a step axis; without that axis if `squeeze`."""
     return _each(queries, lambda t: t[:, start] if squeeze else t[:, start:stop])
+
+
+def every_step(queries: QuerySet, steps: int) -> QuerySet:
+    """The same points, of a query set without a step axis, at each of so many steps."""
+    return _each(queries, lambda t: t[:, None].expand(-1, steps, *t.shape[1:]))
+
+
+def of_every_step(frames: SampleFrames) -> SampleFrames:
+    """The points of a sample's only target frame, at whatever steps are asked for; none of its values."""
+
+    def read(steps: slice) -> Iterator[QueryBatch]:
+        for batch in frames.read(slice(0, 1)):
+            queries, count = replace(batch.target_queries, values={}), steps.stop - steps.start
+            yield replace(batch, target_queries=queries if count == 1 else every_step(queries, count))
+
+    return SampleFrames(frames.points, read)
 
 
 def _each(queries: QuerySet, view: Callable[[Tensor], Tensor]) -> QuerySet:

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from ups_data.errors import UpsDataError
+from ups_data.loader.stretches.stretches import Stretches
 from ups_data.models.protocol import decodes_in_parts
 from ups_data.schema import Manifest
 from ups_data.training.device import device_of
 from ups_data.training.forecast.forecast import Forecast, fills_of
-from ups_data.training.forecast.loaders import dense_loader, fields_of, seen_fields
+from ups_data.training.forecast.loaders import are_large, dense_loader, fields_of, seen_fields
 from ups_data.training.forecast.parts import SetName
 from ups_data.training.forecast.rolling import check_rolls, rolled_fields
 from ups_data.training.forecast.scales import Scales
@@ -102,22 +103,26 @@ def predict_run(
         fills=fills_of(manifest),
     )
     scales = Scales.of(run.config, run.manifest, manifest)
+    seen, where = seen_fields(manifest, inputs, list(sets)), next(_tensors(network)).device
+    part_by_part = decodes_in_parts(network) and are_large(run.config, manifest, asked.split, seen)
     loader = dense_loader(
         run.config,
         str(data),
         manifest,
         asked.split,
         inputs=inputs,
-        targets=seen_fields(manifest, inputs, list(sets)),
+        targets=seen,
         horizon=0,
         stored_coords=scales.differ,
         every_frame=True,
+        few_targets=part_by_part,
     )
+    own = Stretches(loader, lambda part: scales(part.to(where))) if part_by_part and places is None else None
     units = {name: spec.units for name, spec in specs.items()}
     runs = Runs(data, manifest, asked.split, units, sets, places, scales)
 
     def plan(number: int) -> Predicted:
-        time, where = runs.time(number), f"{data}: trajectory {number} of {asked.split!r}"
+        time, named = runs.time(number), f"{data}: trajectory {number} of {asked.split!r}"
         given = run.config.data
         times = times_of(
             time,
@@ -126,7 +131,7 @@ def predict_run(
             horizon=horizon,
             steps=steps,
             gap=_gap(run),
-            where=where,
+            where=named,
         )
         return runs.begin(number, times, scratch)
 
@@ -142,7 +147,8 @@ def predict_run(
                         yield current.finished()
                         progress(current.number + 1, len(runs))
                     current = plan(number)
-                current.predict(scales(batch.part(row, row + 1).to(next(_tensors(network)).device)), forecast)
+                frames = None if own is None else own.of(number, int(batch.step[row]))
+                current.predict(scales(batch.part(row, row + 1).to(where)), forecast, frames)
         if current is not None:
             yield current.finished()
             progress(len(runs), len(runs))

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from ups_data.batch import QueryBatch, QuerySet
 from ups_data.exporting.trajectories import axes_of
+from ups_data.loader.stretches.stretches import SampleFrames
 from ups_data.schema import Manifest
+from ups_data.store.kernel import advice
 from ups_data.store.masks.counted import counted_points
 from ups_data.store.shard import Shard
 from ups_data.training.forecast.forecast import Forecast
-from ups_data.training.forecast.parts import SetName, sets_of, with_sets
+from ups_data.training.forecast.parts import SetName, every_step, of_every_step, sets_of, with_sets
 from ups_data.training.forecast.scales import Scales
 from ups_data.training.prediction.places import Places, check_inside, nearest_points
 from ups_data.training.prediction.times import Times
@@ -63,10 +65,17 @@ class Runs:
         shard, local = self._where[number]
         return {name: float(value) for name, value in zip(self.manifest.params, shard.params[local], strict=True)}
 
+    def points(self, number: int, set_name: SetName) -> int:
+        """N, of a set of points."""
+        shard, local = self._where[number]
+        return shard.num_points(set_name, local)
+
     def positions(self, number: int, set_name: SetName, frame: int) -> np.ndarray:
         """`(N, d)` of a set of points, as stored; of the last frame, if there is no such one."""
         shard, local = self._where[number]
-        return shard.positions(set_name, local, min(frame, shard.steps[local] - 1))
+        found = shard.positions(set_name, local, min(frame, shard.steps[local] - 1))
+        shard.let_go()
+        return found
 
     def counted(self, number: int, set_name: SetName, frames: np.ndarray) -> np.ndarray | None:
         """`(frames, N)`, which points of a set, or which of the places asked for, count in those frames of a
@@ -99,8 +108,14 @@ class Predicted:
         self._coords: dict[SetName, np.ndarray] = {}
         self._counted = {name: runs.counted(number, name, times.frames) for name in runs.sets}
 
-    def predict(self, batch: QueryBatch, forecast: Forecast) -> None:
-        """Predict from a sample, if it is one of the starts."""
+    def predict(
+        self, batch: QueryBatch, forecast: Forecast, frames: Mapping[SetName, SampleFrames] | None = None
+    ) -> None:
+        """Predict from a sample, if it is one of the starts.
+
+        Args:
+            frames: set of points → where its points are read, stretch by stretch, if the batch does not hold them all.
+        """
         slot = self._slots.get(int(batch.step[0]))
         if slot is None:
             return
@@ -108,15 +123,18 @@ class Predicted:
         several = steps > 1 or forecast.horizon > 1
         dt = torch.from_numpy(self._times.dt[slot : slot + 1]).to(batch.time)
         queries = {
-            name: self._queries(name, part, slot, steps if several else 0) for name, part in sets_of(batch).items()
+            name: self._queries(name, part, slot, steps if several else 0, held=frames is None)
+            for name, part in sets_of(batch).items()
         }
         asked = with_sets(batch, queries, {}, dt=dt if several else dt[:, 0])
-        for piece in forecast(asked):
-            queried = queries[piece.set_name]
+        for piece in forecast(asked, None if frames is None else {n: of_every_step(f) for n, f in frames.items()}):
+            number = piece.queries.index[0, 0].cpu().numpy()
+            columns = piece.columns if frames is None else self._runs.points(self.number, piece.set_name)
             for name, values in piece.values.items():
-                array = self._array(name, queried, values)
-                points = slice(piece.start, piece.start + values.shape[2])
-                array[slot + piece.step : slot + piece.step + values.shape[1], points] = values[0].cpu().numpy()
+                array = self._array(name, columns, values.shape[-1])
+                array[slot + piece.step : slot + piece.step + values.shape[1], number] = values[0].cpu().numpy()
+                if frames is not None:
+                    advice.let_go(array.ctypes.data, array.nbytes)
 
     def finished(self) -> Trajectory:
         """The trajectory; its arrays lie in the scratch folder."""
@@ -156,17 +174,20 @@ class Predicted:
                     frame[~there] = np.nan
         return counted
 
-    def _array(self, name: str, queries: QuerySet, values: Tensor) -> np.ndarray:
+    def _array(self, name: str, points: int, channels: int) -> np.ndarray:
         if name not in self._arrays:
-            shape = (len(self._times.time), queries.index.shape[-1], values.shape[-1])
+            shape = (len(self._times.time), points, channels)
             path = self._scratch / f"{len(self._arrays)}.npy"
             self._arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
         return self._arrays[name]
 
-    def _queries(self, name: SetName, part: QueryBatch, slot: int, steps: int) -> QuerySet:
+    def _queries(self, name: SetName, part: QueryBatch, slot: int, steps: int, *, held: bool) -> QuerySet:
         """Target queries of a set of points, with a step axis if `steps` is not 0; of all points, also where some do
-        not count, masked there."""
+        not count, masked there. If not `held`, the batch's own: the others are read."""
         own, places = part.target_queries, self._runs.places
+        if not held:
+            self._note_coords(name)
+            return every_step(own, steps) if steps else own
         if places is None:
             at, grid_shape = own.coords[:, own.mask[0]] if own.mask is not None else own.coords, own.grid_shape
             if self._runs.manifest.mask(name) is not None:
@@ -211,13 +232,13 @@ class Predicted:
         if manifest.grid is not None or name in self._coords or name not in self._runs.sets:
             return
         spec, frames = manifest.point_set(name), self._times.starts
-        origin = 0.0 if spec.origin is None else np.asarray(spec.origin)
         if spec.moving:
             steps = frames * (len(self._times.time) // len(frames))
-            each = [self._runs.positions(self.number, name, frame) for frame in steps]
-            self._coords[name] = np.stack(each) + origin
+            self._coords[name] = np.stack([self._runs.positions(self.number, name, frame) for frame in steps])
         else:
-            self._coords[name] = self._runs.positions(self.number, name, 0) + origin
+            self._coords[name] = self._runs.positions(self.number, name, 0)
+        if spec.origin is not None:
+            self._coords[name] = self._coords[name] + np.asarray(spec.origin)
 
     def _check_inside(self, name: SetName, places: Places) -> None:
         own = self._runs.positions(self.number, name, 0)
