@@ -173,6 +173,24 @@ def test_a_checkpoint_that_lacks_a_part(waves: Path, tmp_path: Path, half_done: 
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("sizes", [{"dim": 2**20}, {"depth": 1000}, {"dim": 2**40, "depth": 1}, {"depth": 10**7}])
+def test_a_checkpoint_that_claims_a_large_model(tmp_path: Path, half_done: Path, sizes: dict[str, int]) -> None:
+    """Nothing is allocated for it."""
+    shutil.copytree(half_done, tmp_path / "run")
+    state = load_checkpoint(half_done / "checkpoint.pt")
+    state["config"]["model"].update(sizes)
+    torch.save(state, tmp_path / "run" / "checkpoint.pt")
+    with pytest.raises(UpsDataError, match="weights, and its configuration is of a model|not a checkpoint of this"):
+        load_trained(tmp_path / "run")
+
+
+def test_a_configuration_of_a_model_beyond_the_memory(waves: Path, tmp_path: Path) -> None:
+    settings = config(waves, tmp_path / "run")
+    settings.model.dim, settings.model.depth = 2**20, 1000
+    with pytest.raises(UpsDataError, match="and this machine has"):
+        train(settings, console=QUIET)
+
+
 def test_a_checkpoint_s_history_replaces_no_method(waves: Path, tmp_path: Path, half_done: Path) -> None:
     shutil.copytree(half_done, tmp_path / "run")
     state = load_checkpoint(half_done / "checkpoint.pt")

@@ -31,7 +31,16 @@ def run(app: typer.Typer, name: str | None = None) -> None:
         reason = f"{error.filename}: {error.strerror}" if error.filename else " ".join(str(error).split())
         _end(f"{reason}: check the path and its permissions")
     except MemoryError as error:
-        _end(f"there is not enough memory ({str(error) or 'no more is to be had'}): free some, or ask for less")
+        _end_for_memory(error)
+    except RuntimeError as error:
+        if "allocate memory" not in str(error) and "out of memory" not in str(error):  # as torch has it
+            raise
+        _end_for_memory(error)
+
+
+def _end_for_memory(error: Exception) -> None:
+    reason = " ".join(str(error).split())[:200] or "no more is to be had"
+    _end(f"there is not enough memory ({reason}): free some, or ask for less")
 
 
 def _end(reason: str) -> None:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+Depth = Annotated[int, Field(ge=0, le=1000)]  # each block takes time as it is made, however small
 Frequency = Annotated[float, Field(gt=0)]
 
 REFERENCE = "ups_data.models.reference:build"  # the target of the built-in model
@@ -36,7 +37,7 @@ class ModelConfig(Section):
 
     dim: Count = 64
     tokens: Count | list[Count] | None = None
-    depth: Natural = 2
+    depth: Depth = 2
     heads: Count = 4
     supernodes: Count | dict[str, Count] | None = None
     neighbours: Count = 16
@@ -69,6 +70,11 @@ class ModelConfig(Section):
                 f"model.options.{given[0]} instead"
             )
         return self
+
+    @property
+    def least_parameters(self) -> int:
+        """Of the built-in model, of which its operator's blocks have most: what a configuration claims, at least."""
+        return 4 * self.depth * self.dim**2 if self.is_reference else 0
 
     def to_options(self) -> dict[str, Any]:
         """What the target is called with."""

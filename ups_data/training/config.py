@@ -134,6 +134,8 @@ class TrainConfig(Section):
     def _fits_together(self) -> "TrainConfig":
         sampling = self.to_sampling()
         self._check_weights()
+        if self.data.target_fields is not None and not self.data.target_fields:
+            raise ValueError("data.target_fields names none, and there is nothing to learn: name one, or give null")
         weights, horizon = self.loss_weights(), self.data.horizon
         if weights["rollout"] > 0 and horizon < 2:
             raise ValueError(f"training.loss_weights.rollout needs data.horizon of 2 or more, it is {horizon}")

@@ -1,6 +1,7 @@
 """A run's model: given, or made by what `model.target` names."""
 
 import inspect
+import os
 from importlib import import_module
 from typing import Any
 
@@ -19,10 +20,12 @@ def model_of(config: TrainConfig, manifest: Manifest, given: nn.Module | None = 
         given: taken instead of what the configuration's `model` section says.
 
     Raises:
-        UpsDataError: a target that cannot be imported, a model that lacks a method, or a dataset that does not suit it.
+        UpsDataError: a target that cannot be imported, a model that lacks a method or is larger than the memory, or a
+            dataset that does not suit it.
     """
     if given is not None:
         return as_model(given, "model")
+    _check_memory(config)
     target, options = config.model.target, config.model.to_options()
     build = imported(target)
     try:
@@ -35,6 +38,16 @@ def model_of(config: TrainConfig, manifest: Manifest, given: nn.Module | None = 
     except ValueError:
         pass  # of a built-in function without a signature
     return as_model(build(manifest, options, config.data), f"model.target {target!r}")
+
+
+def _check_memory(config: TrainConfig) -> None:
+    """The system grants memory that it does not have, and ends a process that uses it."""
+    count, there = config.model.least_parameters, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 4 * count > there:
+        raise UpsDataError(
+            f"model.dim={config.model.dim} and model.depth={config.model.depth} make more than {count:,} parameters, "
+            f"which take {4 * count / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f}: give smaller ones"
+        )
 
 
 def imported(target: str) -> Any:

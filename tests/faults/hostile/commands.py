@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,8 @@ import typer
 from tests.datasets import fields
 from ups_data import QueryLoader, QuerySampling, ShardWriter
 from ups_data.cli.main import app
+from ups_data.models.config import ModelConfig
+from ups_data.training.config import DataConfig, TrainingConfig
 
 SMALL_MODEL = "model: {dim: 16, depth: 1, heads: 2}"
 
@@ -102,6 +105,22 @@ def options_of(command: str) -> Iterator[tuple[str, list[str]]]:
             values = PATHS if (command, name) in PLACES else _values(option)
             values = [value for value in values if value not in LONG.get((command, name), ())]
             yield name, [] if getattr(option, "is_flag", False) else [*values, *MORE.get((command, name), [])]
+
+
+# What any key of a configuration is given, and those that name places.
+VALUES = [
+    *("", "null", "nan", "-1", "0", "0.5", "1000000", "2147483648", str(2**63), "1e400", "\x1b[1m", "[/bold]"),
+    *("${oc.env:HOME}", "x" * 5000, "[]", "{}", "{a: 1}", "[[1]]", "[1000000,1000000]", "[true]"),
+]
+PLACED = ("data.root", "data.cache", "data.latents", "training.start_from", "out")
+
+
+def keys() -> Iterator[tuple[str, list[str]]]:
+    """Every key of a configuration, and the values that it is tried with."""
+    of_data = (spec.name for spec in fields_of(DataConfig) if spec.init)
+    sections = {"data": of_data, "model": ModelConfig.model_fields, "training": TrainingConfig.model_fields}
+    for key in (*(f"{section}.{name}" for section, names in sections.items() for name in names), "out"):
+        yield key, [*VALUES, *(PATHS if key in PLACED else [])]
 
 
 def arguments_of(command: str) -> list[int]:

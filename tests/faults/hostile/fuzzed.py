@@ -28,7 +28,6 @@ from tests.faults.hostile.fuzzed_runs import RUN_TARGETS, Case
 from tests.faults.hostile.mutations import changed, changed_json
 from tests.faults.hostile.sources import FILES, FOLDERS, Write
 from tests.faults.hostile.tryer import resident
-from tests.sources import operator_files, solver_files
 from ups_data import QueryLoader, QuerySampling, ShardWriter, UpsDataError
 from ups_data.conversion.source_runs import open_run
 from ups_data.schema.file import MANIFEST, with_digest
@@ -66,8 +65,8 @@ def file_case(write: Write) -> Case:
     return case
 
 
-def group_case(write: Write, pattern: str) -> Case:
-    """One of the files of a folder, as JSON or as bytes."""
+def group_case(write: Write, pattern: str, entry: str = "") -> Case:
+    """One of the files of a folder, as JSON or as bytes; what is read is the folder, or `entry` in it."""
 
     def case(folder: Path, draw: random.Random) -> None:
         kept, path = folder / "kept", folder / "source"
@@ -79,7 +78,7 @@ def group_case(write: Write, pattern: str) -> Case:
         text = file.read_bytes()
         as_json = draw.random() < 0.7 and text[:1] == b"{"
         file.write_bytes(changed_json(text, draw) if as_json else changed(text, draw))
-        read_source(path)
+        read_source(path / entry)
 
     return case
 
@@ -185,25 +184,18 @@ def checkpoint(folder: Path, draw: random.Random) -> None:
     check_form(load_checkpoint(path), path)
 
 
-def openfoam(folder: Path) -> None:
-    values = {"p": np.arange(3.0), "U": np.arange(9.0).reshape(3, 3)}
-    solver_files.write_openfoam(folder, {"0": values, "0.5": values})
-
-
-def ensight(folder: Path) -> None:
-    solver_files.write_ensight(folder, np.arange(8.0).reshape(2, 4), [0.0, 0.5])
-
-
 TARGETS: dict[str, Case] = {
     **{name: file_case(write) for name, write in FILES.items()},
     "zarr": group_case(FOLDERS["zarr"], "**/zarr.json"),
     "zarr2": group_case(FOLDERS["zarr2"], "**/.z*"),
     "zarr, chunks": group_case(FOLDERS["zarr"], "u/c/**/0"),
     "zarr2, chunks": group_case(FOLDERS["zarr2"], "u/0.*"),
-    "domino": group_case(operator_files.write_domino, "**/*"),
-    "openfoam": group_case(openfoam, "**/*"),
-    "ensight": group_case(ensight, "**/*"),
-    "cgns": file_case(lambda path: solver_files.write_cgns(path, np.arange(12.0))),
+    "domino": group_case(FOLDERS["domino"], "**/*"),
+    "openfoam": group_case(FOLDERS["openfoam"], "**/*"),
+    "ensight": group_case(FOLDERS["ensight"], "**/*", "a.case"),
+    "noether": group_case(FOLDERS["noether"], "**/*"),
+    "blocks": group_case(FOLDERS["blocks"], "**/*", "s.vtm"),
+    "series": group_case(FOLDERS["series"], "**/*", "s.pvd"),
     **{f.__name__: f for f in (manifest, masked, seal, metadata, chunks, objects, checkpoint)},
     **RUN_TARGETS,
 }

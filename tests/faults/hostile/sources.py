@@ -1,6 +1,7 @@
 """A small intact source of every format, by name: a function that writes it to a path."""
 
 import importlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.sources import files, operator_files, vtk_text
+from tests.sources import files, operator_files, solver_files, vtk_text
 from tests.sources.well_files import write_well
+from ups_data import ShardWriter
+from ups_data.exporting import export_dataset
 
 Write = Callable[[Path], object]
 
@@ -58,6 +61,51 @@ def dataset(path: Path, **options: Any) -> None:
         made.to_netcdf(path, **options)
 
 
+def openfoam(folder: Path) -> None:
+    values = {"p": np.arange(3.0), "U": np.arange(9.0).reshape(3, 3)}
+    solver_files.write_openfoam(folder, {"0": values, "0.5": values})
+
+
+def ensight(folder: Path) -> None:
+    solver_files.write_ensight(folder, np.arange(8.0).reshape(2, 4), [0.0, 0.5])
+
+
+def vtkhdf(path: Path) -> None:
+    vtk = importlib.import_module("vtkmodules.all")
+    image, writer = vtk.vtkImageData(), vtk.vtkHDFWriter()
+    image.SetDimensions(3, 3, 2)
+    values = importlib.import_module("vtkmodules.util.numpy_support").numpy_to_vtk(np.arange(18.0), deep=True)
+    values.SetName("p")
+    image.GetPointData().AddArray(values)
+    mesh = vtk.vtkAppendFilter()
+    mesh.AddInputData(image)
+    mesh.Update()
+    writer.SetFileName(str(path))
+    writer.SetInputData(mesh.GetOutput())
+    assert writer.Write()
+
+
+def blocks(folder: Path) -> None:
+    """A composite of two meshes."""
+    folder.mkdir()
+    for n in range(2):
+        vtu(folder / f"b{n}.vtu", on_cells=False)
+    rows = "".join(f'<DataSet index="{n}" name="b{n}" file="b{n}.vtu"/>' for n in range(2))
+    kind = "vtkMultiBlockDataSet"
+    (folder / "s.vtm").write_text(
+        f'<?xml version="1.0"?><VTKFile type="{kind}" version="1.0"><{kind}>{rows}</{kind}></VTKFile>'
+    )
+
+
+def noether(folder: Path) -> None:
+    """As it is exported."""
+    with tempfile.TemporaryDirectory() as place:
+        with ShardWriter(Path(place, "d")) as writer:
+            for n in range(2):
+                writer.add({"p": files.values(1, 9, 1)}, coords=files.values(9, 3, seed=n), key=f"r{n}")
+        export_dataset(Path(place, "d"), folder, "noether")
+
+
 # name → what writes a file
 FILES: dict[str, Write] = {
     "npy": lambda p: files.write_npy(p, files.values(3, 4, 6, 5, 2)),
@@ -86,6 +134,8 @@ FILES: dict[str, Write] = {
     ),
     "mat 7.3": lambda p: operator_files.write_mat73(p, a=files.values(3, 6, 5), u=files.values(3, 6, 5, 4)),
     "stl": stl,
+    "cgns": lambda p: solver_files.write_cgns(p, np.arange(12.0)),
+    "vtkhdf": vtkhdf,
 }
 # name → what writes a folder
 FOLDERS: dict[str, Write] = {
@@ -104,4 +154,9 @@ FOLDERS: dict[str, Write] = {
         [vtu(p / f"s{n}.vtu", on_cells=False) for n in range(3)],
         vtk_text.pvd(p / "s.pvd", [(float(n), 0, f"s{n}.vtu") for n in range(3)]),
     ],
+    "blocks": blocks,
+    "openfoam": openfoam,
+    "ensight": ensight,
+    "domino": operator_files.write_domino,
+    "noether": noether,
 }

@@ -10,11 +10,13 @@ from tests.faults.hostile.around import Around, wrong
 from tests.faults.hostile.commands import (
     CALLS,
     PATHS,
+    PLACED,
     Call,
     arguments_of,
     call,
     configuration,
     furnish,
+    keys,
     options_of,
     repeats,
     spelled,
@@ -105,3 +107,12 @@ def test_an_argument(tryer: Tryer, around: Around, kept: Path, command: str, pla
 
     given = given_to(command, around, kept)
     assert not tried(tryer, around, [command, *call(command, given, change=change)], given, value)
+
+
+@pytest.mark.parametrize(("key", "value"), marked([(k, v) for k, values in keys() for v in values]))
+def test_a_key_of_a_configuration(tryer: Tryer, around: Around, kept: Path, key: str, value: str) -> None:
+    """It may name the folder that a run is written to."""
+    given = given_to("train", around, kept)
+    named = value if key in PLACED else ""
+    words = call("train", given)
+    assert not tried(tryer, around, ["train", *words, f"{key}={spelled(value, given)}"], given, named)

@@ -16,7 +16,8 @@ from tests.faults.hostile.fuzzed import TARGETS, wrong_with
 SECONDS = float(os.environ.get("UPS_FUZZ_SECONDS", 10 * len(TARGETS)))
 FIRST = int(os.environ.get("UPS_FUZZ_FIRST", 10_000))
 # vtk may end the process, as a damaged file of it may end a conversion's planning process; zarr takes its time.
-NOT_HERE = ("vtk", "vtu", "openfoam", "ensight", "cgns", "zarr", "zarr2", "domino")
+OF_VTK = ("vtk", "vtu", "openfoam", "ensight", "cgns", "vtkhdf", "blocks", "series")
+NOT_HERE = (*OF_VTK, "zarr", "zarr2", "domino", "noether")
 ROOT = Path(__file__).parents[3]
 
 

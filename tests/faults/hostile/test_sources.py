@@ -8,10 +8,13 @@ from tests.faults.hostile.around import Around, wrong
 from tests.faults.hostile.sources import FILES, FOLDERS, Write
 from tests.faults.hostile.tryer import Tryer
 from tests.faults.hostile.ways import WAYS
+from ups_data.sources import FORMATS, open_source
 
 OPTIONS = ("--cast", "float32")
 # Formats of text, without a mark of their end: all that is asked of a cut one is that it is taken or refused.
-ANY_END = {"obj", "ply, ascii", "vtk"}
+ANY_END = {"obj", "ply, ascii", "vtk", "openfoam", "ensight"}
+UNSEEN = ("system/controlDict",)  # of what it says, no value depends
+CUT = ("a third of it", "all but a tenth", "all but a byte", "twice")
 SPARSE = 22  # of so many cases, one is in the default run
 # Of folders, the files that are spoilt: what says what the others are, and one with values.
 PARTS = {
@@ -20,9 +23,23 @@ PARTS = {
     "cases": ("c1/surface_position.pt", "c1/surface_pressure.pt"),
     "splits": ("train/u.npy", "test/u.npy"),
     "series": ("s.pvd", "s1.vtu"),
+    "blocks": ("s.vtm", "b1.vtu"),
+    "openfoam": ("system/controlDict", "0/p", "0.5/U", "constant/polyMesh/points", "constant/polyMesh/boundary"),
+    "ensight": ("a.case", "a.geo", "a.T0001"),
+    "domino": (".zgroup", "volume_fields/.zarray", "volume_fields/0.0"),
+    "noether": ("manifest.json", "train/000001.zarr/points/p/zarr.json", "train/000001.zarr/points/p/c/0/0"),
 }
 IN_FOLDERS = [(name, part) for name, parts in PARTS.items() for part in parts]
-ENTRY = {"series": "s.pvd"}  # what is converted, if it is not the folder
+ENTRY = {"series": "s.pvd", "blocks": "s.vtm", "ensight": "a.case"}  # what is converted, if it is not the folder
+
+
+def test_no_format_is_left_out(tmp_path: Path) -> None:
+    known = set()
+    for name, write in {**FILES, **FOLDERS}.items():
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "source")
+        known.add(open_source(tmp_path / name / "source" / ENTRY.get(name, "")).format)
+    assert known == set(FORMATS)
 
 
 def chosen(values: list[tuple[str, ...]], step: int) -> list[object]:
@@ -64,7 +81,7 @@ def test_a_file(tryer: Tryer, around: Around, open_folder: Path, intact: dict[st
     digest = digest_of(name, FILES[name], tryer, open_folder, intact)
     FILES[name](around.given / "source")
     WAYS[way].do(around.given / "source")
-    any_end = name in ANY_END and way in ("a third of it", "all but a tenth", "all but a byte", "twice")
+    any_end = name in ANY_END and way in CUT
     check(tryer, around, way, digest if any_end or not WAYS[way].refused else None, any_end=any_end)
 
 
@@ -80,8 +97,10 @@ def test_a_file_of_a_folder(
     FOLDERS[name](around.given / "source")
     WAYS[way].do(around.given / "source" / part)
     split = name == "splits" and way == "missing" and part == "test/u.npy"
-    entry = ENTRY.get(name, "")
-    check(tryer, around, way, None if WAYS[way].refused and not split else digest, any_end=split, entry=entry)
+    lacks = way in ("missing", "a folder") and part in ("0/p", "0.5/U")  # fields that only some times have are left out
+    any_end = split or lacks or (name in ANY_END and way in CUT)
+    wanted = None if WAYS[way].refused and not any_end and part not in UNSEEN else digest
+    check(tryer, around, way, wanted, any_end=any_end, entry=ENTRY.get(name, ""))
 
 
 @pytest.mark.parametrize(("name", "part"), chosen([(n, p) for n, p in IN_FOLDERS if p != ENTRY.get(n)], 3))

@@ -100,6 +100,9 @@ def preload() -> None:
 
     torch.set_num_threads(1)
     with suppress(ImportError):
+        import vtkmodules.all
+        import vtkmodules.util.numpy_support  # noqa: F401
+    with suppress(ImportError):
         import matplotlib.backends.backend_agg
         import matplotlib.figure
 

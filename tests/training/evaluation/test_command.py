@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.programs import invoke, printed
+from ups_data.cli.drawings.evaluation import plot_frames
 from ups_data.errors import UpsDataError
+from ups_data.training.evaluation.kept import KeptFrame
 
 
 def test_a_rollout_in_a_table_a_file_and_pictures(waves_run: Path, tmp_path: Path) -> None:
@@ -23,6 +26,13 @@ def test_a_rollout_in_a_table_a_file_and_pictures(waves_run: Path, tmp_path: Pat
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == values
     for name in ("error-by-step.png", "frames-u.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("units", ["$\\frac{", "$$", "$\\includegraphics{x}$", "\x1b[1m" * 100])
+def test_units_are_no_formulas(tmp_path: Path, units: str) -> None:
+    frame = KeptFrame(np.random.default_rng(0).random((9, 2)), np.arange(9.0), np.ones(9), None, 0.5)
+    plot_frames("u", {0: frame}, units, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_cannot_be_written_is_refused_first(waves_run: Path, tmp_path: Path) -> None:

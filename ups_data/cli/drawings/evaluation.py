@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ups_data.cli.pictures import draw_frame, save_picture
+from ups_data.errors import printable
 from ups_data.training.evaluation.kept import KeptFrame
 
 COLOURS = {"model": "tab:blue", "persistence": "tab:orange", "mean": "tab:grey"}
@@ -70,7 +71,8 @@ def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, o
             mapped = _draw(ax, frame, shown, scale, components)
             ax.set_title(f"{name}, {title}, t = {frame.time:g}" if title == "truth" else f"{title}, step {step + 1}")
             if mapped is not None:
-                figure.colorbar(mapped, ax=ax, shrink=0.8, label=units or "")
+                bar = figure.colorbar(mapped, ax=ax, shrink=0.8)
+                bar.set_label(printable(units or "")[:60], parse_math=False)
     save_picture(figure, out, dpi=110)
 
 

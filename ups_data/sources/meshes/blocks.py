@@ -17,6 +17,7 @@ from ups_data.sources.positions import finite, own_field
 from ups_data.trajectory import ArrayLike, PointSet, Trajectory
 
 Place = tuple[str, bool]  # a block, and whether its cells are meant
+PARTLY = "not in all frames"  # why a field is left out
 
 
 class Blocks(ABC):
@@ -68,9 +69,7 @@ class Blocks(ABC):
                 held = set(_data(meshes[block], cells)) if block in meshes else set()
                 every[block, cells] |= held
                 names[block, cells] &= held
-        left_out = {
-            name: "not in all frames" for place, found in every.items() for name in found if name not in names[place]
-        }
+        left_out = {name: PARTLY for place, found in every.items() for name in found if name not in names[place]}
         meshes = self._at(0)
         sets = {}
         for (block, cells), fields in names.items():

@@ -1,6 +1,8 @@
 """Cases as solvers write them, read by vtk's readers: OpenFOAM's folders, EnSight's `.case`, CGNS."""
 
+import re
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
@@ -12,13 +14,15 @@ from ups_data.errors import UpsDataError
 from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.limits import TEXT_BYTES
-from ups_data.sources.meshes.blocks import Blocks, leaves_of
+from ups_data.sources.meshes.blocks import PARTLY, Blocks, leaves_of
 from ups_data.sources.meshes.library import damaged, require_vtk
 from ups_data.sources.meshes.references.ensight import check_case
 from ups_data.sources.meshes.references.openfoam import check_includes
 from ups_data.sources.meshes.vtk_file import Mesh, mesh_of, update
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.trajectory import Trajectory
+
+_TIME = re.compile(r"[0-9.eE+-]*[0-9][0-9.eE+-]*")  # the name of a time's folder
 
 
 class OpenFoamSource(Source):
@@ -68,6 +72,7 @@ class OpenFoamSource(Source):
         for name in patches:
             reader.SetPatchArrayStatus(name, name == "internalMesh")
         t = _Reader(self.path, vtk, reader, values).trajectory(Path(realpath(self.path)).name)
+        _check_fields(self.path, [name for name, reason in t.left_out.items() if reason == PARTLY])
         others = {name.rsplit("/", 1)[-1]: "a boundary" for name in patches if name != "internalMesh"}
         return replace(t, left_out={**others, **t.left_out})
 
@@ -194,6 +199,21 @@ class VtkHdfSource(_OneFile):
 
     def _reader(self, vtk: Any) -> Any:
         return vtk.vtkHDFReader()
+
+
+def _check_fields(case: Path, names: Sequence[str]) -> None:
+    """Vtk passes over a file that it cannot read: then a field lacks in a frame though it has its file there.
+
+    Raises:
+        UpsDataError: one does.
+    """
+    times = [folder for folder in case.iterdir() if _TIME.fullmatch(folder.name) and folder.is_dir()]
+    for name in names:
+        if all((time / name).is_file() or (time / f"{name}.gz").is_file() for time in times):
+            raise UpsDataError(
+                f"{case}: {name} cannot be read at every time, though its files are there: one of them is truncated or "
+                "damaged, copy the case again"
+            )
 
 
 class _Reader(Blocks):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -103,6 +104,7 @@ def check_chunks(path: Path, engine: str, names: Sequence[str]) -> None:
                 if not fills_with_default(file[name]):
                     check_written(path, file[name], (), ())
     elif engine == "zarr":
+        _refuse_empty(path)
         group = importlib.import_module("zarr").open_group(path, mode="r")
         for name in names:
             array = group[name]
@@ -112,6 +114,14 @@ def check_chunks(path: Path, engine: str, names: Sequence[str]) -> None:
                 f"{path}: {name} has {array.nchunks_initialized:,} of {array.nchunks:,} chunks, the others were never "
                 "written: complete it, or declare a _FillValue for what is missing"
             )
+
+
+def _refuse_empty(path: Path) -> None:
+    """zarr takes an empty shard for one whose chunks were all left out, and serves its fill value."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            if os.path.getsize(os.path.join(folder, name)) == 0:
+                raise UpsDataError(f"{os.path.join(folder, name)}: is empty, the group is damaged: copy it again")
 
 
 def _is_whole(array: Any) -> bool:

@@ -41,6 +41,7 @@ def trained_run(out: str | Path, *, model: nn.Module | None = None, trust_target
     config = configuration_of(state, path)
     if model is None:
         _check_known(state, config, path, trust_target)
+        _check_sizes(state, config, path)
     manifest = open_manifest(config)
     made = model_of(config, manifest, model)
     put_weights(made, state, path)
@@ -102,6 +103,16 @@ def _check_dataset(state: dict[str, Any], manifest: Manifest, path: Path) -> Non
         raise UpsDataError(
             f"{path}: the run was trained on another dataset than this one: give its own as data.root, or an out "
             "without a checkpoint to measure new weights"
+        )
+
+
+def _check_sizes(state: dict[str, Any], config: TrainConfig, path: Path) -> None:
+    """Compare what its configuration claims with the weights that are there, before a model is made."""
+    there = sum(tensor.numel() for tensor in state["model"].values())
+    if config.model.least_parameters > there:
+        raise UpsDataError(
+            f"{path}: holds {there:,} weights, and its configuration is of a model with more than "
+            f"{config.model.least_parameters:,}: copy it again, or train again"
         )
 
 

@@ -12,7 +12,7 @@ from os.path import realpath
 from pathlib import Path
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.limits import check_claim
+from ups_data.sources.limits import check_claim, check_holes
 from ups_data.sources.links import is_inside
 
 CHUNK, REACH, MOST = 4 << 20, 1 << 16, 16 << 20  # bytes: looked at at once, of a directive, of one with its comments
@@ -42,6 +42,7 @@ def check_includes(case: Path, expansion: float) -> None:
     known, root = {realpath(file) for file in waiting}, realpath(case)
     while waiting:
         file = waiting.pop()
+        check_holes(file, expansion)
         for directive in _directives(file, _content(file, expansion)):
             included = _included(file, directive, root)
             for other in (included, Path(f"{included}.gz")):
