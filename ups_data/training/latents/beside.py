@@ -1,6 +1,6 @@
 """A loader whose batches bring stored latents along."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from ups_data.errors import UpsDataError
 from ups_data.loader.device import DeviceLoader
 from ups_data.loader.loader import QueryLoader
 from ups_data.schema import MANIFEST, Manifest
+from ups_data.store.claims import check_claims
+from ups_data.store.root import open_store
 from ups_data.store.shard import Shard
 from ups_data.training.config import DataConfig
 from ups_data.training.latents.digest import dataset_digest, encoder_digest
@@ -29,11 +31,19 @@ class StoredLatents:
     Args:
         folder: of the latents' dataset.
         split: of the dataset and of the latents.
+        steps: frames of each trajectory of the dataset's split.
+
+    Raises:
+        UpsDataError: they have other trajectories or frames, or claim more than their files hold.
     """
 
-    def __init__(self, folder: Path, split: str) -> None:
+    def __init__(self, folder: Path, split: str, steps: Sequence[int]) -> None:
         manifest = Manifest.load(folder)
-        shards = [Shard(folder, manifest, spec) for spec in manifest.split(split).shards]
+        specs = manifest.split(split).shards
+        if [count for spec in specs for count in spec.steps] != list(steps):
+            raise UpsDataError(f"{folder}: has other frames in the split {split!r} than the dataset: {AGAIN}")
+        check_claims(open_store(folder), manifest, specs)
+        shards = [Shard(folder, manifest, spec) for spec in specs]
         self._where = [(shard, local) for shard in shards for local in range(len(shard.steps))]
 
     def __getitem__(self, frame: tuple[int, int]) -> np.ndarray:
@@ -112,4 +122,6 @@ def with_latents(loader: QueryLoader, folder: str | Path, model: nn.Module, data
         raise UpsDataError(f"{found}: latents of the encoder {other}, the model's is {digest[:16]}: {AGAIN}")
     if source.get("dataset") != dataset_digest(loader.manifest):
         raise UpsDataError(f"{found}: latents of another dataset than the loader's: {AGAIN}")
-    return LatentLoader(loader, StoredLatents(found, loader.options.split))
+    split = loader.options.split
+    steps = [count for spec in loader.manifest.split(split).shards for count in spec.steps]
+    return LatentLoader(loader, StoredLatents(found, split, steps))
