@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.peak import forget_peak, peak_bytes, resident_bytes
-from ups_data import ShardWriter
+from ups_data import ShardWriter, WriteOptions
 from ups_data.cli.errors import run
 from ups_data.cli.tables.sheet import Sheet
 from ups_data.training import TrainConfig, evaluate_run, train
@@ -23,10 +23,10 @@ from ups_data.training import TrainConfig, evaluate_run, train
 app = typer.Typer(add_completion=False, help=__doc__)
 
 
-def write_cloud(root: Path, points: int, splits: tuple[str, ...]) -> None:
-    """Two frames of a smooth field on random points of the unit square."""
+def write_cloud(root: Path, points: int, splits: tuple[str, ...], **options: int | str) -> None:
+    """Two frames of a smooth field on random points of the unit square, stored with those options."""
     rng = np.random.default_rng(points)
-    with ShardWriter(root) as writer:
+    with ShardWriter(root, WriteOptions(**options)) as writer:  # type: ignore[arg-type]
         for split in splits:
             coords = rng.random((points, 2), np.float32)
             p = np.stack([np.sin(5 * coords[:, :1] + shift) for shift in (0.0, 0.3)])
@@ -60,6 +60,8 @@ def measure(run_folder: Path, root: Path, chunk: int) -> dict[str, float]:
 def main(
     sizes: Annotated[str, typer.Option(help="Points of the clouds, as 1000000,5000000.")] = "1000000,5000000",
     chunk: Annotated[int, typer.Option(help="Points that are decoded at once.")] = 16384,
+    blocks: Annotated[int, typer.Option(help="That the clouds are stored in.")] = 1,
+    codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures into this file.")] = None,
     child: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
@@ -73,7 +75,7 @@ def main(
         run_folder = train_small(Path(folder))
         for points in map(int, sizes.split(",")):
             root = Path(folder) / str(points)
-            write_cloud(root, points, ("test",))
+            write_cloud(root, points, ("test",), blocks=blocks, codec=codec)
             command = [sys.executable, __file__, "--child", f"{run_folder},{root}", "--chunk", str(chunk)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             row = json.loads(done.stdout.splitlines()[-1]) | {"size": points}

@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def peaks(tmp_path: Path, small: int, large: int) -> list[dict[str, float]]:
+def peaks(tmp_path: Path, small: int, large: int, blocks: int) -> list[dict[str, float]]:
     command = [sys.executable, ROOT / "benchmarks/evaluation/bench_memory.py", "--sizes", f"{small},{large}"]
+    command += ["--blocks", str(blocks)]
     subprocess.run([*command, "--json", tmp_path / "r.json"], check=True, stdout=subprocess.DEVNULL)
     rows = json.loads((tmp_path / "r.json").read_text())
     assert [row["points"] for row in rows] == [small, large]
@@ -19,8 +20,9 @@ def peaks(tmp_path: Path, small: int, large: int) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-def test_five_million_points_take_what_one_million_take(tmp_path: Path) -> None:
-    small, large = peaks(tmp_path, 1_000_000, 5_000_000)
+@pytest.mark.parametrize("blocks", [1, 16])
+def test_five_million_points_take_what_one_million_take(tmp_path: Path, blocks: int) -> None:
+    small, large = peaks(tmp_path, 1_000_000, 5_000_000, blocks)
     print({name: [f"{row[name] / 1e6:.0f} MB" for row in (small, large)] for name in ("own", "peak", "beyond")})
     assert large["beyond"] < 1.1 * small["beyond"]
     assert large["peak"] < 1.1 * small["peak"]

@@ -3,21 +3,23 @@
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ups_data.batch import Fetched, Positions, Read, Recipe, Stored, Wanted
+from ups_data.batch import Fetched, Pieces, Positions, Read, Recipe, Stored, Wanted
 from ups_data.errors import UpsDataError
 from ups_data.points.blocks import Blocks, BlockSizes, block_counts, single_block
 from ups_data.points.domain import Domain
+from ups_data.points.lookup.slotted import slotted_blocks
 from ups_data.reading.frames import StoredFrames
 from ups_data.reading.pool import Pool
 from ups_data.schema import Manifest
 from ups_data.store.arrays.channels import as_numbers
+from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.stored import StoredArray
 from ups_data.store.shard import Shard
 
@@ -211,7 +213,10 @@ class Geometries:
         shard, name = place.shard, self._set_name
         points, slots = shard.num_points(name, place.trajectory), self._manifest.block_points(name)
         stored: Stored
-        if place.index is not None:
+        by_number = not (self._needs_blocks or self._needs_coordinates or self._recipe.dense)
+        if place.index is not None and by_number:
+            stored = self._slotted(place, fetched.source(place.index))
+        elif place.index is not None:
             numbers = as_numbers(fetched.source(place.index).array(0)[:, 0])
             stored = shard.geometry(name, place.trajectory, numbers)
         else:
@@ -227,6 +232,19 @@ class Geometries:
             as_stored = fetched.source(place.coords).array(0)
             coords = as_stored[stored.slots] if isinstance(stored, Blocks) else np.array(as_stored[:points])
         return Geometry(Domain(num_points=points, coords=coords, blocks=blocks), stored)
+
+    def _slotted(self, place: Place, index: Pieces) -> Blocks:
+        """The order of points that are only looked up by their numbers: read block by block, and let go."""
+        shard, name = place.shard, self._set_name
+        columns = [slice(number, number + 1) for number in range(index.buffer.shape[1])]
+        each = (replace(index, buffer=index.buffer[:, c], offset=index.offset[:, c]) for c in columns)
+        parts = (as_numbers(piece.array(0)[:, 0]) for piece in each)
+        points, of_set = shard.num_points(name, place.trajectory), "" if name is None else f"/{name}"
+        where = f"shard {shard.store.name(shard.key)}, points{of_set}/index: geometry {place.trajectory}"
+        blocks = slotted_blocks(parts, points, len(columns), where)
+        if isinstance(array := shard.index(name), DirectArray):
+            array.let_go()
+        return blocks
 
 
 def raw_row(pool: Pool, array: StoredArray, row: int, blocks: int) -> StoredFrames:

@@ -149,7 +149,7 @@ class Run:
         given = np.asarray(coords[start:stop] if self.moving(set_name) else coords[:][None])
         if set_name in self.origins:
             given = given - self.origins[set_name]
-        frames = given.astype(np.float32)
+        frames = given.astype(np.float32, copy=False)
         if not np.isfinite(frames).all():
             raise UpsDataError(f"{self._of(set_name)} has coordinates that are NaN or Inf: leave such points out")
         if self.origins and _loses(given):

@@ -6,6 +6,8 @@ import numpy as np
 
 from ups_data.schema import FieldStatistics, Summary
 
+MOST_ROWS = 2**20  # that are looked at together, in float64
+
 
 class Moments:
     """Count, mean, variance and range per channel of everything given to `update`.
@@ -22,15 +24,21 @@ class Moments:
         self.max = np.full(channels, -np.inf)
         self.nonfinite = 0
 
-    def update(self, values: np.ndarray, counted: np.ndarray | None = None) -> None:
+    def update(self, values: np.ndarray, counted: np.ndarray | None = None, *, ours: bool = False) -> None:
         """Take in `(..., C)` values.
 
         Args:
             counted: bool, one for each value of a channel: which of them count; None: all.
+            ours: the values are used up, if they are float64.
         """
-        x = values.reshape(-1, values.shape[-1]).astype(np.float64)
-        if counted is not None:
-            x = x[counted.reshape(-1)]
+        rows = values.reshape(-1, values.shape[-1])
+        for start in range(0, len(rows), MOST_ROWS):
+            piece = slice(start, start + MOST_ROWS)
+            x = rows[piece].astype(np.float64, copy=not ours)
+            self._take(x if counted is None else x[counted.reshape(-1)[piece]])
+
+    def _take(self, x: np.ndarray) -> None:
+        """Take in `(n, C)` float64 values, which are used up."""
         finite = np.isfinite(x)
         count = finite.sum(0)
         self.nonfinite += int(finite.size - count.sum())
@@ -117,10 +125,13 @@ class FieldMoments:
             frames = frames.astype(np.float64)
             frames.reshape(len(frames), -1, frames.shape[-1])[~counted] = np.nan  # and so are differences with these
         if self._previous is not None:
-            self.deltas.update(frames[:1].astype(np.float64) - self._previous)
+            before, after = (f.reshape(-1, f.shape[-1]) for f in (self._previous, frames[:1]))
+            for start in range(0, len(after), MOST_ROWS):
+                piece = slice(start, start + MOST_ROWS)
+                self.deltas.update(after[piece].astype(np.float64) - before[piece], ours=True)
         if len(frames) > 1:
-            self.deltas.update(np.diff(frames.astype(np.float64), axis=0))
-        self._previous = frames[-1:].astype(np.float64)
+            self.deltas.update(np.diff(frames.astype(np.float64), axis=0), ours=True)
+        self._previous = np.array(frames[-1:])
 
     def merge(self, other: "FieldMoments") -> None:
         """Take in the trajectories that another has taken in."""

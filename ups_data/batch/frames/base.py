@@ -146,7 +146,7 @@ def _slots(stored: Stored, index: NDArray[np.int64]) -> NDArray[np.int64]:
             "only blocks are drawn of these frames, so which points they hold is not read, and a frame cannot be put "
             "into order: draw in another mode, or leave inputs= out"
         )
-    return stored.slots[index]
+    return np.asarray(stored.slots[index], np.int64)
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,22 @@ from ups_data.store.object_store import Ranges
 LEVELS = {"lz4": 5, "zstd": 5}
 CODECS = ("none", *LEVELS)
 CHECKSUM_BYTES = 4
-PIECE_BYTES = 4 * 1024**2  # of a chunk that is compared with its checksum, before its memory is let go
+PIECE_BYTES = 4 * 1024**2  # that are compared with their checksums before their memory is let go
 
 
 def encode(codec: str, chunk: np.ndarray) -> bytes:
     """One stored chunk from a C-contiguous array."""
-    body = chunk.tobytes() if codec == "none" else blosc.encoder(codec, LEVELS[codec]).encode(chunk)
-    return body + checksum(body)
+    return b"".join(encoded(codec, chunk))
+
+
+def encoded(codec: str, chunk: np.ndarray) -> tuple[bytes | memoryview, bytes]:
+    """The body of one stored chunk from a C-contiguous array, and the checksum behind it; without a copy if it is not
+    compressed."""
+    if codec == "none":
+        raw = chunk.reshape(-1).view(np.uint8).data
+        return raw, checksum(raw)
+    body = blosc.encoder(codec, LEVELS[codec]).encode(chunk)
+    return body, checksum(body)
 
 
 def checksum(body: bytes | memoryview) -> bytes:
@@ -38,21 +47,20 @@ def checksums(
     """The crc32c of each chunk's body, and the one that is stored behind it.
 
     Args:
-        passed: called after every `PIECE_BYTES` of a chunk that has more.
+        passed: called after every `PIECE_BYTES` or so.
     """
-    crcs = [_by_pieces(chunk[:-CHECKSUM_BYTES], passed) for chunk in stored]
+    crcs, since = [], 0
+    for chunk in stored:
+        crc = 0
+        for start in range(0, len(chunk) - CHECKSUM_BYTES, PIECE_BYTES):
+            piece = chunk[start : min(start + PIECE_BYTES, len(chunk) - CHECKSUM_BYTES)]
+            crc, since = crc32c.crc32c(piece, crc), since + len(piece)
+            if since >= PIECE_BYTES:
+                passed()
+                since = 0
+        crcs.append(crc)
     behind = b"".join([chunk[-CHECKSUM_BYTES:] for chunk in stored])
     return np.array(crcs, np.uint32), np.frombuffer(behind, "<u4")
-
-
-def _by_pieces(body: memoryview, passed: Callable[[], None]) -> int:
-    if len(body) <= PIECE_BYTES:
-        return int(crc32c.crc32c(body))
-    crc = 0
-    for start in range(0, len(body), PIECE_BYTES):
-        crc = crc32c.crc32c(body[start : start + PIECE_BYTES], crc)
-        passed()
-    return crc
 
 
 def joined(parts: Sequence[Ranges]) -> Ranges:

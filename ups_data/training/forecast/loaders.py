@@ -110,9 +110,11 @@ def dense_loader(
     if not sizes:
         raise UpsDataError(f"{root}: the split {split!r} has no samples: choose one of {', '.join(manifest.splits)}")
     data, most = config.data, sum(int(points.max()) for points in sizes) * max(1, horizon)
-    full = one_query(manifest) if few_targets else QuerySampling(ratio=1.0)
+    targets_of = {
+        name: _one_beside(config, manifest, name) if few_targets else QuerySampling(ratio=1.0) for name in used
+    }
     changed: dict[str, Any] = {
-        "sampling": full if len(used) == 1 else dict.fromkeys(used, full),
+        "sampling": targets_of[used[0]] if len(used) == 1 else targets_of,
         "input_fields": inputs,
         "target_fields": targets,
         "horizon": horizon,
@@ -141,6 +143,16 @@ def dense_loader(
     if most > BATCH_POINTS:
         changed |= {"threads": 0, "prefetch": 1}  # one batch at a time
     return QueryLoader(root, data.loader_options(split, **changed))
+
+
+def _one_beside(config: TrainConfig, manifest: Manifest, name: str | None) -> QuerySampling:
+    """One point of a set, drawn as the encoder's are: if those are drawn by number, how they are stored is looked up,
+    and if they are blocks, it need not be known."""
+    inputs = config.data.inputs
+    drawn = inputs.get(str(name)) if isinstance(inputs, Mapping) else inputs
+    if isinstance(drawn, QuerySampling) and not any(mode.needs_blocks for mode in drawn.records):
+        return QuerySampling(num_queries=1, mode="uniform")
+    return one_query(manifest)
 
 
 def _described(spec: FieldSpec) -> str:

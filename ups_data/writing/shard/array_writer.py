@@ -127,9 +127,10 @@ class ArrayWriter:
         slots = self._chunk_shape[1]
         for block in range(self._reached):
             part = np.ascontiguousarray(self._chunk[:, block * slots : (block + 1) * slots])
-            body = codecs.encode(self._codec, part)
-            self._objects[-1].extend((self._placed, block, self._file.tell(), len(body)))
-            self._file.write(body)
+            begin = self._file.tell()
+            for piece in codecs.encoded(self._codec, part):
+                self._file.write(piece)
+            self._objects[-1].extend((self._placed, block, begin, self._file.tell() - begin))
         self._placed += 1
         self._filled = self._reached = 0
 

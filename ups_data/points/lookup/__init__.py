@@ -1,0 +1,1 @@
+"""Points of stored blocks that are looked up by their numbers."""
