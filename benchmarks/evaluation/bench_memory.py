@@ -15,10 +15,11 @@ import typer
 from rich.console import Console
 
 from benchmarks.peak import forget_peak, peak_bytes, resident_bytes
-from ups_data import ShardWriter, WriteOptions
+from ups_data import ShardWriter
 from ups_data.cli.errors import run
 from ups_data.cli.tables.sheet import Sheet
 from ups_data.training import TrainConfig, evaluate_run, train
+from ups_data.writing.options import WriteOptions
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
