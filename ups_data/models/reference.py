@@ -48,7 +48,16 @@ class UpsModel(Model):
         return self.encode_inputs(batch.inputs) if batch.latents is None else batch.latents.z0
 
     def encode_inputs(self, inputs: EncoderInput) -> Tensor:
-        """Physical fields `(B, N, C)` → latent `(B, M, D)`."""
+        """Physical fields `(B, N, C)` → latent `(B, M, D)`.
+
+        Raises:
+            UpsDataError: the inputs are some of a grid's points.
+        """
+        if inputs.grid_shape is None:
+            raise UpsDataError(
+                "the built-in model for grids encodes whole frames, and gets some of their points: leave data.inputs "
+                "out, or give a model of your own"
+            )
         return self.encoder(self.normalizer(inputs.fields), inputs.coords, {"grid_shape": inputs.grid_shape})
 
     def advance(self, latent: Tensor, dt: Tensor, params: dict[str, Tensor]) -> Tensor:
