@@ -2,8 +2,11 @@
 
 import importlib.util
 import json
+import os
 import pickle
+import shutil
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,3 +215,24 @@ def test_a_group_coded_by_pickle_is_refused_and_runs_nothing(tmp_path, capsys):
         open_source(path)
     assert "\n" not in str(caught.value)
     assert "was run" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path, write):
+    """What xarray made of a file is kept for the next read: what the file holds by then is what counts."""
+    path, first = tmp_path / "a.nc", files.values(3, 4, 5)
+    for values in (first, first + 1, first[:, :, :3]):
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        write(path, {"u": (("time", "y", "x"), values)})
+        source = open_source(path)
+        for _ in range(2):
+            np.testing.assert_array_equal(source[0].fields["u"][:][..., 0], values)
+        np.testing.assert_array_equal(source[0].fields["u"][1:2][..., 0], values[1:2])
+
+
+def test_no_file_stays_open(tmp_path, write):
+    path = tmp_path / "a.nc"
+    write(path, {"u": (("time", "y", "x"), files.values(3, 4, 5))})
+    assert open_source(path)[0].fields["u"][:].shape == (3, 4, 5, 1)
+    opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert not [name for name in opened if name.startswith(str(path))]

@@ -80,3 +80,8 @@ def decode_lz4(
     size: int,
     past: bool = False,
 ) -> int: ...
+def moments(
+    values: NDArray[np.uint8], less: NDArray[np.uint8] | None, doubles: bool, out: NDArray[np.float64]
+) -> bool: ...
+
+MOST_CHANNELS: int

@@ -14,7 +14,7 @@ from ups_data.schema.specs import Model
 from ups_data.sources.listing import BESIDE, is_zarr
 
 # To be raised with every change of the bytes that the same source and options give.
-WRITER = "1"
+WRITER = "2"
 # Looked at on either end of every file.
 LOOKED_AT = 4096
 

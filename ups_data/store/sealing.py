@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +18,21 @@ from ups_data.store.arrays.metadata import ARRAY, DirectLayout, direct_layout, o
 from ups_data.store.seal import Seal, StoredSeal
 
 
-def write_seal(shard: Path, linked: Seal | None = None) -> tuple[int, str]:
+def write_seal(
+    shard: Path, linked: Seal | None = None, *, known: Mapping[str, tuple[int, str]] | None = None
+) -> tuple[int, str]:
     """Seal a shard whose files are all there.
 
     Args:
+        known: file → its size and digest, of those that need not be read for it.
         linked: the seal of a shard whose files are linked here; what it says of them is taken over.
 
     Returns:
         size of the shard in bytes, and the digest of the seal: for the manifest.
     """
-    files = {}
+    files, known = {}, known or {}
     for name in sorted(file_names(shard)):
-        files[name] = _listed_in(linked, shard, name) or _size_and_digest(shard / name)
+        files[name] = known.get(name) or _listed_in(linked, shard, name) or _size_and_digest(shard / name)
     arrays = {}
     for name in files:
         if name.endswith(f"/{ARRAY}"):

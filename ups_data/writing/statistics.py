@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ups_data import _native as built
 from ups_data.schema import FieldStatistics, Summary
 
 MOST_ROWS = 2**20  # that are looked at together, in float64
@@ -24,21 +25,29 @@ class Moments:
         self.max = np.full(channels, -np.inf)
         self.nonfinite = 0
 
-    def update(self, values: np.ndarray, counted: np.ndarray | None = None, *, ours: bool = False) -> None:
+    def update(self, values: np.ndarray, counted: np.ndarray | None = None, *, less: np.ndarray | None = None) -> None:
         """Take in `(..., C)` values.
 
         Args:
             counted: bool, one for each value of a channel: which of them count; None: all.
-            ours: the values are used up, if they are float64.
+            less: `(..., C)` of the same dtype: what is taken in is the values less these.
         """
-        rows = values.reshape(-1, values.shape[-1])
-        for start in range(0, len(rows), MOST_ROWS):
+        x = values.reshape(-1, values.shape[-1])
+        y = None if less is None else less.reshape(x.shape)
+        for start in range(0, len(x), MOST_ROWS):
             piece = slice(start, start + MOST_ROWS)
-            x = rows[piece].astype(np.float64, copy=not ours)
-            self._take(x if counted is None else x[counted.reshape(-1)[piece]])
+            which = piece if counted is None else start + np.flatnonzero(counted.reshape(-1)[piece])
+            self._take(x[which], None if y is None else y[which])
 
-    def _take(self, x: np.ndarray) -> None:
-        """Take in `(n, C)` float64 values, which are used up."""
+    def _take(self, x: np.ndarray, less: np.ndarray | None) -> None:
+        """Take in `(n, C)` values."""
+        found = _finite_moments(x, less)
+        if found is not None:
+            self._merge(np.full(x.shape[1], len(x)), *found)
+            return
+        x = x.astype(np.float64)
+        if less is not None:
+            x -= less
         finite = np.isfinite(x)
         count = finite.sum(0)
         self.nonfinite += int(finite.size - count.sum())
@@ -102,6 +111,21 @@ class Moments:
         return [Summary(mean=m, std=s, min=low, max=high) for m, s, low, high in zip(*columns, strict=True)]
 
 
+def _finite_moments(x: np.ndarray, less: np.ndarray | None) -> np.ndarray | None:
+    """Mean, sum of squared deviations, least and greatest value of each channel, `(4, C)` float64; None: some are not
+    finite, or the compiled loops are not there for them. Numpy makes several arrays of the size of `x` for the same."""
+    native = built.native
+    if native is None or x.dtype not in (np.float32, np.float64) or not 1 <= x.shape[1] <= native.MOST_CHANNELS:
+        return None
+    out = np.zeros((4, x.shape[1]))
+    out[2], out[3] = np.inf, -np.inf
+    return out if native.moments(_bytes(x), None if less is None else _bytes(less), x.itemsize == 8, out) else None
+
+
+def _bytes(x: np.ndarray) -> np.ndarray:
+    return np.require(x, requirements=["C", "A"]).reshape(-1).view(np.uint8)
+
+
 class FieldMoments:
     """Moments of a field and of its difference from step to step."""
 
@@ -125,13 +149,10 @@ class FieldMoments:
             frames = frames.astype(np.float64)
             frames.reshape(len(frames), -1, frames.shape[-1])[~counted] = np.nan  # and so are differences with these
         if self._previous is not None:
-            before, after = (f.reshape(-1, f.shape[-1]) for f in (self._previous, frames[:1]))
-            for start in range(0, len(after), MOST_ROWS):
-                piece = slice(start, start + MOST_ROWS)
-                self.deltas.update(after[piece].astype(np.float64) - before[piece], ours=True)
+            self.deltas.update(frames[:1].astype(self._previous.dtype, copy=False), less=self._previous)
         if len(frames) > 1:
-            self.deltas.update(np.diff(frames.astype(np.float64), axis=0), ours=True)
-        self._previous = np.array(frames[-1:])
+            self.deltas.update(frames[1:], less=frames[:-1])
+        self._previous = frames[-1:].copy()
 
     def merge(self, other: "FieldMoments") -> None:
         """Take in the trajectories that another has taken in."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from ups_data.sources.hdf5.files import opened
 from ups_data.sources.hdf5.written import check_readable, check_written
+from ups_data.sources.netcdf.keeping.slabs import Slabs
 from ups_data.sources.netcdf.opening import CHUNKS
-from ups_data.sources.netcdf.slabs import Slabs
 
 _CLASSES = {"double", "single", "logical", *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64))}
 # Trajectories are the fastest axis of such a file: as many are read at once as make a piece of this size.

@@ -12,14 +12,15 @@ from ups_data.sources.options import SourceOptions
 
 # without a boundary before the name: a pattern that begins with plain text is searched ten times as fast
 _COUNTS = re.compile(rb"""NumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*([0-9]+)""")
-_EXTENT = re.compile(rb"""\b(?:Whole|Piece)?Extent\s*=\s*["']([-0-9 ]+)["']""", re.IGNORECASE)
+_EXTENT = re.compile(rb"""extent\s*=\s*["']([-0-9 ]+)["']""")  # searched in small letters
 _LEGACY = re.compile(rb"^\s*(?:POINTS|CELLS|CELL_TYPES|POINT_DATA|CELL_DATA|POLYGONS)\s+([0-9]+)", re.MULTILINE)
 _DIMENSIONS = re.compile(rb"^\s*DIMENSIONS\s+([0-9]+)\s+([0-9]+)\s+([0-9]+)", re.MULTILINE)
-_COMPONENTS = re.compile(rb"""\bNumberOfComponents\s*=\s*["']\s*([0-9]+)""")
+_COMPONENTS = re.compile(rb"""NumberOfComponents\s*=\s*["']\s*([0-9]+)""")
 _FIELD_ARRAYS = re.compile(
     rb"^[^\s]+[ \t]+([0-9]+)[ \t]+([0-9]+)[ \t]+(?:[a-z_]*(?:char|short|int|long|float|double)|bit)", re.M
 )
 MOST_COMPONENTS = 10_000  # vtk makes a list of their names
+_APPENDED, _HEAD = b"<AppendedData", 1024**2
 POINT_BYTES = 24  # that vtk allocates for a point, at least
 
 
@@ -47,10 +48,10 @@ def _claims_of(path: Path, kind: str, options: SourceOptions) -> tuple[int, list
     """What one file claims, and the files that it names."""
     there = path.stat().st_size
     check_holes(path, options.expansion)
-    text = path.read_bytes()
+    text = path.read_bytes() if kind == "vtk" else _markup(path)
     claims = [int(n) for n in (_LEGACY if kind == "vtk" else _COUNTS).findall(text)]
     claims += [math.prod(map(int, sizes)) for sizes in _DIMENSIONS.findall(text)] if kind == "vtk" else []
-    for extent in _EXTENT.findall(text) if kind != "vtk" and b"extent" in text.lower() else ():
+    for extent in _EXTENT.findall(text.lower()) if kind != "vtk" else ():
         numbers = [int(n) for n in extent.split() if n.lstrip(b"-").isdigit()]
         claims.append(math.prod(abs(b - a) + 1 for a, b in zip(numbers[::2], numbers[1::2], strict=False)))
     components = [int(n) for n in _COMPONENTS.findall(text)] if kind != "vtk" else []
@@ -62,3 +63,12 @@ def _claims_of(path: Path, kind: str, options: SourceOptions) -> tuple[int, list
     for claimed in claims:
         check_claim(path, f"a mesh of {claimed:,} points or cells", claimed * POINT_BYTES, there, options.expansion)
     return max(claims, default=0), [] if kind == "vtk" else named_in_xml(path, text, options)
+
+
+def _markup(path: Path) -> bytes:
+    """A file in XML up to its appended data: there vtk stops to parse it, even if the word stands in a comment."""
+    with open(path, "rb") as file:
+        text = file.read(_HEAD)
+        while (at := text.find(_APPENDED)) < 0 and (more := file.read(len(text))):
+            text += more
+    return text if at < 0 else text[: text.find(b">", at) + 1 or None]

@@ -17,6 +17,7 @@ from ups_data.errors import UpsDataError
 from ups_data.schema.json_text import parse_json
 from ups_data.sources.hdf5.files import opened
 from ups_data.sources.hdf5.written import check_readable, check_written
+from ups_data.sources.netcdf.keeping.datasets import kept_open
 from ups_data.sources.netcdf.values.missing import declare_missing, fills_with_default
 
 # engine → what xarray needs for it
@@ -34,25 +35,8 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
     Raises:
         UpsDataError: xarray cannot read it, or what is selected is not there.
     """
-    xarray = importlib.import_module("xarray")  # an optional extra
-    options: dict[str, Any] = {"decode_cf": False, "cache": False}
-    if engine == "zarr":
-        refuse_pickles(path)
-        options["consolidated"] = False  # the same for both kinds of group, and no warning
     try:
-        with ExitStack() as looking:
-            if engine == "zarr":  # late: an optional extra's
-                looking.enter_context(importlib.import_module("ups_data.sources.netcdf.blosc").chunks_looked_at())
-            dataset_of_file = xarray.open_dataset(path, engine=engine, **options)
-        with dataset_of_file as stored:
-            declare_missing(stored, path, engine)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of several fill values, all of which are known
-                dataset = xarray.decode_cf(stored, decode_times=False, decode_coords="all")
-            for variable in dataset.variables.values():
-                chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
-                if chunks is not None and len(chunks) == variable.ndim:
-                    variable.encoding[CHUNKS] = dict(zip(variable.dims, map(int, chunks), strict=True))
+        with kept_open(path, lambda: _decoded(path, engine), engine) as dataset:
             yield dataset.isel({dim: _place(path, dataset, dim, value) for dim, value in select})
     except UpsDataError:
         raise
@@ -66,6 +50,32 @@ def opened_dataset(path: Path, engine: str, select: Sequence[tuple[str, str]] = 
         raise UpsDataError(
             f"{path}: cannot be read by xarray, it is truncated or damaged: download or copy it again ({reason})"
         ) from error
+
+
+def _decoded(path: Path, engine: str) -> tuple[Any, Any]:
+    """The dataset as it is stored, whose `close` closes the file, and with its values decoded."""
+    xarray = importlib.import_module("xarray")  # an optional extra
+    options: dict[str, Any] = {"decode_cf": False, "cache": False}
+    if engine == "zarr":
+        refuse_pickles(path)
+        options["consolidated"] = False  # the same for both kinds of group, and no warning
+    with ExitStack() as looking:
+        if engine == "zarr":  # late: an optional extra's
+            looking.enter_context(importlib.import_module("ups_data.sources.netcdf.blosc").chunks_looked_at())
+        stored = xarray.open_dataset(path, engine=engine, **options)
+    try:
+        declare_missing(stored, path, engine)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of several fill values, all of which are known
+            dataset = xarray.decode_cf(stored, decode_times=False, decode_coords="all")
+    except BaseException:
+        stored.close()
+        raise
+    for variable in dataset.variables.values():
+        chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")
+        if chunks is not None and len(chunks) == variable.ndim:
+            variable.encoding[CHUNKS] = dict(zip(variable.dims, map(int, chunks), strict=True))
+    return stored, dataset
 
 
 def _place(path: Path, dataset: Any, dim: str, value: str) -> int:

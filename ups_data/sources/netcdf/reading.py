@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ups_data.sources.lazy import LazyArray
+from ups_data.sources.netcdf.keeping.slabs import Slabs
 from ups_data.sources.netcdf.layout import Layout
 from ups_data.sources.netcdf.longitudes import circle_of, closes, unwrapped_axis, unwrapped_points
 from ups_data.sources.netcdf.named_dims import SPACE
 from ups_data.sources.netcdf.opening import opened_dataset
-from ups_data.sources.netcdf.slabs import Slabs
 from ups_data.sources.netcdf.values.missing import without_missing
 from ups_data.trajectory import Axis
 

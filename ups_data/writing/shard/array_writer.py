@@ -15,6 +15,9 @@ import zarr
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ABSENT
 from ups_data.writing.shard.compressors import zarr_compressors
+from ups_data.writing.shard.digests import Digests
+
+TOLD_BYTES = 4 * 1024**2  # that are written before the digests are told
 
 
 class ArrayWriter:
@@ -29,6 +32,7 @@ class ArrayWriter:
         chunk_shape: rows of a chunk, slots of a block, and what else a row has.
         object_bytes: an object is closed when it holds this many decoded bytes.
         fill_value: of slots and rows that were not given.
+        digests: is told of what was written.
     """
 
     def __init__(
@@ -42,7 +46,9 @@ class ArrayWriter:
         object_bytes: int,
         dimension_names: tuple[str, ...],
         fill_value: float = np.nan,
+        digests: Digests | None = None,
     ) -> None:
+        self._digests, self._told = digests, 0
         self._group, self._name, self._codec, self._dimension_names = group, name, codec, dimension_names
         self._chunk_shape, self._object_bytes, self._fill = chunk_shape, object_bytes, fill_value
         self._chunk = np.empty((chunk_shape[0], 0, *chunk_shape[2:]), dtype)  # a row of chunks, one for each block
@@ -61,6 +67,10 @@ class ArrayWriter:
         self._widen(rows.shape[1])
         self._rows += len(rows)
         while len(rows):
+            if not self._filled and len(rows) >= len(self._chunk) and rows.shape[1] == self._chunk.shape[1]:
+                self._store_chunks(rows[: len(self._chunk)])
+                rows = rows[len(self._chunk) :]
+                continue
             n = min(len(rows), len(self._chunk) - self._filled)
             place = self._chunk[self._filled : self._filled + n]
             place[:, : rows.shape[1]] = rows[:n]
@@ -69,7 +79,7 @@ class ArrayWriter:
             self._reached = max(self._reached, rows.shape[1] // self._chunk_shape[1])
             rows = rows[n:]
             if self._filled == len(self._chunk):
-                self._store_chunks()
+                self._store_chunks(self._chunk[:, : self._reached * self._chunk_shape[1]])
 
     def finish(self) -> None:
         """Complete the last chunks and the objects, and write the metadata that make the folder a zarr array."""
@@ -77,7 +87,7 @@ class ArrayWriter:
             if not self._objects:
                 self._shorten()
             self._chunk[self._filled :] = self._fill  # beyond the array's end
-            self._store_chunks()
+            self._store_chunks(self._chunk[:, : self._reached * self._chunk_shape[1]])
         self.abandon()
         # An array of one object is as long as its chunks; one of several has objects of equal size.
         capacity = self._capacity if len(self._objects) > 1 else self._placed
@@ -116,23 +126,30 @@ class ArrayWriter:
         self._chunk_shape = (self._filled, *self._chunk_shape[1:])
         self._chunk = self._chunk[: self._filled]
 
-    def _store_chunks(self) -> None:
+    def _store_chunks(self, rows: np.ndarray) -> None:
+        """Write a row of chunks, of the blocks that these rows have."""
         if self._file is None or self._placed == self._capacity:
             self.abandon()
             path = self._object(len(self._objects))
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "wb")  # noqa: SIM115, kept open between appends
             self._objects.append(array("Q"))
-            self._placed = 0
-        slots = self._chunk_shape[1]
-        for block in range(self._reached):
-            part = np.ascontiguousarray(self._chunk[:, block * slots : (block + 1) * slots])
-            begin = self._file.tell()
-            for piece in codecs.encoded(self._codec, part):
-                self._file.write(piece)
-            self._objects[-1].extend((self._placed, block, begin, self._file.tell() - begin))
+            self._placed = self._told = 0
+        slots, end = self._chunk_shape[1], self._file.tell()
+        for block in range(rows.shape[1] // slots):
+            body, behind = codecs.encoded(
+                self._codec, np.ascontiguousarray(rows[:, block * slots : (block + 1) * slots], self._chunk.dtype)
+            )
+            self._objects[-1].extend((self._placed, block, end, len(body) + len(behind)))
+            self._file.write(body)
+            self._file.write(behind)
+            end += len(body) + len(behind)
         self._placed += 1
         self._filled = self._reached = 0
+        if self._digests is not None and end >= self._told + TOLD_BYTES:
+            self._file.flush()
+            self._told = end
+            self._digests.written(self._object(len(self._objects) - 1), end)
 
     def _write_index(self, number: int, capacity: int) -> None:
         """End an object with the index of its chunks, those not written marked absent."""
@@ -141,6 +158,9 @@ class ArrayWriter:
         index[places[:, 0].astype(int), places[:, 1].astype(int)] = places[:, 2:]
         with open(self._object(number), "ab") as file:
             file.write(index.tobytes() + codecs.checksum(index.tobytes()))
+            size = file.tell()
+        if self._digests is not None:
+            self._digests.written(self._object(number), size)
 
     def _object(self, number: int) -> Path:
         return self._group.joinpath(self._name, "c", str(number), *["0"] * (len(self._chunk_shape) - 1))

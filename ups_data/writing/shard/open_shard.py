@@ -18,6 +18,7 @@ from ups_data.writing.importance import Importance, RunImportance, array_options
 from ups_data.writing.layout import Layout, point_dimension, points_folder
 from ups_data.writing.run import Run
 from ups_data.writing.shard.array_writer import ArrayWriter
+from ups_data.writing.shard.digests import Digests
 from ups_data.writing.shard.frames import pieces, stored_frames
 from ups_data.writing.shard.masks import MaskWriter, masks_of
 from ups_data.writing.shard.pack_writer import COORDS, INDEX, PackWriter
@@ -49,6 +50,7 @@ class OpenShard:
         self._packs: dict[str, PackWriter] = {}  # by the names of their arrays
         self._pack_of = {field: name for name, pack in layout.packs.items() for field in pack.fields}
         self._masks = MaskWriter(self._open_mask)
+        self._digests = Digests()
         self._runs: list[Run] = []
         self._counts: dict[str | None, list[int]] = {}
         self._torn = ""  # the trajectory of which only a part was stored
@@ -227,6 +229,7 @@ class OpenShard:
             object_bytes=OBJECT_BYTES,
             dimension_names=dimension_names,
             fill_value=fill_value,
+            digests=self._digests,
         )
 
     def finish(self, path: str) -> WrittenShard:
@@ -246,7 +249,8 @@ class OpenShard:
         write_tables(
             zarr.open_group(self.aside, mode="r+"), self._runs, self._layout, self._counts, self._masks.tables()
         )
-        size, digest = write_seal(self.aside)
+        known = {path.relative_to(self.aside).as_posix(): found for path, found in self._digests.finish().items()}
+        size, digest = write_seal(self.aside, known=known)
         steps = [r.steps for r in self._runs]
         points = point_counts(self._counts) if self._layout.points else None
         masks = self._masks.listed()
@@ -258,6 +262,7 @@ class OpenShard:
         for array in self._arrays.values():
             with suppress(OSError):  # of a full disk, again
                 array.abandon()
+        self._digests.end()
         shutil.rmtree(self.aside, ignore_errors=True)
 
 
