@@ -49,6 +49,7 @@ class Run:
         self.fields, self.static = _arrays(fields), _arrays(static)
         self.units, self.time_units, self.start = dict(units or {}), time_units, start
         self.origins: Mapping[str | None, np.ndarray] = {}
+        self._still: dict[str | None, tuple[Mapping[str | None, np.ndarray], np.ndarray]] = {}
         self.left_out: Mapping[str, str] = {}
         self.missing = frozenset(missing)
         given: dict[str | None, ArrayLike | None] = {None: mask}
@@ -145,6 +146,9 @@ class Run:
         Raises:
             UpsDataError: one of them is not finite.
         """
+        origins, still = self._still.get(set_name, (None, None))
+        if still is not None and origins is self.origins:
+            return still
         coords = self.coords[set_name]
         given = np.asarray(coords[start:stop] if self.moving(set_name) else coords[:][None])
         if set_name in self.origins:
@@ -157,7 +161,13 @@ class Run:
                 f"{self._of(set_name)} has coordinates that float32 cannot tell apart, even relative to the first "
                 f"trajectory's origin {self.origins.get(set_name)}: shift each run to an origin of its own"
             )
+        if not self.moving(set_name):  # asked for to deal the points, and to store them
+            self._still[set_name] = self.origins, frames
         return frames
+
+    def let_go(self) -> None:
+        """Forget the arrays, which may be large; what the tables need is kept."""
+        self.fields, self.static, self.coords, self.masks, self._still = {}, {}, {}, {}, {}
 
     def origin_of(self, set_name: str | None) -> np.ndarray | None:
         """What to subtract from float64 coordinates before they become float32: the middle of the first frame, where

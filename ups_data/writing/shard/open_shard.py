@@ -83,8 +83,7 @@ class OpenShard:
             self._params.update(np.array([[run.params[p] for p in self._layout.params]]))
         if run.steps > 1:
             self._time_step.update(np.diff(run.time)[:, None])
-        # Only what the tables need is kept; the fields' arrays may be large.
-        run.fields, run.static, run.coords, run.masks = {}, {}, {}, {}
+        run.let_go()
         self._runs.append(run)
         self._torn = ""
 
