@@ -7,7 +7,7 @@ from tests.sources import files
 from ups_data import UpsDataError
 from ups_data.conversion.convert import convert
 from ups_data.sources import SourceOptions, open_source
-from ups_data.sources.netcdf import slabs
+from ups_data.sources.netcdf.keeping import slabs
 
 xr = pytest.importorskip("xarray", reason="xarray is not installed: pip install 'ups_data[netcdf]'")
 ONE = {"train": 1.0}

@@ -66,9 +66,14 @@ def _claims_of(path: Path, kind: str, options: SourceOptions) -> tuple[int, list
 
 
 def _markup(path: Path) -> bytes:
-    """A file in XML up to its appended data: there vtk stops to parse it, even if the word stands in a comment."""
+    """A file in XML up to its appended data, where vtk stops to parse it; all of it, if the word may stand in a comment
+    or the like."""
     with open(path, "rb") as file:
         text = file.read(_HEAD)
         while (at := text.find(_APPENDED)) < 0 and (more := file.read(len(text))):
             text += more
-    return text if at < 0 else text[: text.find(b">", at) + 1 or None]
+        if at < 0:
+            return text
+        if b"<!" in text[:at] or text.count(b"<?", 0, at) > 1:
+            return text + file.read()
+    return text[: text.find(b">", at) + 1 or None]
