@@ -64,6 +64,8 @@ def _check(path: Path, members: list[zipfile.ZipInfo], options: SourceOptions) -
                 f"{path}: {member.filename} is compressed by the method {member.compress_type}, which is not known: "
                 "save it by deflate or uncompressed"
             )
+        if member.compress_size > there:  # zipfile would take memory for all of it
+            raise damaged(path, "a zip archive", EOFError(f"{member.filename} ends behind the file"))
         check_claim(path, member.filename, member.file_size, member.compress_size, options.expansion)
 
 

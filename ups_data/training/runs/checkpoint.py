@@ -90,7 +90,8 @@ def _check_archive(path: str | Path) -> None:
     names = {member.filename for member in members}
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     there = os.stat(path).st_size
-    if not stored or len(names) < len(members) or sum(member.file_size for member in members) > there:
+    claimed = max(sum(member.file_size for member in members), sum(member.compress_size for member in members))
+    if not stored or len(names) < len(members) or claimed > there:
         raise ValueError("its parts are compressed, named twice, or claim more than is there")
 
 
