@@ -212,9 +212,9 @@ def test_text_in_field_data_and_arrays_is_no_field(tmp_path):
     assert (list(t.fields), list(t.time)) == (["T"], [0.25])
 
 
-@pytest.mark.parametrize("components", [10**5, 2**63])
+@pytest.mark.parametrize("components", [10**5, 2**63, -1])
 def test_components_that_are_claimed(tmp_path, components):
-    """vtk makes a list of their names first, and never ends."""
+    """vtk makes a list of their names first, and never ends; of a negative number it ends the process."""
     points, cells = hexes(2)
     vtu(tmp_path / "m.vtu", piece(points, cells, [12] * 2, {"u": np.ones(len(points))}))
     text = (

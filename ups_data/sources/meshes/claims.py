@@ -11,11 +11,11 @@ from ups_data.sources.meshes.references.xml import named_in_xml
 from ups_data.sources.options import SourceOptions
 
 # without a boundary before the name: a pattern that begins with plain text is searched ten times as fast
-_COUNTS = re.compile(rb"""NumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*([0-9]+)""")
+_COUNTS = re.compile(rb"""NumberOf(?:Points|Cells|Tuples|Verts|Lines|Strips|Polys)\s*=\s*["']\s*(-?[0-9]+)""")
 _EXTENT = re.compile(rb"""extent\s*=\s*["']([-0-9 ]+)["']""")  # searched in small letters
 _LEGACY = re.compile(rb"^\s*(?:POINTS|CELLS|CELL_TYPES|POINT_DATA|CELL_DATA|POLYGONS)\s+([0-9]+)", re.MULTILINE)
 _DIMENSIONS = re.compile(rb"^\s*DIMENSIONS\s+([0-9]+)\s+([0-9]+)\s+([0-9]+)", re.MULTILINE)
-_COMPONENTS = re.compile(rb"""NumberOfComponents\s*=\s*["']\s*([0-9]+)""")
+_COMPONENTS = re.compile(rb"""NumberOfComponents\s*=\s*["']\s*(-?[0-9]+)""")
 _FIELD_ARRAYS = re.compile(
     rb"^[^\s]+[ \t]+([0-9]+)[ \t]+([0-9]+)[ \t]+(?:[a-z_]*(?:char|short|int|long|float|double)|bit)", re.M
 )
@@ -56,6 +56,8 @@ def _claims_of(path: Path, kind: str, options: SourceOptions) -> tuple[int, list
         claims.append(math.prod(abs(b - a) + 1 for a, b in zip(numbers[::2], numbers[1::2], strict=False)))
     components = [int(n) for n in _COMPONENTS.findall(text)] if kind != "vtk" else []
     arrays = [int(a) * int(b) for a, b in _FIELD_ARRAYS.findall(text)] if kind == "vtk" else []
+    if min(components + claims, default=0) < 0:  # vtk would end the process
+        raise damaged(path, f"a number of components, points or cells is {min(components + claims)}")
     if max(components, default=0) > MOST_COMPONENTS:
         raise damaged(path, f"an array of {max(components):,} components")
     for values in (*arrays, *(n * max(components, default=1) for n in claims)):
