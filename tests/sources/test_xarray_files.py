@@ -13,6 +13,7 @@ import pytest
 
 from tests.sources import files
 from ups_data import UpsDataError
+from ups_data.conversion.source_runs import open_run
 from ups_data.sources import open_source
 
 xarray = pytest.importorskip("xarray", reason="xarray is not installed: pip install 'ups_data[netcdf]'")
@@ -236,3 +237,19 @@ def test_no_file_stays_open(tmp_path, write):
     assert open_source(path)[0].fields["u"][:].shape == (3, 4, 5, 1)
     opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert not [name for name in opened if name.startswith(str(path))]
+
+
+@pytest.mark.parametrize("names", ["axis", "points"])
+def test_coordinates_that_are_text_are_one_line(tmp_path, names):
+    """Also where xarray has no part in it."""
+    u = files.values(3, 4, 5)
+    if names == "axis":
+        dataset = xarray.Dataset({"u": (("time", "y", "x"), u)}, {"x": list("abcde")})
+    else:
+        dataset = xarray.Dataset({"u": (("time", "points"), u[0]), "x": ("points", list("abcde"))})
+        dataset = dataset.rename(time="time").assign_coords(y=("points", np.arange(5.0)), x=dataset["x"])
+    dataset.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with pytest.raises(UpsDataError) as error:
+        open_run(open_source(tmp_path / "a.nc"), 0, tmp_path / "a.nc")
+    assert "\n" not in str(error.value)
+    assert "damaged" not in str(error.value)

@@ -84,6 +84,10 @@ class Run:
             if not np.isfinite(value):
                 raise UpsDataError(f"{self.where} has the parameter {name} = {value}: give a finite number")
         for axis in self.axes or ():
+            if np.asarray(axis.coordinates).dtype.kind not in "biuf":
+                raise UpsDataError(
+                    f"axis {axis.name!r} of {self.where} has coordinates that are no numbers: give it numbers, or none"
+                )
             if not np.isfinite(np.asarray(axis.coordinates, np.float64)).all():
                 raise UpsDataError(
                     f"axis {axis.name!r} of {self.where} has coordinates that are NaN or Inf: repair them"

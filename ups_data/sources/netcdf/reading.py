@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ups_data.errors import UpsDataError
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.netcdf.keeping.slabs import Slabs
 from ups_data.sources.netcdf.layout import Layout
@@ -70,7 +71,7 @@ class Reading:
             circles = {name: circle_of(name, dataset[name].attrs) for name in layout.positions}
         for name in layout.positions:
             in_time = "time" in layout.roles_in(name)
-            values = self.read(name, number, False, start, stop).astype(np.float64)
+            values = _numbers(f"{layout.path}: {name}", self.read(name, number, False, start, stop)).astype(np.float64)
             values = values.reshape(stop - start, -1) if in_time else values.reshape(-1)
             found.append(unwrapped_points(values, circles[name]) if not in_time else values)
         return np.stack(found, axis=-1)
@@ -88,9 +89,22 @@ def axes_of(layout: Layout, dataset: Any) -> tuple[Axis, ...] | None:
             axes.append(Axis(layout.roles[dim], np.linspace(0.0, 1.0, length)))
             continue
         circle = circle_of(dim, dataset[dim].attrs) if layout.roles[dim] == "x" else None
-        values = unwrapped_axis(np.asarray(dataset[dim].values), circle)
+        values = unwrapped_axis(_numbers(f"{layout.path}: {dim}", np.asarray(dataset[dim].values)), circle)
         axes.append(Axis(layout.roles[dim], values, dataset[dim].attrs.get("units"), closes(values, circle)))
     return tuple(axes)
+
+
+def _numbers(where: str, values: np.ndarray) -> np.ndarray:
+    """Coordinates, after a look at their type.
+
+    Raises:
+        UpsDataError: they are text, or dates.
+    """
+    if values.dtype.kind not in "biuf":
+        raise UpsDataError(
+            f"{where} holds {values.dtype.name}, numbers are expected of a coordinate: rename or drop it"
+        )
+    return values
 
 
 def _points(layout: Layout, dims: Sequence[str]) -> list[str]:
