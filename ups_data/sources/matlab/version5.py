@@ -79,8 +79,11 @@ def _load(path: Path, function: str, **options: Any) -> Any:
         if function == "loadmat":
             options |= {"squeeze_me": False}  # with mat_dtype it would drop imaginary parts
         return getattr(io, function)(str(path), appendmat=False, **options)
-    except MemoryError:
-        raise
+    except MemoryError as error:  # of a length that a compressed part claims, or of a file that is too large
+        raise UpsDataError(
+            f"{path}: takes more memory than there is, or is damaged: copy it again, or save it as version 7.3, which is "
+            "read in parts"
+        ) from error
     except Exception as error:  # whatever the damage leads to
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UpsDataError(
