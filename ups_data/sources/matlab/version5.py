@@ -81,7 +81,7 @@ def _load(path: Path, function: str, **options: Any) -> Any:
         return getattr(io, function)(str(path), appendmat=False, **options)
     except MemoryError as error:  # of a length that a compressed part claims, or of a file that is too large
         raise UpsDataError(
-            f"{path}: takes more memory than there is, or is damaged: copy it again, or save it as version 7.3, of which "
+            f"{path}: takes more memory than there is, or is damaged: copy it again, or save as version 7.3, of which "
             "parts are read"
         ) from error
     except Exception as error:  # whatever the damage leads to
