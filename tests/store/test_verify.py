@@ -244,3 +244,14 @@ def test_the_tool(tmp_path):
     done = tool("--quick", "all")
     assert done.returncode == 2
     assert done.stderr.startswith("error: depth 'all'")
+
+
+def test_names_of_files_are_on_one_line(tmp_path):
+    """Whatever a file of a shard is called."""
+    write_grid(tmp_path / "d")
+    odd = tmp_path / "d" / Manifest.load(tmp_path / "d").splits["train"].shards[0].path / "fields" / "a\nb"
+    odd.write_bytes(b"")
+    reseal(tmp_path / "d")
+    odd.unlink()
+    damage = verify_dataset(tmp_path / "d")
+    assert [d.reason for d in damage if "a" in d.reason and "missing" in d.reason] == ["fields/a\\nb is missing"]

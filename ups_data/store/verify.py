@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ups_data.errors import MissingObjectError, StoreError, UpsDataError
+from ups_data.errors import MissingObjectError, StoreError, UpsDataError, printable
 from ups_data.schema import MANIFEST, Manifest, ShardSpec
 from ups_data.schema.trajectories import SEAL
 from ups_data.store.claims import check_claims
@@ -93,7 +93,8 @@ def verify_shard(root: Root, manifest: Manifest, spec: ShardSpec, depth: Depth =
             except UpsDataError as error:
                 reasons.append(str(error).removeprefix(f"{where}: "))
     # A missing object is missing for each of its chunks, and a damaged index for each array that needs it.
-    return [Damage(spec.path, r.removeprefix(f"{where}, ").split("; copy or make")[0]) for r in dict.fromkeys(reasons)]
+    short = dict.fromkeys(r.removeprefix(f"{where}, ").split("; copy or make")[0] for r in reasons)
+    return [Damage(spec.path, printable(reason)) for reason in short]  # a damaged seal may name files anything
 
 
 def _sizes(shard: Shard) -> dict[str, int]:
