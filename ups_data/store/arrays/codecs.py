@@ -21,11 +21,6 @@ CHECKSUM_BYTES = 4
 PIECE_BYTES = 4 * 1024**2  # that are compared with their checksums before their memory is let go
 
 
-def encode(codec: str, chunk: np.ndarray) -> bytes:
-    """One stored chunk from a C-contiguous array."""
-    return b"".join(encoded(codec, chunk))
-
-
 def encoded(codec: str, chunk: np.ndarray) -> tuple[bytes | memoryview, bytes]:
     """The body of one stored chunk from a C-contiguous array, and the checksum behind it; without a copy if it is not
     compressed."""

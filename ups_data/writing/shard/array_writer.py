@@ -79,7 +79,7 @@ class ArrayWriter:
             self._reached = max(self._reached, rows.shape[1] // self._chunk_shape[1])
             rows = rows[n:]
             if self._filled == len(self._chunk):
-                self._store_chunks(self._chunk[:, : self._reached * self._chunk_shape[1]])
+                self._store_filled()
 
     def finish(self) -> None:
         """Complete the last chunks and the objects, and write the metadata that make the folder a zarr array."""
@@ -87,7 +87,7 @@ class ArrayWriter:
             if not self._objects:
                 self._shorten()
             self._chunk[self._filled :] = self._fill  # beyond the array's end
-            self._store_chunks(self._chunk[:, : self._reached * self._chunk_shape[1]])
+            self._store_filled()
         self.abandon()
         # An array of one object is as long as its chunks; one of several has objects of equal size.
         capacity = self._capacity if len(self._objects) > 1 else self._placed
@@ -126,6 +126,11 @@ class ArrayWriter:
         self._chunk_shape = (self._filled, *self._chunk_shape[1:])
         self._chunk = self._chunk[: self._filled]
 
+    def _store_filled(self) -> None:
+        """Write the rows that are in hand, as far as the widest of them reaches."""
+        self._store_chunks(self._chunk[:, : self._reached * self._chunk_shape[1]])
+        self._filled = self._reached = 0
+
     def _store_chunks(self, rows: np.ndarray) -> None:
         """Write a row of chunks, of the blocks that these rows have."""
         if self._file is None or self._placed == self._capacity:
@@ -145,7 +150,6 @@ class ArrayWriter:
             self._file.write(behind)
             end += len(body) + len(behind)
         self._placed += 1
-        self._filled = self._reached = 0
         if self._digests is not None and end >= self._told + TOLD_BYTES:
             self._file.flush()
             self._told = end
