@@ -82,6 +82,7 @@ def test_vtk_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
 def test_one_mesh_is_read_at_a_time(tmp_path, write_mesh, monkeypatch):
     """A mesh is read when it is reached, not when its folder is opened."""
     from ups_data.sources.meshes import vtk
+    from ups_data.sources.meshes.apart.source import reading_here
 
     read = []
     original = vtk.read_mesh
@@ -91,7 +92,8 @@ def test_one_mesh_is_read_at_a_time(tmp_path, write_mesh, monkeypatch):
     source = open_source(tmp_path)
     assert (len(source), read) == (3, [])
     trajectories = iter(source)
-    next(trajectories), next(trajectories)
+    with reading_here():
+        next(trajectories), next(trajectories)
     assert read == ["a", "b"]
 
 

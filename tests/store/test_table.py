@@ -71,6 +71,17 @@ def test_metadata_that_say_something_else_are_zarr_s_to_judge(tmp_path, folder):
         _ = opened(tmp_path).time
 
 
+@pytest.mark.parametrize("lengths", [[[1]], [], None, "7", [0.5, 1], [None], [2**70], [0], {"a": 1}, [True]])
+def test_chunks_of_no_lengths(tmp_path, folder, lengths):
+    file = folder / "time/zarr.json"
+    metadata = json.loads(file.read_text())
+    metadata["chunk_grid"]["configuration"]["chunk_shape"] = lengths
+    file.write_text(json.dumps(metadata))
+    reseal(tmp_path)
+    with pytest.raises(UpsDataError, match="trajectories/time: "):
+        _ = opened(tmp_path).time
+
+
 def test_tables_of_zeros_are_stored(tmp_path):
     """zarr leaves a chunk of nothing but the fill value out: a static run at time 0, say."""
     with ShardWriter(tmp_path) as writer:

@@ -1,7 +1,7 @@
 """One run of a conversion: plan, shards, manifest, with the folder to itself."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest
 from ups_data.schema.file import RECORD
 from ups_data.sources import Source
+from ups_data.sources.meshes.apart.source import reading_here
 from ups_data.writing.shard.written import WrittenShard, dataset_manifest
 
 # A chunk of blosc is compressed by this at most: lz4 by its format, zstd by what constants become.
@@ -94,6 +95,11 @@ class Conversion:
                 f"{self._name}: the dataset that was appended to is gone: put dataset.json back, or remove the folder"
             )
         plan = self._plan(begun)
+        # A plan that was just made was made by a process that has read everything; one that was found, by anybody.
+        with reading_here() if begun is None else nullcontext():
+            return self._write(plan, workers, timeout)
+
+    def _write(self, plan: Plan, workers: int, timeout: float) -> Manifest:
         self._work.tidy()
         maker = ShardMaker(self._job, self._source)
         done = {shard.path: made for shard in plan.shards if (made := self._finished(shard, maker)) is not None}

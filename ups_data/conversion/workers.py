@@ -21,6 +21,7 @@ from typing import Any
 from ups_data.conversion.shard_plan import PlannedShard
 from ups_data.conversion.shard_task import Job, Made, ShardMaker
 from ups_data.errors import UpsDataError
+from ups_data.sources.meshes.apart.source import reading_here
 
 # These reach every process of a terminal's or a scheduler's group; only this process is to act on them.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -210,7 +211,8 @@ def serve(connection: Connection, alive: int) -> None:
 
     threading.Thread(target=_tell_of_work, args=(send,), daemon=True).start()
     maker = None
-    try:
+    # There is no more to do when the connection ends. A file that ends the library that reads it ends this process.
+    with suppress(EOFError, ConnectionError), reading_here():
         job: Job = connection.recv()
         while True:
             shard, aside = connection.recv()
@@ -223,8 +225,6 @@ def serve(connection: Connection, alive: int) -> None:
                 send("failed", RuntimeError(f"in a worker:\n{traceback.format_exc()}"))
             else:
                 send("made", made)
-    except (EOFError, ConnectionError):  # there is no more to do
-        pass
 
 
 def _tell_of_work(send: Callable[[str], None]) -> None:

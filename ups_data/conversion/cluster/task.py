@@ -21,6 +21,7 @@ from ups_data.conversion.fingerprint import files_digest, writer_versions
 from ups_data.conversion.shard_plan import PlannedShard
 from ups_data.conversion.shard_task import Job, ShardMaker
 from ups_data.errors import UpsDataError
+from ups_data.sources.meshes.apart.source import reading_here
 
 # Seconds between two words of progress, and how long its processor must have worked between two looks.
 BEAT, WORK = 1.0, 1e-3
@@ -101,7 +102,7 @@ def _make(
             raise UpsDataError(
                 f"{host}: cannot take a task ({reason}): install the same ups_data and formats there"
             ) from None
-        with _in_folder(job, host):
+        with _in_folder(job, host), reading_here():
             _check_reach(job, host)
             _kept[packed] = job, ShardMaker(job.job)
     job, maker = _kept[packed]
@@ -109,7 +110,7 @@ def _make(
         job.delivery.check()
     except UpsDataError as error:
         raise UpsDataError(f"{error} (seen from {host})") from None
-    with _in_folder(job, host), _watched(job, lambda: tell(job, {"silent": shard.path})):
+    with _in_folder(job, host), _watched(job, lambda: tell(job, {"silent": shard.path})), reading_here():
         told = time.monotonic()
 
         def progress(number: int) -> None:

@@ -4,9 +4,9 @@ It costs no reading: planning opens every trajectory anyway, and only the plan c
 """
 
 import faulthandler
+import importlib
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -16,9 +16,8 @@ from pathlib import Path
 
 from ups_data.conversion.shard_plan import Plan
 from ups_data.conversion.workers import end_with_parent, signals_deferred
-from ups_data.errors import UpsDataError
-
-LIBRARY = "vtkmodules.all"  # what may end a process, once a source has imported it
+from ups_data.sources.meshes import library
+from ups_data.sources.meshes.apart.source import reading_here
 
 
 def apart(make: Callable[[], Plan], path: Path) -> Plan:
@@ -27,8 +26,9 @@ def apart(make: Callable[[], Plan], path: Path) -> Plan:
     Raises:
         UpsDataError: a signal ended the process; the message names the file that it read last.
     """
-    if LIBRARY not in sys.modules:
+    if not library.wanted:
         return make()
+    importlib.import_module(library.LIBRARY)  # once, for both
     here, there = Pipe(duplex=False)
     alive, ours = os.pipe()
     with signals_deferred():
@@ -57,11 +57,7 @@ def apart(make: Callable[[], Plan], path: Path) -> Plan:
         if not ended:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-    name = signal.Signals(status & 0x7F).name if status & 0x7F else f"status {status >> 8}"
-    raise UpsDataError(
-        f"{file}: ends the library that reads it ({name}): it is damaged: save it again, or leave it out; or it needs "
-        "more memory than there is"
-    )
+    raise library.ended(file, os.waitstatus_to_exitcode(status))
 
 
 def _make(make: Callable[[], Plan], there: Connection, alive: int) -> None:
@@ -71,11 +67,10 @@ def _make(make: Callable[[], Plan], there: Connection, alive: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         faulthandler.disable()  # the caller tells in one line
         threading.Thread(target=end_with_parent, args=(alive,), daemon=True).start()
-        from ups_data.sources.meshes import library
-
         library.BEFORE_READING.append(lambda path: there.send(("reading", path)))
         try:
-            there.send(("made", make()))
+            with reading_here():
+                there.send(("made", make()))
         except BaseException as error:
             try:
                 there.send(("failed", error))

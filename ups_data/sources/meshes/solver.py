@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.limits import TEXT_BYTES
+from ups_data.sources.meshes.apart.source import VtkRead
 from ups_data.sources.meshes.blocks import PARTLY, Blocks, leaves_of
-from ups_data.sources.meshes.library import damaged, require_vtk
+from ups_data.sources.meshes.library import check_vtk, damaged, require_vtk
 from ups_data.sources.meshes.references.ensight import check_case
 from ups_data.sources.meshes.references.openfoam import check_includes
 from ups_data.sources.meshes.vtk_file import Mesh, mesh_of, update
@@ -25,7 +25,7 @@ from ups_data.trajectory import Trajectory
 _TIME = re.compile(r"[0-9.eE+-]*[0-9][0-9.eE+-]*")  # the name of a time's folder
 
 
-class OpenFoamSource(Source):
+class OpenFoamSource(VtkRead):
     """An OpenFOAM case, a folder with `system/controlDict`: one trajectory with a frame for each time.
 
         convert("motorBike", "data/motorBike", cast="float32")
@@ -41,7 +41,7 @@ class OpenFoamSource(Source):
 
     def __init__(self, path: str | Path, options: SourceOptions = DEFAULTS) -> None:
         super().__init__(path, options)
-        require_vtk(self.path)
+        check_vtk(self.path)
         if not (self.path / "system/controlDict").is_file():
             raise UpsDataError(f"{path}: has no system/controlDict, an OpenFOAM case is expected: name another format")
         if not options.allow_links:
@@ -52,10 +52,8 @@ class OpenFoamSource(Source):
         """See `Source.recognises`."""
         return content.kind == "folder" and (content.path / "system/controlDict").is_file()
 
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, number: int, /) -> Trajectory:
+    def read(self) -> Trajectory:
+        """See `VtkRead.read`."""
         vtk = require_vtk(self.path)
         reader = vtk.vtkOpenFOAMReader()
         reader.SetFileName(str(self.path / "system/controlDict"))
@@ -77,7 +75,7 @@ class OpenFoamSource(Source):
         return replace(t, left_out={**others, **t.left_out})
 
 
-class EnSightSource(Source):
+class EnSightSource(VtkRead):
     """An EnSight case: one trajectory, each part a set of points.
 
         convert("results/flow.case", "data/flow")
@@ -93,20 +91,23 @@ class EnSightSource(Source):
         content = look_inside(self.path, options)
         if content.kind != "ensight":
             raise UpsDataError(f"{path}: {content}, an EnSight case is expected: name another format")
-        require_vtk(self.path)
+        check_vtk(self.path)
         if self.path.stat().st_size > TEXT_BYTES:
             raise UpsDataError(f"{path}: is longer than {TEXT_BYTES:,} bytes: split the case")
         check_case(self.path, options)
+
+    @property
+    def place(self) -> Path:
+        """See `VtkRead.place`."""
+        return self.path.parent
 
     @staticmethod
     def recognises(content: Content) -> bool:
         """See `Source.recognises`."""
         return content.kind == "ensight"
 
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, number: int, /) -> Trajectory:
+    def read(self) -> Trajectory:
+        """See `VtkRead.read`."""
         vtk = require_vtk(self.path)
         reader = vtk.vtkGenericEnSightReader()
         reader.SetCaseFileName(str(self.path))
@@ -122,7 +123,7 @@ class EnSightSource(Source):
         return _Reader(self.path, vtk, reader, times, ensight=True).trajectory(self.path.stem)
 
 
-class _OneFile(Source):
+class _OneFile(VtkRead):
     """A file in HDF5 that a reader of vtk's knows: one trajectory, whose times the reader tells."""
 
     named: str
@@ -132,12 +133,10 @@ class _OneFile(Source):
         content = look_inside(self.path, options)
         if not self.recognises(content):
             raise UpsDataError(f"{path}: {content}, a {self.named} file is expected: name another format")
-        require_vtk(self.path)
+        check_vtk(self.path)
 
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, number: int, /) -> Trajectory:
+    def read(self) -> Trajectory:
+        """See `VtkRead.read`."""
         vtk = require_vtk(self.path)
         reader = self._reader(vtk)
         reader.SetFileName(str(self.path))

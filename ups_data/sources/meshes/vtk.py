@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.sources.base import Source
 from ups_data.sources.content import Content, look_inside
+from ups_data.sources.meshes.apart.source import VtkRead
 from ups_data.sources.meshes.claims import check_claims
 from ups_data.sources.meshes.collection import Collection, frames_of
 from ups_data.sources.meshes.composite import Composite, Series, is_composite, names_others
-from ups_data.sources.meshes.library import require_vtk
+from ups_data.sources.meshes.library import check_vtk
 from ups_data.sources.meshes.vtk_file import Mesh, read_mesh
 from ups_data.sources.options import DEFAULTS, SourceOptions
 from ups_data.sources.positions import finite, own_field
@@ -19,7 +19,7 @@ from ups_data.trajectory import PointSet, Trajectory
 KINDS = ("vtk", "vtu", "series")
 
 
-class VtkSource(Source):
+class VtkSource(VtkRead):
     """A file of VTK, legacy or XML (.vtu, .vtp, .vti, .vts, .vtr, parallel ones), one trajectory of one frame.
 
     - Point data are fields (1, N, C) on the mesh's points; cell data are fields at the cells' centres, the means of
@@ -49,12 +49,13 @@ class VtkSource(Source):
         content = look_inside(self.path, options)
         if content.kind not in KINDS:
             raise UpsDataError(f"{path}: {content}, a file of VTK is expected: name another format")
-        require_vtk(self.path)
+        check_vtk(self.path)
         self._kind = content.kind
         self._frames = frames_of(self.path, content.head, options)
+        self._leads_on = self._frames is not None or names_others(content.head)
         if self._frames is None:
             self._blocks = is_composite(content.head)
-            if names_others(content.head):
+            if self._leads_on:
                 check_claims(self.path, "vtu", options)
 
     @staticmethod
@@ -62,10 +63,13 @@ class VtkSource(Source):
         """See `Source.recognises`."""
         return content.kind in KINDS
 
-    def __len__(self) -> int:
-        return 1
+    @property
+    def place(self) -> Path:
+        """See `VtkRead.place`."""
+        return self.path.parent if self._leads_on else self.path
 
-    def __getitem__(self, number: int, /) -> Trajectory:
+    def read(self) -> Trajectory:
+        """See `VtkRead.read`."""
         if self._frames is not None:
             if Series.needed(self._frames, self.options):
                 return Series(self.path, self._frames, self.options).trajectory(self.path.stem)

@@ -76,9 +76,10 @@ def _check_plain(metadata: dict[str, object], shape: tuple[int, ...], stored: in
     codecs = metadata.get("codecs")
     names = [c.get("name") if isinstance(c, dict) else None for c in codecs] if isinstance(codecs, list) else []
     try:
-        chunk = 8 * math.prod(metadata["chunk_grid"]["configuration"]["chunk_shape"])  # type: ignore[index]
+        lengths = list(metadata["chunk_grid"]["configuration"]["chunk_shape"])  # type: ignore[index]
     except (KeyError, TypeError):
-        chunk = 0
+        lengths = []
+    chunk = 8 * math.prod(lengths) if lengths and all(isinstance(n, int) for n in lengths) else 0
     plain = names == ["bytes", "crc32c"] and stored <= limits.TABLE_BYTES
     if not plain or 8 * math.prod(shape) > stored or not 0 < chunk <= stored:
         raise UpsDataError(f"{where}: is not stored plainly and whole; make the dataset again")
