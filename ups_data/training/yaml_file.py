@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
+from ups_data.schema.yaml_text import check_yaml
 
 MOST_BYTES = 1 << 20
 MOST_VALUES = 100_000  # aliases written out
@@ -30,7 +31,7 @@ def read_yaml(path: str | Path, overrides: Sequence[str] = (), *, allow_env: boo
             raise UpsDataError(f"{path}: override {override!r} is not key=value")
     try:
         text = _text(Path(path))
-        _check_size(text)
+        check_yaml(text, MOST_VALUES)
         merged = OmegaConf.merge(OmegaConf.load(io.StringIO(text)), OmegaConf.from_dotlist(list(overrides)))
         if not allow_env:
             _check_plain(OmegaConf.to_container(merged, resolve=False))
@@ -54,22 +55,6 @@ def _text(path: Path) -> str:
     if len(content) > MOST_BYTES:
         raise UpsDataError(f"not a configuration: more than {MOST_BYTES >> 20} MiB")
     return content.decode()
-
-
-def _check_size(text: str) -> None:
-    """A few lines of aliases of aliases are gigabytes once they are written out."""
-    sizes: dict[int, int] = {}
-
-    def size(node: yaml.Node) -> int:
-        if id(node) not in sizes:
-            parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
-            sizes[id(node)] = 1  # of a node within itself, which OmegaConf refuses
-            sizes[id(node)] += 0 if isinstance(node, yaml.ScalarNode) else sum(map(size, parts))
-        return sizes[id(node)]
-
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if root is not None and size(root) > MOST_VALUES:
-        raise UpsDataError(f"not a configuration: more than {MOST_VALUES:,} values")
 
 
 def _check_plain(values: Any) -> None:

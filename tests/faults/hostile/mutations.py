@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from copy import deepcopy
 from typing import Any
 
 NUMBERS = [0, 1, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
@@ -90,9 +91,9 @@ def _change_value(held: Any, key: Any, draw: random.Random) -> None:
     elif kind == 2 and isinstance(held[key], int | float):
         held[key] = draw.choice([*NUMBERS, -1, held[key] + 1, -held[key], 0.5])
     elif kind == 3 and isinstance(held[key], list) and held[key]:
-        held[key] = held[key] * draw.choice([0, 2, 1000])
+        held[key] = [deepcopy(value) for value in held[key] * draw.choice([0, 2, 1000])]
     else:
-        held[key] = draw.choice(ODD)
+        held[key] = deepcopy(draw.choice(ODD))  # it may be changed in turn
 
 
 def _places(value: Any) -> Any:

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
+from ups_data.schema.yaml_text import check_yaml
 from ups_data.sources.base import AXIS_NAMES, Source
 from ups_data.sources.hdf5.files import lazy_dataset, numeric_attributes, opened, whole_dataset
 from ups_data.sources.pdebench.axes import axes_of, times
@@ -22,7 +23,7 @@ BOOKKEEPING = {
     *("x_left", "x_right", "y_bottom", "y_top"),
 }
 
-
+MOST_VALUES = 10_000  # of a configuration
 # Parameters of diffusion–reaction in 2-D, whose simulator (sim_diff_react.py) reshapes its solution to (T, Ny, Nx); the
 # documentation says [T, X, Y, C]. Shallow water (pyclaw) and the other simulators have x first.
 REACTION_2D = {"Du", "Dv"}
@@ -100,6 +101,7 @@ class GroupsLayout(Source):
             return {}
         text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         try:
+            check_yaml(text, MOST_VALUES)
             # OmegaConf, which wrote it, reads 1e-3 as a number, which plain YAML 1.1 does not
             config = OmegaConf.to_container(OmegaConf.create(text))
         except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import yaml  # type: ignore[import-untyped]
 
+from ups_data.schema.yaml_text import parse_yaml
 from ups_data.sources.limits import TEXT_BYTES
 
 # Key in stats.yaml → name in a manifest.
@@ -16,6 +17,7 @@ KEYS = {
 }
 # Published in five digits, and summed in another order, over files of different lengths.
 TOLERANCE = 0.01
+MOST_VALUES = 50_000
 
 
 def compare_published(path: Path, statistics: Mapping[str, Mapping[str, list[float] | None]]) -> list[str]:
@@ -35,7 +37,7 @@ def compare_published(path: Path, statistics: Mapping[str, Mapping[str, list[flo
     if file is None or file.stat().st_size > TEXT_BYTES:
         return []
     try:
-        published = yaml.safe_load(file.read_text())
+        published = parse_yaml(file.read_text(), MOST_VALUES)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         return [f"{file}: cannot be compared, it is not YAML ({' '.join(str(error).split())[:100]})"]
     if not isinstance(published, dict):
