@@ -97,7 +97,9 @@ def test_a_missing_folder_is_one_line(tmp_path):
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
 
 
-@pytest.mark.parametrize(("problem", "name"), [("heat-3d", "x.h5"), ("diffusion-reaction", "x.h5"), ("particles", "x")])
+@pytest.mark.parametrize(
+    ("problem", "name"), [("heat-3d", "x.h5"), ("shocks", "x.h5"), ("diffusion-reaction", "x.h5"), ("particles", "x")]
+)
 def test_what_is_no_file_is_never_replaced(tmp_path, problem, name):
     """Not even by force; and what a stranger has put under the name of the unfinished file is not written to."""
     os.mkfifo(tmp_path / name)
@@ -115,7 +117,7 @@ def test_what_is_no_file_is_never_replaced(tmp_path, problem, name):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["mine", name])
 
 
-@pytest.mark.parametrize("problem", ["heat-3d", "diffusion-reaction", "particles"])
+@pytest.mark.parametrize("problem", ["heat-3d", "shocks", "diffusion-reaction", "particles"])
 @pytest.mark.parametrize(
     ("cases", "size", "steps", "says"),
     [(1, 10**5, 10**4, "may have"), (10**13, 4, 2, "are free")],

@@ -1,12 +1,11 @@
 """The loaders that a configuration asks for."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from ups_data.engine.ranks import rank_and_world
 from ups_data.errors import UpsDataError
 from ups_data.loader.loader import QueryLoader
-from ups_data.loader.options import Inputs, Sampling
+from ups_data.loader.options import Sampling
 from ups_data.loader.options.opening import load_manifest
 from ups_data.models.protocol import QuerySets
 from ups_data.models.reference import UpsModel
@@ -60,15 +59,19 @@ def of_sets(config: TrainConfig, manifest: Manifest) -> Sampling:
     return sampling if manifest.sets is None else dict.fromkeys(manifest.sets, sampling)
 
 
-def left_out(inputs: Inputs | None) -> Inputs | None:
-    """The encoder's points where all are wanted: those of the sets that it does not look at are still none."""
-    if not isinstance(inputs, Mapping):
-        return inputs if inputs is False else None
-    return {name: False for name, of_set in inputs.items() if of_set is False} or None
+def persists(config: TrainConfig, manifest: Manifest) -> bool:
+    """Whether every target is among the inputs, so that a forecast that nothing changes can be made."""
+    everything = [spec.name for spec in manifest.fields]
+    inputs, targets = (names or everything for names in (config.data.input_fields, config.data.target_fields))
+    return set(targets) <= set(inputs)
 
 
 def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
-    """Every point of the validation split, in order, each sample on one rank; None if there are no samples."""
+    """Every point of the validation split, in order, each sample on one rank; None if there are no samples.
+
+    The encoder sees what it sees in training. If its points are drawn, each pass draws others (see `rewound`), and
+    every point of the input frame comes beside them, if persistence predicts it.
+    """
     data, split, splits = config.data, config.data.valid_split, like.manifest.splits
     if split not in splits or splits[split].num_trajectories == 0:
         return None
@@ -80,14 +83,22 @@ def valid_loader(config: TrainConfig, like: QueryLoader) -> QueryLoader | None:
             split,
             batch_size=samples_per_rank(config),
             sampling=sampling,
-            inputs=left_out(data.inputs),
             shuffle=False,
             drop_last=False,
             pad=True,
             repeats=1,
             num_workers=0,
-            input_queries=False,
+            input_queries=isinstance(data.inputs, QuerySampling)
+            and data.horizon > 0
+            and persists(config, like.manifest),
             lattice_queries=False,
             ragged=data.ragged if like.manifest.grid is not None and not like.manifest.masks else "pad",
         ),
     )
+
+
+def rewound(valid: QueryLoader) -> QueryLoader:
+    """A validation loader whose next pass is its first again: if the encoder's points are drawn, they are the same."""
+    if valid.options.inputs is not None:
+        valid.set_epoch(0)
+    return valid

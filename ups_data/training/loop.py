@@ -21,7 +21,7 @@ from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of, peak_memory_mb
 from ups_data.training.evaluation.validation import Evaluation, evaluate
 from ups_data.training.latents.start import started
-from ups_data.training.loaders import open_manifest, valid_loader
+from ups_data.training.loaders import open_manifest, rewound, valid_loader
 from ups_data.training.optimiser import Average, Optimiser
 from ups_data.training.points.batches import chosen_together, opened
 from ups_data.training.ranks.batches import InStep, Stopped
@@ -175,7 +175,7 @@ class Trainer:
     def _start(self) -> None:
         """Figures to beat: the untrained model's, and the persistence baseline's."""
         if self.valid is not None:
-            before = evaluate(self.judged, self.in_step(self.valid), device=self.device)
+            before = evaluate(self.judged, self.in_step(rewound(self.valid)), device=self.device)
             self.result.untrained_nrmse, self.result.persistence_nrmse = before.nrmse, before.persistence
         else:
             self._say(f"no split {self.config.data.valid_split!r} with samples: training without validation")
@@ -256,12 +256,12 @@ class Trainer:
     def _validate(self, entry: dict[str, Any]) -> None:
         if self.valid is None:
             return
-        found: Evaluation = evaluate(self.judged, self.in_step(self.valid), device=self.device)
+        found: Evaluation = evaluate(self.judged, self.in_step(rewound(self.valid)), device=self.device)
         entry["valid_nrmse"], entry["valid_fields"] = found.nrmse, found.fields
         self.result.valid_nrmse = found.nrmse
         values: dict[str, Any] = {"epoch": self.epoch, "valid_nrmse": found.nrmse, "valid_fields": found.fields}
         if (samples := self.config.training.pictures) and self.group.first:
-            batch = next(iter(self.valid)).to(self.device)
+            batch = next(iter(rewound(self.valid))).to(self.device)
             folder = self.out / "pictures"
             values["pictures"] = draw_validation(self.judged, batch, folder, samples=samples, epoch=self.epoch)
         self._emit(**values)

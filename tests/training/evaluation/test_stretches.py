@@ -34,6 +34,24 @@ def drawn_run(clouds: Path) -> Path:
     return made(clouds, clouds.with_name("drawn-run"))
 
 
+def test_validation_shows_the_encoder_as_many_points_as_training(tmp_path: Path) -> None:
+    """The same ones each time, and those of evaluation; a forecast that nothing changes still has every point."""
+    rng = np.random.default_rng(3)
+    with ShardWriter(tmp_path / "even") as writer:
+        for number, split in enumerate(("train", "train", "test")):
+            points = rng.random((60, 2), np.float32)
+            frames = np.stack([np.sin(5 * points[:, :1] + number + 0.3 * k) for k in range(3)])
+            writer.add({"p": frames.astype(np.float32)}, split=split, coords=points)
+    torch.manual_seed(0)
+    data = {**DRAWN, "input_queries": False, "batch_size": 1, "valid_split": "test"}
+    settings = config(tmp_path / "even", tmp_path / "run", data=data, epochs=2, lr=1e-30)  # the model stays as it is
+    result = train(settings, model=clouds_model(), console=QUIET)
+    assert len({result.untrained_nrmse, *(entry["valid_nrmse"] for entry in result.epochs)}) == 1
+    found = evaluate_run(tmp_path / "run", split="test", model=clouds_model()).values
+    assert result.valid_nrmse == pytest.approx(found["nrmse"], rel=1e-5)
+    assert result.persistence_nrmse == pytest.approx(found["baselines"]["persistence"]["nrmse"], rel=1e-5)
+
+
 def made(root: Path, out: Path, **data: Any) -> Path:
     torch.manual_seed(0)
     settings = config(root, out, data={**DRAWN, "ragged": "pad", "input_queries": False, **data}, epochs=1)

@@ -20,6 +20,7 @@ from ups_data.training import train
 from ups_data.training.noise import GradientNoise, Noise, StepCosts, StepMemory, Within, advise, measure_noise
 from ups_data.training.noise.advice import variance_at
 from ups_data.training.noise.costs import fitted, kept_bytes
+from ups_data.training.noise.gradients import as_adam_sees
 
 
 class Mean(Model):
@@ -67,6 +68,47 @@ def test_random_choices_of_the_model_are_no_noise_of_the_points(waves: Path) -> 
     found, expected = (noise.within["uniform"][1 / 16].variance for noise in (restless, still))
     assert found == pytest.approx(expected, rel=1e-4)
     assert restless.between - still.between == pytest.approx(9, rel=4 * np.sqrt(2 / 20))
+
+
+class Beside(Mean):
+    """Mean, with a second parameter of large gradients, that the points drawn do not touch, and a third without any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.d, self.idle = torch.nn.Parameter(torch.zeros(())), torch.nn.Parameter(torch.zeros(5))
+
+    def losses(self, batch: QueryBatch, context: LossContext) -> dict[str, torch.Tensor]:
+        shared = 1000 * self.d * batch.inputs.fields["u"].square().mean() + 0 * self.idle.sum()
+        return super().losses(batch, context) | {"latent": shared}
+
+
+def test_adam_moves_parameters_of_small_gradients_as_far(waves: Path) -> None:
+    """So their noise counts by the size of the gradient, and not by its square, in which it is lost."""
+    options: dict[str, Any] = {"modes": ["uniform"], "ratios": [1 / 16], "samples": 20, "draws": 2}
+    settings = config(waves, waves / "nowhere")
+    alone, beside = (measure_noise(settings, model=made, **options) for made in (Mean(), Beside()))
+
+    def share(noise: GradientNoise) -> float:
+        return noise.within["uniform"][1 / 16].variance / noise.between
+
+    assert alone.scaled is not None
+    assert beside.scaled is not None
+    assert share(alone.scaled) == pytest.approx(share(alone.gradient))  # of a single parameter, the same
+    assert share(beside.gradient) < 1e-3 * share(alone.gradient)
+    assert share(beside.scaled) > 100 * share(beside.gradient)
+    assert beside.judged is beside.scaled
+    gradients = [torch.tensor([3.0, 0.0, 4e-9]).double(), torch.tensor([-1.0, 0.0, 2e-9]).double()]
+    expected = [5**-0.25, 0.0, 1e-17**-0.25]  # 1 / √√v, v the mean of the squares
+    np.testing.assert_allclose(as_adam_sees(gradients), expected, rtol=1e-6)
+
+
+def test_advice_is_by_what_adam_sees() -> None:
+    """Points that add nothing to the gradient's variance, and much to Adam's steps, are not saved."""
+    plain = noise_of(per_query=1e-6)
+    quiet = replace(plain.gradient, within={"uniform": {r: Within(1e-9, 0.0) for r in (0.02, 0.1, 0.5)}})
+    assert advise(replace(plain, gradient=quiet), batch_size=4, ratio=1.0, mode="uniform", sizes=[4]).ratio == 0.02
+    both = replace(plain, gradient=quiet, scaled=plain.gradient)
+    assert advise(both, batch_size=4, ratio=1.0, mode="uniform", sizes=[4]).ratio > 0.02
 
 
 def test_better_modes_are_less_noisy(waves: Path) -> None:
@@ -158,6 +200,17 @@ def test_costs_are_those_of_the_steps() -> None:
     found = fitted(sizes, [0.01 + b * (0.002 + q * 1e-5) for b, q in sizes])
     assert (found.fixed, found.encoder, found.per_query) == pytest.approx((0.01, 0.002, 1e-5))
     assert fitted(sizes, [0.01 - 1e-6 * b for b, _ in sizes]).encoder == 0  # never below 0
+    # A long step that took a tenth more than it should does not change what short ones are said to take.
+    delayed = [0.01 + b * (0.002 + q * 1e-5) for b, q in sizes] + [1.1 * (0.01 + 16 * (0.002 + 5000 * 1e-5))]
+    assert fitted([*sizes, (16, 5000)], delayed).step(1, 10) == pytest.approx(0.0121, rel=0.1)
+
+
+def test_measuring_leaves_the_parameters_as_they_are(waves: Path) -> None:
+    model = Mean()
+    model.c.data.fill_(0.3)
+    measure_noise(config(waves, waves / "nowhere"), model=model, modes=["uniform"], ratios=[0.1], samples=3, draws=1)
+    assert model.c.item() == torch.tensor(0.3).item()
+    assert model.c.grad is None
 
 
 @pytest.mark.parametrize(
@@ -223,6 +276,7 @@ def test_commands(waves: Path, tmp_path: Path) -> None:
         assert keys <= set(found)
         if command == "noise":
             assert set(found["within"]["stratified"]) == {"0.1", "0.4"}
+            assert set(found["adam"]["within"]["stratified"]) == {"0.1", "0.4"}
             assert set(found["seconds"]) == {"encoder", "per_query", "fixed"}
         else:
             assert found["gain"] >= 1

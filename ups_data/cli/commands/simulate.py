@@ -8,9 +8,9 @@ import typer
 
 from ups_data.errors import UpsDataError
 
-PROBLEMS = ("diffusion-reaction", "airfoils", "particles", "heat-3d")
+PROBLEMS = ("diffusion-reaction", "airfoils", "particles", "heat-3d", "shocks")
 MOST = 100_000  # runs, cells along an axis or particles, frames
-CASES = {"diffusion-reaction": 40, "airfoils": 200, "particles": 12, "heat-3d": 12}
+CASES = {"diffusion-reaction": 40, "airfoils": 200, "particles": 12, "heat-3d": 12, "shocks": 40}
 
 
 def simulate(
@@ -33,7 +33,8 @@ def simulate(
 
     diffusion-reaction: grids 64×64 in time, in PDEBench's layout. airfoils: exact potential flow around shapes of
     different sizes, surface and volume, VTK files. particles: tracers that move, in LagrangeBench's layout. heat-3d:
-    grids 16×16×16 in time, in PDEBench's layout.
+    grids 16×16×16 in time, in PDEBench's layout. shocks: fronts that steepen and collide, grids 64×64 in time, in
+    PDEBench's layout.
     """
     if problem not in PROBLEMS:  # a file: diffusion–reaction, the oldest problem here
         if out is not None:

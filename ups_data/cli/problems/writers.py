@@ -8,6 +8,7 @@ from ups_data.cli.problems.airfoil_files import write_airfoils
 from ups_data.cli.problems.heat_3d import write_heat
 from ups_data.cli.problems.particles import write_particles
 from ups_data.cli.problems.pdebench_file import write_simulations
+from ups_data.cli.problems.shocks import FINER, write_shocks
 from ups_data.errors import UpsDataError
 
 RUN_BYTES = 2**28  # of the frames of one run, which are in memory at once
@@ -46,6 +47,10 @@ def write_problem(
         write_heat(out, cases=cases, size=size, steps=steps, seed=seed, force=force, progress=progress)
         return f"{cases} trajectories, {steps} frames of {size}×{size}×{size}, field `data`"
     size, steps = size or 64, steps or 21
+    if problem == "shocks":
+        _check_bytes(out, cases, f"{steps} frames of {size}×{size}", steps * size**2 * 2 * FINER**2)
+        write_shocks(out, cases=cases, size=size, steps=steps, seed=seed, force=force, progress=progress)
+        return f"{cases} trajectories, {steps} frames of {size}×{size}, field `data`"
     _check_bytes(out, cases, f"{steps} frames of {size}×{size}", steps * size**2 * 2)
     write_simulations(out, trajectories=cases, size=size, steps=steps, seed=seed, force=force, progress=progress)
     return f"{cases} trajectories, {steps} frames of {size}×{size}, fields u and v in `data`"

@@ -4,11 +4,16 @@ from ups_data.cli.tables.sheet import Sheet
 from ups_data.training.noise import Noise
 
 
-def noise_table(noise: Noise) -> Sheet:
-    """σ_w² relative to σ_b², with standard errors."""
-    gradient = noise.gradient
+def noise_table(noise: Noise, *, judged: bool = False) -> Sheet:
+    """σ_w² relative to σ_b², with standard errors.
+
+    Args:
+        judged: of the gradient as Adam sees it, by which settings are compared.
+    """
+    gradient = noise.judged if judged else noise.gradient
     ratios = sorted({ratio for of in gradient.within.values() for ratio in of})
-    title = f"variance within a sample ÷ between samples, {gradient.samples} samples"
+    of_adam = ", as Adam sees it" if judged and noise.scaled is not None else ""
+    title = f"variance within a sample ÷ between samples{of_adam}, {gradient.samples} samples"
     table = Sheet("mode", *(f"ratio {ratio:g}" for ratio in ratios), title=title, text=("mode",))
     scale = max(gradient.between, 1e-300)
     for mode, of in gradient.within.items():

@@ -98,7 +98,13 @@ def _unchanged(batch: QueryBatch, target: Fields) -> dict[str, Tensor] | None:
     """The (last) input frame of every target field, shaped to broadcast over target steps."""
     if not bool((batch.dt != 0).any()) or not set(target) <= set(batch.inputs.fields):
         return None
-    found = {}
+    found, seen = {}, batch.input_queries
+    if seen is not None:  # the encoder's points are drawn, and these are all of the frame
+        if not torch.equal(seen.index, batch.target_queries.index):
+            return None  # other points count there
+        return {
+            n: seen.values[n].float()[:, None] if v.dim() == 4 else seen.values[n].float() for n, v in target.items()
+        }
     for name, values in target.items():
         frame = batch.inputs.fields[name].float()
         last = frame[:, -1] if frame.dim() == 4 else frame

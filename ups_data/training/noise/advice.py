@@ -48,7 +48,8 @@ def advise(
 
     A step along a gradient G with noise of variance V is worth 1 / (1 + V / |G|²) of one without noise (S. McCandlish
     et al., "An Empirical Model of Large-Batch Training", 2018, equation 2.7), and V = (σ_b² + σ_w²(Q)) / B. That is
-    divided by the seconds of a step.
+    divided by the seconds of a step. All of it is of the gradient as Adam sees it (see `as_adam_sees`), which moves
+    parameters with small gradients as far as others.
 
     Args:
         batch_size, ratio, mode: the present setting.
@@ -60,7 +61,7 @@ def advise(
     Raises:
         UpsDataError: the noise hides the gradient, the present mode was not measured, or nothing fits into the memory.
     """
-    gradient = noise.gradient
+    gradient = noise.judged
     if gradient.signal <= 0:
         raise UpsDataError(
             f"the gradient is lost in the noise of {gradient.samples} samples: measure more of them (--samples), or an "
@@ -117,7 +118,7 @@ def variance_at(noise: GradientNoise, mode: str, ratio: float) -> float:
 
 def _worth(noise: Noise, batch_size: int, ratio: float, mode: str, ranks: int) -> float:
     """Progress per second."""
-    gradient = noise.gradient
+    gradient = noise.judged
     variance = (gradient.between + variance_at(gradient, mode, ratio)) / batch_size
     seconds = noise.costs.step(batch_size / ranks, ratio * noise.points)
     return 1 / (1 + variance / gradient.signal) / max(seconds, 1e-12)
@@ -130,11 +131,11 @@ def _sizes(batch_size: int, samples: int) -> list[int]:
 
 
 def _reason(noise: Noise, size: int, ratio: float, mode: str, ranks: int) -> str:
-    drawn, between = variance_at(noise.gradient, mode, ratio), noise.gradient.between
+    drawn, between = variance_at(noise.judged, mode, ratio), noise.judged.between
     share = drawn / max(drawn + between, 1e-300)
     seconds = noise.costs.step(size / ranks, ratio * noise.points)
     of_queries = size / ranks * ratio * noise.points * noise.costs.per_query / max(seconds, 1e-12)
     return (
-        f"with {ratio:g} of the points in mode {mode}, drawing them makes {share:.0%} of the gradient's variance, and "
+        f"with {ratio:g} of the points in mode {mode}, drawing them makes {share:.0%} of a step's noise, and "
         f"queries take {of_queries:.0%} of a step of {size} samples ({1000 * seconds:.1f} ms)"
     )

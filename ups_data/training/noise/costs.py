@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-REPEATS = 3
+REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class StepCosts:
 
     Attributes:
         encoder: of a sample, whatever is done with it before and beside its queries.
-        misfit: root mean square of measured minus fitted time, relative to the measured mean.
+        misfit: root mean square of fitted ÷ measured time, minus 1.
     """
 
     fixed: float
@@ -76,28 +76,29 @@ def fitted_memory(sizes: Sequence[tuple[int, int]], taken: Sequence[float]) -> S
 
 
 def fitted(sizes: Sequence[tuple[int, int]], seconds: Sequence[float]) -> StepCosts:
-    """The costs that fit measured steps best, none below 0.
+    """The costs that fit measured steps best, none below 0: each step by its own share, or the long ones would decide.
 
     Args:
         sizes: (B, Q) of each step.
         seconds: that it took.
     """
-    rows = np.array([(1.0, size, size * queries) for size, queries in sizes])
+    measured = np.maximum(np.asarray(seconds, float), 1e-30)
+    rows = np.array([(1.0, size, size * queries) for size, queries in sizes]) / measured[:, None]
     scale = rows.max(0)  # or the fit would look at the queries alone
-    found, misfit = _least_squares(rows / scale, np.asarray(seconds, float))
+    found, misfit = _least_squares(rows / scale, np.ones(len(rows)))
     fixed, encoder, per_query = (found / scale).tolist()
-    return StepCosts(fixed, encoder, per_query, misfit / float(np.mean(seconds)))
+    return StepCosts(fixed, encoder, per_query, misfit)
 
 
 def seconds_of(step: Callable[[], object]) -> float:
-    """The median time of a step, after one that is not counted."""
+    """The least time of a step, after one that is not counted: what else the machine does only adds to it."""
     step()
     taken = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
         step()
         taken.append(time.perf_counter() - begun)
-    return float(np.median(taken))
+    return min(taken)
 
 
 def _least_squares(rows: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, float]:

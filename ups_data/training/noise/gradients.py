@@ -10,6 +10,10 @@ points, averaged over samples. Every mode's weights make a sample's gradient unb
 is the mean squared distance from the gradient over all points, for the same choices of the encoder. The first part is
 the gradient noise of S. McCandlish et al., "An Empirical Model of Large-Batch Training" (2018), from which
 `GradientNoise.signal` comes too.
+
+Adam divides each parameter's step by √v, v being a running mean of its squared gradient. To first order a step along
+g / √v gains Σ g²/√v, and with √v in the place of the curvature, as in Adam's own derivation, its noise costs the same
+norm of the noise. So what a step is worth is judged in that norm: see `as_adam_sees`.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,8 +82,20 @@ def between_samples(dense: Sequence[Tensor]) -> GradientNoise:
     return GradientNoise(len(dense), between, error, signal)
 
 
-def within_samples(dense: Sequence[Sequence[Tensor]], drawn: Callable[[int, int], Tensor], draws: int) -> Within:
-    """σ_w² of one mode and ratio.
+def as_adam_sees(dense: Sequence[Tensor]) -> Tensor:
+    """What each parameter's gradient is multiplied by, `(P,)`, so that the squared norm becomes Σ g²/√v (see above).
+
+    v is the mean of the squared gradients over some samples; a parameter that none of them moves counts nothing (D. P.
+    Kingma & J. Ba, "Adam: A Method for Stochastic Optimization", 2015).
+    """
+    squared = torch.stack([gradient.square() for gradient in dense]).mean(0)
+    return torch.where(squared > 0, squared.clamp(min=1e-40) ** -0.25, 0.0)
+
+
+def within_samples(
+    dense: Sequence[Sequence[Tensor]], drawn: Callable[[int, int], Tensor], draws: int, scale: Tensor
+) -> tuple[Within, Within]:
+    """σ_w² of one mode and ratio: of the gradient, and of the gradient times `scale`.
 
     Args:
         dense: each sample's gradient over all its points; one, or one for each draw if the encoder's own choices (the
@@ -87,14 +103,18 @@ def within_samples(dense: Sequence[Sequence[Tensor]], drawn: Callable[[int, int]
         drawn: (sample, draw) → that sample's gradient over points drawn.
         draws: of each sample.
     """
-    of_sample = np.array(
-        [
-            np.mean([float((drawn(n, draw) - whole[draw % len(whole)]).square().sum()) for draw in range(draws)])
-            for n, whole in enumerate(dense)
-        ]
-    )
-    error = of_sample.std(ddof=1) / np.sqrt(len(of_sample)) if len(of_sample) > 1 else np.nan
-    return Within(float(of_sample.mean()), float(error))
+    squares = np.empty((2, len(dense), draws))
+    for n, whole in enumerate(dense):
+        for draw in range(draws):
+            away = drawn(n, draw) - whole[draw % len(whole)]
+            squares[:, n, draw] = float(away.square().sum()), float((away * scale).square().sum())
+    plain, scaled = (_mean_of(of_samples) for of_samples in squares.mean(-1))
+    return plain, scaled
+
+
+def _mean_of(of_samples: np.ndarray) -> Within:
+    error = of_samples.std(ddof=1) / np.sqrt(len(of_samples)) if len(of_samples) > 1 else np.nan
+    return Within(float(of_samples.mean()), float(error))
 
 
 def _trace_variance(products: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """`measure_noise`: the noise of a configuration's gradient and the cost of its steps, by real passes on real data."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ from ups_data.training.device import device_of
 from ups_data.training.loaders import open_manifest
 from ups_data.training.noise.costs import StepCosts, StepMemory, fitted, fitted_memory, kept_bytes, seconds_of
 from ups_data.training.noise.draws import Draws
-from ups_data.training.noise.gradients import GradientNoise, between_samples, gradient_of, within_samples
+from ups_data.training.noise.gradients import (
+    GradientNoise,
+    Within,
+    as_adam_sees,
+    between_samples,
+    gradient_of,
+    within_samples,
+)
 from ups_data.training.runs.rng import seed_all
 from ups_data.training.runs.trained import weights_of
 from ups_data.training.step import batch_losses
@@ -41,6 +48,8 @@ class Noise:
         split_samples: of the training split.
         left_out: mode → why it was not measured.
         memory: of a step.
+        scaled: the same of the gradient as Adam sees it (see `as_adam_sees`), by which settings are compared; None:
+            by the gradient itself.
     """
 
     gradient: GradientNoise
@@ -49,23 +58,37 @@ class Noise:
     split_samples: int
     left_out: dict[str, str]
     memory: StepMemory = NO_MEMORY
+    scaled: GradientNoise | None = None
+
+    @property
+    def judged(self) -> GradientNoise:
+        """The noise by which settings are compared."""
+        return self.gradient if self.scaled is None else self.scaled
 
     def to_json(self) -> dict[str, Any]:
-        """`between`, `within` (mode → ratio → σ_w²), `seconds`, and what they are to be judged by."""
-        g, c = self.gradient, self.costs
+        """`between`, `within` (mode → ratio → σ_w²), `seconds`, and what they are to be judged by; under `adam`, noise
+        and signal as Adam sees them."""
+        c = self.costs
         return {
-            "between": g.between,
-            "between_error": g.between_error,
-            "within": {mode: {f"{r:g}": w.variance for r, w in of.items()} for mode, of in g.within.items()},
-            "within_error": {mode: {f"{r:g}": w.error for r, w in of.items()} for mode, of in g.within.items()},
-            "signal": g.signal,
-            "samples": g.samples,
+            **_variances(self.gradient),
+            "adam": None if self.scaled is None else _variances(self.scaled),
+            "samples": self.gradient.samples,
             "points": self.points,
             "seconds": {"encoder": c.encoder, "per_query": c.per_query, "fixed": c.fixed},
             "misfit": c.misfit,
             "bytes": dict(vars(self.memory)),
             "left_out": self.left_out,
         }
+
+
+def _variances(g: GradientNoise) -> dict[str, Any]:
+    return {
+        "between": g.between,
+        "between_error": g.between_error,
+        "within": {mode: {f"{r:g}": w.variance for r, w in of.items()} for mode, of in g.within.items()},
+        "within_error": {mode: {f"{r:g}": w.error for r, w in of.items()} for mode, of in g.within.items()},
+        "signal": g.signal,
+    }
 
 
 def measure_noise(
@@ -127,7 +150,10 @@ def measure_noise(
     if draws > 1 and float((gradient(whole, numbers[0], 1) - dense[0][0]).square().sum()) > least:
         total += len(numbers) * (draws - 1)
         dense = [[g, *(gradient(whole, n, k) for k in range(1, draws))] for n, [g] in zip(numbers, dense, strict=True)]
-    found, within = between_samples([of_sample[0] for of_sample in dense]), {}
+    first = [of_sample[0] for of_sample in dense]
+    scale = as_adam_sees(first)
+    found, scaled = between_samples(first), between_samples([g * scale for g in first])
+    both: dict[str, dict[float, tuple[Within, Within]]] = {}
     for mode in names:
         try:
             opened = {ratio: open_draws(mode, ratio) for ratio in ratios}
@@ -136,19 +162,20 @@ def measure_noise(
                 raise
             left_out[mode] = str(error)
             continue
-        within[mode] = {
-            ratio: within_samples(dense, lambda n, d, of=of: gradient(of, numbers[n], d), draws)  # type: ignore[misc]
+        both[mode] = {
+            ratio: within_samples(dense, lambda n, d, of=of: gradient(of, numbers[n], d), draws, scale)  # type: ignore[misc]
             for ratio, of in opened.items()
         }
+    within, seen = ({mode: {r: w[k] for r, w in of.items()} for mode, of in both.items()} for k in (0, 1))
     if within and all(w.variance <= least for of in within.values() for w in of.values()):
         raise UpsDataError(
             "the gradient is the same whichever points are drawn, so this model's losses query none: give it losses on "
             "batch.target_queries, or train it on all points"
         )
-    gradient_noise = GradientNoise(found.samples, found.between, found.between_error, found.signal, within)
     points = sum(manifest.max_points(config.data.train_split, name) for name in manifest.set_names)
     costs, memory = _costs(config, made, whole, open_draws, weights)
-    return Noise(gradient_noise, costs, points, len(whole), left_out, memory)
+    whole_noise, as_seen = replace(found, within=within), replace(scaled, within=seen)
+    return Noise(whole_noise, costs, points, len(whole), left_out, memory, as_seen)
 
 
 def _check_enough(config: TrainConfig, manifest: Manifest, there: int, samples: int) -> None:
@@ -184,12 +211,13 @@ def _costs(
     open_draws: Callable[[str, float], Draws],
     weights: Mapping[str, float],
 ) -> tuple[StepCosts, StepMemory]:
-    """Steps of two batch sizes, the configured one among them, with few and with more points. Without threads of the
-    loader, steps wait for their batches, whose making then counts."""
+    """Steps of two batch sizes, the configured one among them, with few and with more points, Adam's part included.
+    Without threads of the loader, steps wait for their batches, whose making then counts."""
     most = min(config.data.batch_size, len(whole))
     least = max(1, most // 4)
     both = sorted({least, most} if least < most else {most, min(4 * most, len(whole))})
     waits = config.data.threads == 0 and config.data.num_workers == 0
+    adam = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)  # it leaves the parameters as they are
     sizes, seconds, kept = [], [], []
     for ratio in (0.02, 0.1, 0.3):
         of = open_draws("uniform", ratio)
@@ -200,6 +228,9 @@ def _costs(
                 taken = of.batch(range(len(batch))) if waits else batch
                 model.zero_grad(set_to_none=True)
                 _loss(model, taken, weights).backward()
+                if config.training.grad_clip is not None:
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), config.training.grad_clip)
+                adam.step()
                 if taken.time.is_cuda:
                     torch.cuda.synchronize()
 

@@ -93,6 +93,7 @@ def _candidates(config: TrainConfig) -> list[str]:
 
 def _with_signal(noise: Noise) -> Noise:
     """Where noise hides the gradient, a step is worth what it takes off the variance: the limit of a small signal."""
-    if noise.gradient.signal > 0:
+    judged = noise.judged
+    if judged.signal > 0:
         return noise
-    return replace(noise, gradient=replace(noise.gradient, signal=1e-9 * noise.gradient.between or 1e-30))
+    return replace(noise, scaled=replace(judged, signal=1e-9 * judged.between or 1e-30))

@@ -40,7 +40,7 @@ def noise(
     check_outputs(None, json_file)
     _, found = measured(config, overrides or [], modes, ratios, samples)
     console = Console(emoji=False)
-    console.print(noise_table(found), costs_line(found))
+    console.print(noise_table(found), noise_table(found, judged=True), costs_line(found))
     if json_file is not None:
         write_json(found.to_json(), json_file)
 
@@ -67,7 +67,7 @@ def suggest_points(
     settings, found = measured(config, overrides or [], modes, ratios, samples)
     advice = suggested(settings, found)
     console = Console(emoji=False)
-    console.print(noise_table(found), costs_line(found))
+    console.print(noise_table(found, judged=True), costs_line(found))
     console.print(
         f"data.batch_size={advice.batch_size} training.query_sample_ratio={advice.ratio:g} "
         f"training.query_sampling_mode={advice.mode}",
