@@ -7,7 +7,7 @@ import yaml
 from tests.sources import files
 from ups_data import UpsDataError
 from ups_data.conversion.splitting.by_file import ByFile
-from ups_data.schema.yaml_text import parse_yaml
+from ups_data.schema.texts.yaml_text import parse_yaml
 from ups_data.sources import open_source
 from ups_data.sources.well.statistics import compare_published
 

@@ -8,7 +8,7 @@ import pytest
 from tests.datasets import edit_manifest, write_grid
 from ups_data import ShardWriter, UpsDataError
 from ups_data.schema import Manifest, limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.store.claims import check_claims
 from ups_data.store.local import LocalStore
 from ups_data.store.root import open_store

@@ -14,8 +14,8 @@ from ups_data.conversion.fingerprint import Identity
 from ups_data.conversion.source_runs import left_out, open_run, outline
 from ups_data.errors import UpsDataError
 from ups_data.schema import LeftOut, Manifest, ShardSpec, check_split_name, limits
-from ups_data.schema.json_text import check_size
 from ups_data.schema.specs import Model, Name
+from ups_data.schema.texts.json_text import check_size
 from ups_data.sources import Source
 from ups_data.writing.layout import Layout
 from ups_data.writing.options import WriteOptions

@@ -25,7 +25,7 @@ from ups_data.conversion.shard_task import Made
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, Manifest, ShardSpec, limits
 from ups_data.schema.file import RECORD
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.store.local import LocalStore
 from ups_data.store.object_store import ObjectStore
 from ups_data.store.openings.making import make_openings

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ups_data.atomic import open_regular
 from ups_data.errors import MissingObjectError, UpsDataError
 from ups_data.schema import limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 
 MANIFEST = "dataset.json"
 RECORD = "conversion.json"  # beside it: what a conversion read, by which an append tells what is new

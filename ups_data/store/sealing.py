@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups_data.atomic import replacing
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.metadata import ARRAY, DirectLayout, direct_layout, object_name

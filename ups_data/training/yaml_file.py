@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
-from ups_data.schema.yaml_text import check_yaml
+from ups_data.schema.texts.yaml_text import check_yaml
 
 MOST_BYTES = 1 << 20
 MOST_VALUES = 100_000  # aliases written out

@@ -20,7 +20,7 @@ from ups_data.atomic import exclusive
 from ups_data.errors import UpsDataError
 from ups_data.points.activity import Metric
 from ups_data.schema import MANIFEST, FieldSpec, Manifest, ShardSpec, limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.store.arrays.metadata import array_name
 from ups_data.store.masks.counted import counted_points
 from ups_data.store.openings.making import refresh_openings

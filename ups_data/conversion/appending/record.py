@@ -11,8 +11,8 @@ from ups_data.atomic import exclusive
 from ups_data.conversion.fingerprint import FileMark, Identity
 from ups_data.errors import UpsDataError
 from ups_data.schema import MANIFEST, limits
-from ups_data.schema.json_text import parse_json
 from ups_data.schema.specs import Model
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.writing.folders import read_own
 
 

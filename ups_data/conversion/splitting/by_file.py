@@ -16,9 +16,9 @@ from ups_data.conversion.splitting.cutting.parts import Part, frames_of
 from ups_data.conversion.splitting.naming import names_of
 from ups_data.errors import UpsDataError
 from ups_data.schema import check_split_name, limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
+from ups_data.schema.texts.yaml_text import parse_yaml
 from ups_data.schema.trajectories import parse_window
-from ups_data.schema.yaml_text import parse_yaml
 from ups_data.trajectory import Trajectory
 
 MOST_IN_YAML = 200_000  # values; more in JSON, which is parsed a hundred times as fast

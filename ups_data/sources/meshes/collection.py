@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.sources.content import look_inside
 from ups_data.sources.lazy import LazyArray
 from ups_data.sources.limits import TEXT_BYTES

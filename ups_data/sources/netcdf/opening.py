@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.sources.hdf5.files import opened
 from ups_data.sources.hdf5.written import check_readable, check_written
 from ups_data.sources.netcdf.keeping.datasets import kept_open

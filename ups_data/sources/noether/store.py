@@ -11,7 +11,7 @@ import numpy as np
 from ups_data.atomic import open_regular
 from ups_data.errors import UpsDataError
 from ups_data.schema import limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.lazy import LazyArray

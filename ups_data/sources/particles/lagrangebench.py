@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.sources.base import SPLITS, Source
 from ups_data.sources.content import Content, look_inside
 from ups_data.sources.hdf5.files import lazy_dataset, opened

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ups_data.errors import UpsDataError
-from ups_data.schema.yaml_text import check_yaml
+from ups_data.schema.texts.yaml_text import check_yaml
 from ups_data.sources.base import AXIS_NAMES, Source
 from ups_data.sources.hdf5.files import lazy_dataset, numeric_attributes, opened, whole_dataset
 from ups_data.sources.pdebench.axes import axes_of, times

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import yaml  # type: ignore[import-untyped]
 
-from ups_data.schema.yaml_text import parse_yaml
+from ups_data.schema.texts.yaml_text import parse_yaml
 from ups_data.sources.limits import TEXT_BYTES
 
 # Key in stats.yaml → name in a manifest.

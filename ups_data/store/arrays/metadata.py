@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ups_data.errors import UpsDataError
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.store.arrays import codecs
 
 ARRAY = "zarr.json"  # the file that makes a folder an array or a group

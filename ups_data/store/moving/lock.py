@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ups_data.errors import StoreError, UpsDataError
 from ups_data.schema import limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.store.moving.writers import ExistsError, ObstoreWriter
 
 BEAT = 20.0  # seconds between two renewals

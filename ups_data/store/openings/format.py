@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ups_data.schema import limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 
 MAGIC = b"ups_data opening"
 ENTRY = struct.Struct("<QQ32s")

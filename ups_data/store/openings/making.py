@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ups_data.errors import UpsDataError
 from ups_data.schema import Manifest, limits
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.schema.trajectories import SEAL
 from ups_data.store.arrays.codecs import CHECKSUM_BYTES
 from ups_data.store.arrays.metadata import ARRAY, direct_layout

@@ -9,7 +9,7 @@ from typing import Any
 
 from ups_data.atomic import open_regular
 from ups_data.errors import UpsDataError
-from ups_data.schema.json_text import parse_json
+from ups_data.schema.texts.json_text import parse_json
 from ups_data.training.runs.folder import HISTORY
 from ups_data.training.runs.metrics import METRICS
 

@@ -1,0 +1,1 @@
+"""Texts from anywhere: looked at before they are made into objects."""
