@@ -1,4 +1,4 @@
-"""The memory that evaluating a large cloud takes beyond the cloud itself: each size in a process of its own."""
+"""The memory that evaluating or predicting a large cloud takes beyond the cloud: each size in a process of its own."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, `benchmar
 import json
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
@@ -19,6 +20,9 @@ from ups_data import ShardWriter
 from ups_data.cli.errors import run
 from ups_data.cli.tables.sheet import Sheet
 from ups_data.training import TrainConfig, evaluate_run, train
+from ups_data.training.prediction import Asked, predict_run
+from ups_data.training.prediction.files import write_predictions
+from ups_data.trajectory import Trajectory
 from ups_data.writing.options import WriteOptions
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -47,14 +51,33 @@ def train_small(folder: Path) -> Path:
     return folder / "run"
 
 
-def measure(run_folder: Path, root: Path, chunk: int) -> dict[str, float]:
-    """Peak memory of an evaluation, the bytes that the cloud is stored in, and how many points were predicted."""
+def measure(run_folder: Path, root: Path, chunk: int, predict: str) -> dict[str, float]:
+    """Peak memory of an evaluation, or of predictions in that format, the bytes of the cloud, and points predicted."""
     own = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
-    evaluate_run(run_folder, data=run_folder.with_name("small"), split="train", chunk=chunk)  # what a first call takes
+    work(run_folder, run_folder.with_name("small"), "train", chunk, predict)  # what a first call takes
     before = resident_bytes()
     forget_peak()
-    report = evaluate_run(run_folder, data=root, chunk=chunk)
-    return {"peak": peak_bytes(), "before": before, "own": own, "points": report.values["points"]}
+    points = work(run_folder, root, "test", chunk, predict)
+    return {"peak": peak_bytes(), "before": before, "own": own, "points": points}
+
+
+def work(run_folder: Path, root: Path, split: str, chunk: int, predict: str) -> int:
+    """What is measured; returns how many points were predicted."""
+    if not predict:
+        return int(evaluate_run(run_folder, data=root, split=split, chunk=chunk).values["points"])
+    points = 0
+
+    def counted(trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:
+        nonlocal points
+        for trajectory in trajectories:
+            points += sum(int(np.prod(values.shape[:-1])) for values in trajectory.fields.values())
+            yield trajectory
+
+    with tempfile.TemporaryDirectory(dir=root.parent) as folder:
+        (scratch := Path(folder) / "scratch").mkdir()
+        found = predict_run(run_folder, root, scratch, Asked(split=split, chunk=chunk))
+        write_predictions(counted(found), Path(folder) / "out", predict, split=split, source={})  # type: ignore[arg-type]
+    return points
 
 
 @app.command()
@@ -63,13 +86,14 @@ def main(
     chunk: Annotated[int, typer.Option(help="Points that are decoded at once.")] = 16384,
     blocks: Annotated[int, typer.Option(help="That the clouds are stored in.")] = 1,
     codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
+    predict: Annotated[str, typer.Option(help="Write predictions as shards, vtk or netcdf; default: evaluate.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures into this file.")] = None,
     child: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
-    """Evaluate clouds of several sizes, and compare the peaks beyond the clouds' own bytes."""
+    """Evaluate or predict clouds of several sizes, and compare the peaks beyond the clouds' own bytes."""
     if child:
         run_folder, root = map(Path, child.split(","))
-        print(json.dumps(measure(run_folder, root, chunk)))
+        print(json.dumps(measure(run_folder, root, chunk, predict)))
         return
     table, rows = Sheet("points", "cloud, MB", "peak, MB", "beyond the cloud, MB"), []
     with tempfile.TemporaryDirectory() as folder:
@@ -78,6 +102,7 @@ def main(
             root = Path(folder) / str(points)
             write_cloud(root, points, ("test",), blocks=blocks, codec=codec)
             command = [sys.executable, __file__, "--child", f"{run_folder},{root}", "--chunk", str(chunk)]
+            command += ["--predict", predict]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             row = json.loads(done.stdout.splitlines()[-1]) | {"size": points}
             row["beyond"] = row["peak"] - row["own"]

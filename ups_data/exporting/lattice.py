@@ -1,6 +1,6 @@
 """A grid as VTK has lattices: `.vti` where all axes are even, `.vtr` where one is not. No cells are stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,9 +10,9 @@ from ups_data.trajectory import Axis
 
 def lattice_of(
     axes: Sequence[Axis], fields: Mapping[str, np.ndarray], units: Mapping[str, str], numbers: Mapping[str, float]
-) -> tuple[str, str]:
-    """The file's ending and its text. VTK's x is the last axis of the array, and coordinates ascend in VTK: values
-    along an axis that descends are turned round, and stay where they are.
+) -> tuple[str, Iterator[str]]:
+    """The file's ending and its text, in pieces. VTK's x is the last axis of the array, and coordinates ascend in VTK:
+    values along an axis that descends are turned round, and stay where they are.
 
     Args:
         axes: in the order of the array.
@@ -32,14 +32,29 @@ def lattice_of(
         origin = " ".join(f"{line[0]:.17g}" for line in xyz)
         spacing = " ".join(f"{_spacing(line):.17g}" for line in xyz)
         about += f' Origin="{origin}" Spacing="{spacing}"'
-    where = "" if even else f"<Coordinates>\n{''.join(array(n, v[:, None]) for n, v in zip('xyz', xyz, strict=True))}"
-    parts = [
-        HEAD.format(kind),
-        f'<{kind} {about}>\n{field_data(numbers)}<Piece Extent="{extent}">\n{point_data(flat, units)}',
-        where if even else f"{where}</Coordinates>\n",
-        f"</Piece>\n</{kind}>\n</VTKFile>\n",
-    ]
-    return ("vti" if even else "vtr"), "".join(parts)
+    return ("vti" if even else "vtr"), _text(kind, about, extent, () if even else xyz, flat, units, numbers)
+
+
+def _text(
+    kind: str,
+    about: str,
+    extent: str,
+    lines: Sequence[np.ndarray],
+    fields: Mapping[str, np.ndarray],
+    units: Mapping[str, str],
+    numbers: Mapping[str, float],
+) -> Iterator[str]:
+    """A lattice's file, with the coordinates of those lines, x first, if there are any."""
+    yield f"{HEAD.format(kind)}<{kind} {about}>\n"
+    yield from field_data(numbers)
+    yield f'<Piece Extent="{extent}">\n'
+    yield from point_data(fields, units)
+    if lines:
+        yield "<Coordinates>\n"
+        for name, line in zip("xyz", lines, strict=True):
+            yield from array(name, line[:, None])
+        yield "</Coordinates>\n"
+    yield f"</Piece>\n</{kind}>\n</VTKFile>\n"
 
 
 def _spacing(line: np.ndarray) -> float:
