@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ups_data.cli.pictures import draw_frame, save_picture
 from ups_data.errors import printable
@@ -48,9 +49,19 @@ def plot_steps(values: Mapping[str, Any], out: Path) -> None:
         ax.set(xlabel="lead time", ylabel=title)
         if all(v is not None and v > 0 for line in lines.values() for v in line):
             ax.set_yscale("log")
+            _number_plainly(ax)
         ax.grid(alpha=0.3)
         ax.legend()
     save_picture(figure, out)
+
+
+def _number_plainly(ax: Axes) -> None:
+    """0.2, 0.5, 1, 2 along a logarithmic axis that spans few decades."""
+    low, high = ax.get_ylim()
+    if low > 1e-3 * high:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, out: Path) -> None:

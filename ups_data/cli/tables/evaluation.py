@@ -12,7 +12,8 @@ MOST_STEPS = 24  # rows of the table of steps
 def evaluation_table(values: Mapping[str, Any]) -> Sheet:
     """Every measure by field; `values` are those of a `Report`."""
     measures = {"nrmse": "nRMSE", "vrmse": "VRMSE", "rel_l1": "rel. L1", "max_error": "max. error"}
-    title = f"{values['samples']:,} samples of the split {values['split']!r}, {values['points']:,} points"
+    samples = f"{values['samples']:,} sample{'' if values['samples'] == 1 else 's'}"
+    title = f"{samples} of the split {values['split']!r}, {values['points']:,} points"
     table = Sheet("field", "predicted by", *measures.values(), title=title, text=("field", "predicted by"))
     several = len(values["fields"]) > 1
     for name in [*values["fields"], *(["all"] if several else [])]:
