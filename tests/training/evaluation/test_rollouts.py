@@ -35,7 +35,7 @@ def rolled(root: Path, folder: Path, config: str, *overrides: str) -> dict:
 
 
 def check_against_the_tensors(values: dict, root: Path, folder: Path, field: str, *, stride: int, starts: int) -> None:
-    """Errors by step are those of the model rolled out by hand, from each start; files hold those of the first start."""
+    """Errors by step are those of the model rolled out by hand from each start; files hold those of the first start."""
     errors = []
     for start in range(starts):
         found, truth = by_hand(folder / "run", root, field, start=start, stride=stride, steps=20)
