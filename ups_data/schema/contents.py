@@ -76,11 +76,6 @@ class Contents(Model):
         return self._most_points(None)
 
     @property
-    def points_of_frame(self) -> int:
-        """The points of a frame, those of all sets of points together; of the largest frame, where numbers differ."""
-        return sum(self._most_points(name) for name in self.set_names)
-
-    @property
     def frame_shape(self) -> tuple[int, ...]:
         """A frame's shape without channels: a grid's axes, or (N,)."""
         return self.grid.shape if self.grid is not None else (self.num_points,)

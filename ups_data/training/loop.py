@@ -31,6 +31,7 @@ from ups_data.training.runs.folder import last_checkpoint, only_run_in, write_hi
 from ups_data.training.runs.metrics import METRICS, MetricsFile
 from ups_data.training.runs.result import DAMAGED, EpochTally, StepRecord, TrainResult, reading_figures
 from ups_data.training.runs.rng import rng_state, seed_all, seed_of_rank, set_rng_state_of
+from ups_data.training.runs.share import Share
 from ups_data.training.sinks import ConsoleSink, Sink
 from ups_data.training.sinks.machine import machine_values
 from ups_data.training.sinks.named import named_sinks
@@ -108,6 +109,7 @@ class Trainer:
         seed_all(settings.seed)
         self.model = started(model_of(config, open_manifest(config), model), config).to(device)
         self.loader, self.batches = opened(config, self.model, device)
+        self.share = Share(self.loader.manifest, config.data.train_split)
         self.valid = valid_loader(config, self.loader)
         self.in_step = InStep(group, stop)
         self.optimiser = Optimiser(self.model, settings, len(self.loader), device)
@@ -188,7 +190,7 @@ class Trainer:
                 if self.tally.steps == 0:
                     self._choose_points()
                 self._steps()
-                entry = self.tally.entry(self.epoch, self.loader.manifest.points_of_frame)
+                entry = self.tally.entry(self.epoch)
                 if (self.epoch + 1) % self.config.training.validate_every == 0 or self.epoch + 1 == self.epochs:
                     self._validate(entry)
             except Stopped:
@@ -220,7 +222,7 @@ class Trainer:
             done = time.perf_counter()
             queries = sum(s.target_queries.coords.shape[-2] for s in (batch, *batch.others.values()))
             record = StepRecord(self.epoch, self.tally.steps, queries, loss, arrived - ready, done - arrived)
-            self.tally.add(record, lr)
+            self.tally.add(record, lr, self.share(batch))
             self.tally.damaged_samples += self.in_step.damaged  # nothing else fills a batch of this split
             machine = {"machine": machine_values(record, self.loader.stats, self.device)} if self.watched else {}
             self._emit(**record.figures(lr), **machine)

@@ -13,6 +13,7 @@ from ups_data.cli.pictures import draw_frame, save_picture
 from ups_data.errors import printable
 from ups_data.training.evaluation.kept import KeptFrame
 
+PANEL = 2.4  # inches, how wide a frame is drawn, and how high at most
 COLOURS = {"model": "tab:blue", "persistence": "tab:orange", "mean": "tab:grey"}
 
 
@@ -37,7 +38,7 @@ def plot_steps(values: Mapping[str, Any], out: Path) -> None:
     """nRMSE and VRMSE against lead time, of the model and of the baselines, the mean over fields."""
     steps = values["steps"]
     time = [step["dt"] for step in steps]
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 3.7), layout="constrained")
     for ax, (measure, title) in zip(figure.subplots(1, 2), {"nrmse": "nRMSE", "vrmse": "VRMSE"}.items(), strict=True):
         lines = {"model": [step[measure] for step in steps]}
         for name in ("persistence", "mean"):
@@ -51,7 +52,7 @@ def plot_steps(values: Mapping[str, Any], out: Path) -> None:
             ax.set_yscale("log")
             _number_plainly(ax)
         ax.grid(alpha=0.3)
-        ax.legend()
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=len(lines), frameon=False)
     save_picture(figure, out)
 
 
@@ -65,24 +66,28 @@ def _number_plainly(ax: Axes) -> None:
 
 
 def plot_frames(name: str, frames: Mapping[int, KeptFrame], units: str | None, out: Path) -> None:
-    """One row for each step: truth and prediction on one colour scale, and their difference on its own."""
+    """One row for each step: truth and prediction on one colour scale, and their difference on its own. That leaves out
+    a hundredth of the points if those would make it twice as wide."""
     first = next(iter(frames.values()))
     components = _components(first)
     solid = len(components) == 3
-    figure = Figure(figsize=(10.5, 3.1 * len(frames)), layout="constrained")
+    called = name if first.channels == 1 else f"{name}[0]"
+    height = 2.7 if first.grid is not None or solid else PANEL * min(1.0, _ratio(first, components)) + 0.9
+    figure = Figure(figsize=(10.5, height * len(frames)), layout="constrained")
     places = figure.subplots(len(frames), 3, squeeze=False, subplot_kw={"projection": "3d"} if solid else {})
     for row, (step, frame) in zip(places, sorted(frames.items()), strict=True):
         limits = _limits(np.concatenate([frame.truth, frame.predicted]))
         away = frame.predicted - frame.truth
-        most = max(map(abs, _limits(away))) or 1.0
+        most, widest = _largest(away)
         parts = {"truth": (frame.truth, limits), "prediction": (frame.predicted, limits)}
         for ax, (title, (shown, scale)) in zip(
             row, {**parts, "difference": (away, (-most, most))}.items(), strict=True
         ):
             mapped = _draw(ax, frame, shown, scale, components)
-            ax.set_title(f"{name}, {title}, t = {frame.time:g}" if title == "truth" else f"{title}, step {step + 1}")
+            ax.set_title(f"{called}, {title}, t = {frame.time:g}" if title == "truth" else f"{title}, step {step + 1}")
             if mapped is not None:
-                bar = figure.colorbar(mapped, ax=ax, shrink=0.8)
+                beyond = "both" if title == "difference" and widest > most else "neither"
+                bar = figure.colorbar(mapped, ax=ax, shrink=0.9, extend=beyond)
                 bar.set_label(printable(units or "")[:60], parse_math=False)
     save_picture(figure, out, dpi=110)
 
@@ -91,6 +96,23 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     """Of the finite ones."""
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+
+
+def _largest(differences: np.ndarray) -> tuple[float, float]:
+    """How far the scale of differences goes, and the largest of them."""
+    sizes = np.abs(differences[np.isfinite(differences)])
+    if not sizes.any():
+        return 1.0, 1.0
+    most, widest = float(np.quantile(sizes, 0.99)), float(sizes.max())
+    return (most, widest) if widest > 2 * most > 0 else (widest, widest)
+
+
+def _ratio(frame: KeptFrame, components: list[int]) -> float:
+    """Height ÷ width of what is shown of points in a plane; a half for a line."""
+    if len(components) == 1:
+        return 0.5
+    (left, right), (low, high) = (_dense(frame.coords[:, component]) for component in components)
+    return float(np.clip((high - low) / max(right - left, 1e-30), 0.15, 2.0))
 
 
 def _components(frame: KeptFrame) -> list[int]:
@@ -121,8 +143,24 @@ def _draw(ax: Any, frame: KeptFrame, values: np.ndarray, limits: tuple[float, fl
     if len(at) == 1:
         ax.set(xlabel=names[0])
         return ax.scatter(at[0], values, linewidths=0, **colours)
-    ax.set(xlabel=names[0], ylabel=names[1], aspect="equal", xlim=_dense(at[0]), ylim=_dense(at[1]))
-    return ax.scatter(*at, linewidths=0, **colours)
+    limits_of = [_dense(c) for c in at]
+    ax.set(xlabel=names[0], ylabel=names[1], aspect="equal", xlim=limits_of[0], ylim=limits_of[1])
+    inch = PANEL / max(high - low for low, high in limits_of)
+    dots = np.clip((1.3 * 72 * inch * _apart(*at, *limits_of)) ** 2, size, 150)
+    return ax.scatter(*at, linewidths=0, **(colours | {"s": dots}))
+
+
+def _apart(x: np.ndarray, y: np.ndarray, across: tuple[float, float], along: tuple[float, float]) -> np.ndarray:
+    """`(n,)`, about how far points are from their neighbours, by how many lie in a cell of a coarse grid; 0 where they
+    do not fill what is shown, as those of a contour."""
+    cells = max(1, int((len(x) / 8) ** 0.5))
+    counts, *edges = np.histogram2d(x, y, bins=cells, range=(across, along))
+    i, j = (np.clip(np.searchsorted(e, v) - 1, 0, cells - 1) for e, v in zip(edges, (x, y), strict=True))
+    if (counts > 0).mean() < 0.9:
+        return np.zeros(len(x))
+    area = (across[1] - across[0]) * (along[1] - along[0]) / cells**2
+    found: np.ndarray = np.sqrt(area / np.maximum(counts[i, j], 1))
+    return found
 
 
 def _dense(values: np.ndarray) -> tuple[float, float]:

@@ -19,6 +19,7 @@ class KeptFrame:
         truth, predicted: `(n,)`, in physical units.
         grid: the grid's shape in array order, None for points.
         time: of the frame.
+        channels: of the field; the first one is here.
     """
 
     coords: np.ndarray
@@ -26,6 +27,7 @@ class KeptFrame:
     predicted: np.ndarray
     grid: tuple[int, ...] | None
     time: float
+    channels: int = 1
 
 
 @dataclass
@@ -80,8 +82,9 @@ class Kept:
         count = piece.columns if queries.mask is None else int(queries.mask[row, step].sum())
         every = 1 if grid is not None else max(1, -(-count // self.most))
         if step not in frames:
+            channels = piece.values[name].shape[-1]
             dt = part.dt[row, step] if part.dt.dim() == 2 else part.dt[row]
             numbers = np.full(-(-count // every), np.nan, np.float32)
             coords = np.full((len(numbers), queries.coords.shape[-1]), np.nan)
-            frames[step] = KeptFrame(coords, numbers, numbers.copy(), grid, float(part.time[row] + dt))
+            frames[step] = KeptFrame(coords, numbers, numbers.copy(), grid, float(part.time[row] + dt), channels)
         return frames[step], every

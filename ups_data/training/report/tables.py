@@ -77,7 +77,8 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         facts.append((f"points{'' if name is None else f', {name}'}", f"{points:,}" if points else "differ by sample"))
     facts.append(("parameters", ", ".join(manifest.params)))
     facts.append(("time", manifest.time_units or ""))
-    facts.append(("stored as", f"{manifest.codec}, {manifest.blocks} block{'s' * (manifest.blocks > 1)} a frame"))
+    codec = "uncompressed" if manifest.codec == "none" else manifest.codec
+    facts.append(("stored as", f"{codec}, {manifest.blocks} block{'s' * (manifest.blocks > 1)} a frame"))
     return [(name, value) for name, value in facts if value]
 
 
@@ -88,8 +89,8 @@ def _fields(manifest: Manifest) -> tuple[list[str], list[list[str]]]:
         found = statistics.get(spec.name)
         mean, std = ("", "") if found is None else (_vector(found.mean), _vector(found.std))
         units = getattr(spec, "units", None) or ""
-        rows.append([spec.name, f"{spec.channels}", "static" if spec.static else "by frame", units, mean, std])
-    return ["field", "channels", "", "unit", "mean", "standard deviation"], rows
+        rows.append([spec.name, f"{spec.channels}", "no" if spec.static else "in time", units, mean, std])
+    return ["field", "channels", "changes", "unit", "mean", "standard deviation"], rows
 
 
 def _splits(manifest: Manifest) -> tuple[list[str], list[list[str]]]:

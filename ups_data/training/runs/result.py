@@ -108,7 +108,7 @@ class EpochTally:
 
     Attributes:
         lr: learning rate of the first step.
-        queries: of the last step.
+        queries, ratio: of the last step; how many, and of how many points.
         loss: sums over the steps.
         step_seconds: of every step.
         damaged_samples: left out, on all ranks.
@@ -117,6 +117,7 @@ class EpochTally:
     steps: int = 0
     lr: float = 0.0
     queries: int = 0
+    ratio: float = 0.0
     loss: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     data_seconds: float = 0.0
@@ -124,24 +125,24 @@ class EpochTally:
     step_seconds: list[float] = field(default_factory=list)
     damaged_samples: int = 0
 
-    def add(self, record: StepRecord, lr: float) -> None:
+    def add(self, record: StepRecord, lr: float, ratio: float) -> None:
         """Add one step."""
         if self.steps == 0:
             self.lr = lr
         self.steps += 1
-        self.queries = record.queries
+        self.queries, self.ratio = record.queries, ratio
         for name, value in record.loss.items():
             self.loss[name] = self.loss.get(name, 0.0) + value
         self.data_seconds += record.data_seconds
         self.compute_seconds += record.compute_seconds
         self.step_seconds.append(record.data_seconds + record.compute_seconds)
 
-    def entry(self, epoch: int, num_points: int) -> dict[str, Any]:
+    def entry(self, epoch: int) -> dict[str, Any]:
         """The epoch's entry of the history, validation not yet filled in."""
         return {
             "epoch": epoch,
             "queries": self.queries,
-            "ratio": self.queries / num_points,
+            "ratio": self.ratio,
             "steps": self.steps,
             "lr": self.lr,
             "loss": {name: total / self.steps for name, total in self.loss.items()},
