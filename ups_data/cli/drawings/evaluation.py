@@ -143,10 +143,10 @@ def _draw(ax: Any, frame: KeptFrame, values: np.ndarray, limits: tuple[float, fl
     if len(at) == 1:
         ax.set(xlabel=names[0])
         return ax.scatter(at[0], values, linewidths=0, **colours)
-    limits_of = [_dense(c) for c in at]
-    ax.set(xlabel=names[0], ylabel=names[1], aspect="equal", xlim=limits_of[0], ylim=limits_of[1])
-    inch = PANEL / max(high - low for low, high in limits_of)
-    dots = np.clip((1.3 * 72 * inch * _apart(*at, *limits_of)) ** 2, size, 150)
+    across, along = (_dense(c) for c in at)
+    ax.set(xlabel=names[0], ylabel=names[1], aspect="equal", xlim=across, ylim=along)
+    inch = PANEL / max(across[1] - across[0], along[1] - along[0])
+    dots = np.clip((1.3 * 72 * inch * _apart(at[0], at[1], across, along)) ** 2, size, 150)
     return ax.scatter(*at, linewidths=0, **(colours | {"s": dots}))
 
 
