@@ -20,8 +20,11 @@ SMALL = ["model.dim=16", "model.depth=1", "training.epochs=1", "training.device=
 
 
 def rolled(root: Path, folder: Path, config: str, *overrides: str, from_noise: bool = False) -> dict:
-    """Train a little, and evaluate a rollout of 20 steps. If the first frame is noise, the last one is nearer to it than
-    the second."""
+    """Train a little, and evaluate a rollout of 20 steps.
+
+    Args:
+        from_noise: the first frame is noise, and the last one is nearer to it than the second.
+    """
     options = [f"data.root={root}", f"out={folder / 'run'}", *SMALL, *overrides]
     train(load_config(find_config(config), options), console=QUIET)
     text = printed("evaluate", folder / "run", "--rollout", 20, "--out", folder / "out")
