@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ups_data.batch import Fetched, Wanted
 from ups_data.errors import UnreachableError
-from ups_data.reading.pooled import PooledChunk
+from ups_data.reading.pooled import PooledChunk, as_they_came
 from ups_data.store.arrays import codecs
 from ups_data.store.arrays.direct import DirectArray
 from ups_data.store.arrays.stored import StoredArray
@@ -208,8 +208,8 @@ class Pool:
                 self._chunks[key], spared = chunk, spared + 1
                 continue
             old = key[0]
-            self._bytes -= old.chunk_bytes
-            if chunk.array is not None:
+            self._bytes -= old.chunk_bytes if chunk.shared is None else chunk.shared.let_go()
+            if chunk.array is not None and chunk.shared is None:
                 kind = old.chunk_shape, old.dtype
                 self._dropped.setdefault(kind, deque(maxlen=1 + KEPT_BYTES // old.chunk_bytes)).append(chunk.array)
 
@@ -272,11 +272,16 @@ class Pool:
         for entry in missing:
             of_arrays.setdefault(entry[0], []).append(entry)
         missing = [entry for entries in of_arrays.values() for entry in entries]
-        memory = [self._memory(array) for array, _, _ in missing]
         try:
             stored = codecs.joined([a.stored(np.array([n for _, n, _ in entries])) for a, entries in of_arrays.items()])
             fetched = time.perf_counter()
-            missing[0][0].decode(stored, memory, np.arange(len(missing)), np.zeros(len(missing), np.int64))
+            arrays = [array for array, _, _ in missing]
+            kept = as_they_came(arrays, stored) if arrays[0].kept_raw else [None] * len(arrays)
+            copied = np.flatnonzero([one is None for one in kept])
+            memory = [self._memory(arrays[number]) for number in copied.tolist()]
+            if memory:
+                where = np.arange(len(memory))
+                arrays[0].decode(stored.part(copied), memory, where, np.zeros_like(where))
             for array, entries in of_arrays.items():
                 array.check_unchanged(array.rows_of(np.array([number for _, number, _ in entries])))
         except UnreachableError:
@@ -285,7 +290,11 @@ class Pool:
             return False
         with self._lock:
             self.decode_seconds += time.perf_counter() - fetched
-            for (_, _, chunk), decoded in zip(missing, memory, strict=True):
-                chunk.array = decoded
+            for (array, number, chunk), one in zip(missing, kept, strict=True):
+                if one is None:
+                    chunk.array = memory.pop(0)
+                else:
+                    chunk.array, chunk.shared = one
+                    chunk.shared.joined(array.chunk_bytes, self._chunks.get((array, number)) is chunk)
                 chunk.finish()
         return True

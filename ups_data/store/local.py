@@ -45,6 +45,11 @@ class LocalStore(ObjectStore):
         """Whether files are mapped: with the native module, unless they are to be read."""
         return built.native is not None and self.io == "map"
 
+    @property
+    def own_memory(self) -> bool:  # type: ignore[override]
+        """See `ObjectStore`: what was read, where files are not mapped."""
+        return not self.zero_copy
+
     def name(self, key: str) -> str:
         """The file's path."""
         return str(self.root / key)

@@ -30,6 +30,8 @@ class MemoryStore(ObjectStore):
             once, as a store does for as many requests as are in flight.
     """
 
+    own_memory = True
+
     def __init__(self, objects: Mapping[str, bytes] | None = None, latency: float = 0.0) -> None:
         self.latency = latency
         self._store = Memory()

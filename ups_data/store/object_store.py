@@ -132,12 +132,15 @@ class ObjectStore(ABC):
             `Object.check_unchanged` says nothing. If not, every chunk is compared whenever it is fetched.
         in_place: `get_ranges` returns views, inside `reading` at least, that are fast to copy from: nobody need decode
             raw chunks out of it.
+        own_memory: `get_ranges` returns memory that nobody changes or frees as long as somebody holds it: raw chunks
+            may be kept where they are, and need not be copied.
         looks_ahead: whether it pays now to call `ahead` long before ranges are used.
     """
 
     zero_copy: bool = False
     verify_once: bool = False
     in_place: bool = False
+    own_memory: bool = False
     looks_ahead: bool = False
     reads_ahead: bool = True
 

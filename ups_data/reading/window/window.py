@@ -25,6 +25,7 @@ class Window(ObjectStore):
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
         self.zero_copy, self.verify_once = store.zero_copy, store.verify_once
+        self.own_memory = store.own_memory
         self._alive: list[Fetched] = []
         self._lock = threading.Lock()
         self._mine = threading.local()

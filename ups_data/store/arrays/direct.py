@@ -45,6 +45,7 @@ class DirectArray:
         self.chunk_rows = layout.chunk_shape[0]
         self.blocks, self.block_points = layout.blocks, layout.block_points
         self.mapped = layout.codec == "none" and (store.zero_copy or store.in_place)
+        self.kept_raw = layout.codec == "none" and store.own_memory and not self.mapped
         self._store, self._key, self._where, self._seal = store, key, where, seal
         self.codec, self._fill = layout.codec, layout.fill
         self._verify, self._once = verify, verify != "always" and store.verify_once

@@ -67,15 +67,16 @@ class CachedObject(Object):
         """Which chunks those ranges are; None: they are not, or nothing is cached."""
         return None if self._mirror is None else self._mirror.layout.numbers(start, stop)
 
-    def present(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """`(n,)`, which of those chunks can be read where they are."""
-        if self._mirror is None:
-            return np.zeros(len(numbers), bool)
+    def there(self) -> NDArray[np.bool_]:
+        """`(n,)`, which of all chunks can be read where they are."""
+        mirror = self._mirror
+        if mirror is None:
+            return np.zeros(0, bool)
         try:
-            return self._mirror.states()[numbers] == PRESENT
+            return mirror.states() == PRESENT
         except BrokenMirrorError:
             self._detach()
-            return np.zeros(len(numbers), bool)
+            return np.zeros(len(mirror.layout), bool)
 
     def check_unchanged(self) -> None:
         """See `Object.check_unchanged`."""

@@ -10,12 +10,13 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ups_data import _native as built
 from ups_data.errors import StoreError, UpsDataError
 from ups_data.store.cached.filling import Filler, Part
 from ups_data.store.cached.ledger import Ledger
-from ups_data.store.cached.mirror import BrokenMirrorError
+from ups_data.store.cached.mirror import BrokenMirrorError, Mirror
 from ups_data.store.cached.objects import CachedObject
 from ups_data.store.counts import StoreCounts
 from ups_data.store.kernel import advice
@@ -111,7 +112,7 @@ class CachedStore(ObjectStore):
 
     def get_ranges(self, wanted: Sequence[Wanted]) -> Ranges:
         """See `ObjectStore.get_ranges`: views of the mirrors inside `reading`, copies elsewhere."""
-        if getattr(self._mine, "reads", False):
+        if getattr(self._mine, "there", None) is not None:
             return self._found(wanted)
         with self.reading(lambda: wanted):
             found = self._found(wanted)
@@ -121,23 +122,36 @@ class CachedStore(ObjectStore):
     @contextmanager
     def reading(self, wanted: Callable[[], Sequence[Wanted]]) -> Iterator[None]:
         """See `ObjectStore.reading`: what is lacking is fetched, and until this ends nothing of it is taken out."""
-        if getattr(self._mine, "reads", False):
+        if getattr(self._mine, "there", None) is not None:
             yield
             return
         parts = _parts(wanted())
+        if self._disk.cold:
+            self._advise(parts)
+        if not self._fills.cold:  # most likely all of it is there
+            with self._seen(parts) as there:
+                if all(opened.mirror in there and there[opened.mirror][n].all() for opened, n in parts):
+                    self._count(parts, sum(len(n) for _, n in parts))
+                    yield
+                    self._used(parts)
+                    return
         filled = self._filler.fill(parts)
         self._failed.update(filled.failed)
         self._count(parts, filled.present)
         self._fills.delivered(filled.fetched)
-        if self._disk.cold:
-            self._advise(parts)
-        with self._ledger.reading():
-            self._mine.reads = True
-            try:
-                yield
-            finally:
-                self._mine.reads = False
+        with self._seen(parts):
+            yield
         self._used(parts)
+
+    @contextmanager
+    def _seen(self, parts: Sequence[Part]) -> Iterator[dict[Mirror | None, NDArray[np.bool_]]]:
+        """Which chunks of those objects can be read where they are, and stay there until this ends, in this thread."""
+        with self._ledger.reading():
+            self._mine.there = {opened.mirror: opened.there() for opened, _ in parts}
+            try:
+                yield self._mine.there
+            finally:
+                self._mine.there = None
 
     @property
     def looks_ahead(self) -> bool:  # type: ignore[override]
@@ -184,7 +198,7 @@ class CachedStore(ObjectStore):
         for opened, start, stop in wanted:
             there = np.zeros(len(start), bool)
             if isinstance(opened, CachedObject) and (numbers := opened.numbers(start, stop)) is not None:
-                there = opened.present(numbers) & (opened.mapped is not None)
+                there = self._present(opened, numbers)
                 for number in numbers[~there].tolist() if self._failed else ():
                     if (error := self._failed.pop((id(opened), number), None)) is not None:
                         raise error
@@ -206,6 +220,12 @@ class CachedStore(ObjectStore):
             found.buffer[absent], found.offset[absent] = rest.buffer + len(buffers), rest.offset
             found.buffers = [*buffers, *rest.buffers]
         return found
+
+    def _present(self, opened: CachedObject, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """`(n,)`, which of those chunks can be read where they are."""
+        seen = self._mine.there.get(opened.mirror)
+        there: NDArray[np.bool_] = opened.there() if seen is None else seen
+        return there[numbers] & (opened.mapped is not None)
 
     def _count(self, parts: Sequence[Part], present: int) -> None:
         """Chunks that were there before this process asked for them ahead."""
@@ -251,11 +271,14 @@ class CachedStore(ObjectStore):
 
 def _parts(wanted: Sequence[Wanted]) -> list[Part]:
     """The chunks that ranges are, object by object, each once."""
-    numbers: dict[CachedObject, Any] = {}
+    marks: dict[CachedObject, NDArray[np.bool_]] = {}
     for opened, start, stop in wanted:
         if isinstance(opened, CachedObject) and (found := opened.numbers(start, stop)) is not None and len(found):
-            numbers.setdefault(opened, []).append(found)
-    return [(opened, np.unique(np.concatenate(found))) for opened, found in numbers.items()]
+            if opened not in marks:
+                assert opened.mirror is not None
+                marks[opened] = np.zeros(len(opened.mirror.layout), bool)
+            marks[opened][found] = True
+    return [(opened, np.flatnonzero(of_object)) for opened, of_object in marks.items()]
 
 
 def _fill(store: "weakref.ref[CachedStore]", parts: "SimpleQueue[list[Part] | None]") -> None:

@@ -38,6 +38,7 @@ class OpenedSplit(ObjectStore):
         self._lock = threading.Lock()
         self.zero_copy, self.verify_once = store.zero_copy, store.verify_once
         self.in_place, self.reads_ahead = store.in_place, store.reads_ahead
+        self.own_memory = store.own_memory
 
     def get(self, key: str, limit: int) -> bytes:
         """See `ObjectStore.get`."""

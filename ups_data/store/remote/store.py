@@ -43,6 +43,8 @@ class RemoteStore(ObjectStore):
         UpsDataError: the URL holds credentials, obstore is not installed, or does not know an option.
     """
 
+    own_memory = True
+
     def __init__(
         self, url: str, store_options: Mapping[str, Any] | None = None, *, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
