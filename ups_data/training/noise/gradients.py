@@ -88,7 +88,9 @@ def as_adam_sees(dense: Sequence[Tensor]) -> Tensor:
     v is the mean of the squared gradients over some samples; a parameter that none of them moves counts nothing (D. P.
     Kingma & J. Ba, "Adam: A Method for Stochastic Optimization", 2015).
     """
-    squared = torch.stack([gradient.square() for gradient in dense]).mean(0)
+    squared = torch.zeros_like(dense[0])
+    for gradient in dense:
+        squared += gradient.square() / len(dense)
     return torch.where(squared > 0, squared.clamp(min=1e-40) ** -0.25, 0.0)
 
 
