@@ -19,6 +19,7 @@ h3 { font-size: 14px; margin: 20px 0 4px; font-weight: 600; }
 .figures span, .note { color: var(--soft); font-size: 13px; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 8px 28px; }
 figure { margin: 0; min-width: 0; }
+section > figure + figure { margin-top: 14px; }
 figure img { max-width: 100%; border-radius: 6px; background: #fff; display: block; margin-top: 6px; }
 figcaption { color: var(--soft); font-size: 13px; overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; display: block; }
@@ -32,6 +33,7 @@ circle { fill: currentColor; }
 .c0 { color: var(--c0); } .c1 { color: var(--c1); } .c2 { color: var(--c2); }
 .c3 { color: var(--c3); } .c4 { color: var(--c4); } .c5 { color: var(--c5); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 13px; min-height: 20px; padding-left: 64px; }
+.legend:empty { min-height: 4px; }
 .legend i { display: inline-block; width: 18px; border-top: 2.5px solid currentColor; margin-right: 6px;
   vertical-align: middle; }
 .legend .dashed i { border-top-style: dashed; }
@@ -41,7 +43,7 @@ h1 code { font-size: inherit; } pre { background: var(--card); border-radius: 8p
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th, td { padding: 5px 12px 5px 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: anywhere; }
-th { font-weight: 600; color: var(--soft); }
+th { font-weight: 600; color: var(--soft); overflow-wrap: normal; }
 .n { text-align: right; overflow-wrap: normal; white-space: nowrap; }
 tr.best td { font-weight: 600; }
 td:first-child code { white-space: nowrap; }
