@@ -88,6 +88,7 @@ PLANS = {
     "beyond": lambda plan: plan["shards"][3].update(trajectories=[4]),
     "negative": lambda plan: plan["shards"][3].update(trajectories=[-1]),
     "like": lambda plan: plan.update(like=10**30),
+    "no shards": lambda plan: plan.update(shards=[]),
     "nothing": lambda plan: plan.clear(),
 }
 
@@ -164,6 +165,8 @@ def test_what_is_recorded_of_a_shard_must_be_of_that_shard(around):
         lambda r: r["written"]["spec"].update(digest="sha256:0"),
         lambda r: r["written"]["fields"].clear(),
         lambda r: r["written"]["fields"]["data"]["values"].update(count=[1, 2]),
+        lambda r: r["written"]["fields"]["data"]["values"].update(count=[2**64]),
+        lambda r: r["written"]["params"].update(nonfinite=-1),
         lambda r: r.update(left_out={"7": {"key": "", "source": "", "reason": ""}}),
         lambda r: r.update(written=None),
     ):

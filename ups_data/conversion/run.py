@@ -227,6 +227,8 @@ class Conversion:
             if made.written is not None:
                 splits.setdefault(shard.split, []).append(made.written)
         base = self._base
+        if not splits and not left_out and base is None:  # a plan that somebody has changed
+            raise UpsDataError(f"{self._name}: its plan has no trajectory: remove the folder and convert anew")
         if not splits and base is None:
             number = min(left_out)
             raise UpsDataError(

@@ -61,7 +61,7 @@ def imported(target: str) -> Any:
         found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except Exception as error:  # whatever the module does as it is imported
+    except (Exception, SystemExit) as error:  # whatever the module does as it is imported
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UpsDataError(
             f"model.target {target!r} cannot be imported ({reason}): give package.module:function, of a package that "

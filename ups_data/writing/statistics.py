@@ -81,6 +81,8 @@ class Moments:
     def from_json(cls, given: dict[str, Any]) -> "Moments":
         """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
         moments = cls(len(given["count"]))
+        if not all(isinstance(n, int) and 0 <= n < 2**63 for n in (*given["count"], given["nonfinite"])):
+            raise ValueError(f"counts {given['count']}, nonfinite {given['nonfinite']}")
         moments.count = np.array(given["count"], np.int64)
         for name in ("mean", "squares", "min", "max"):
             values = np.array(given[name], np.float64)

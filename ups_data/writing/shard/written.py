@@ -99,8 +99,8 @@ def dataset_manifest(
         or (base is not None and base.point_set(name).num_points != points.num_points)
     ]
     names = sorted({*splits, *(base.splits if base is not None else ())}, key=usual_order)
-    specs = {name: _split_spec(splits.get(name, ()), layout, ragged, base, name) for name in names}
     try:
+        specs = {name: _split_spec(splits.get(name, ()), layout, ragged, base, name) for name in names}
         manifest = layout.manifest(dict(source), specs, ragged=ragged, masks=_masks(layout, written, base))
     except ValidationError as error:
         raise UpsDataError(f"no dataset can hold this: {first_reason(error)}: convert or write it in parts") from None
