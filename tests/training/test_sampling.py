@@ -101,12 +101,14 @@ def test_workers_draw_the_same(root: Path, tmp_path: Path, mode: object) -> None
         assert torch.equal(one.target_queries.index, other.target_queries.index)
 
 
-@pytest.mark.parametrize("fields", [["cp", "flow"], ["flow"]])
+@pytest.mark.parametrize("fields", [["cp", "flow"], ["flow"], ["cp"]])
 def test_the_share_of_frames_of_different_sizes(several: Path, tmp_path: Path, fields: list[str]) -> None:
     """A quarter of each frame's points, though the widest row of a batch is not a quarter of the largest frame."""
     data = {"input_fields": fields, "target_fields": fields, "ragged": "pad", "horizon": 0, "batch_size": 2}
     sets = {"cp": "surface", "flow": "volume"}
     data["inputs"] = {sets[name]: {"num_queries": 20} for name in fields}
+    if fields == ["cp"]:  # the other set is not read at all
+        data["sampling"] = {"surface": {"ratio": 0.25}}
     run = config(several, tmp_path, data=data, epochs=1, query_sample_ratio=0.25, loss_weights={"inverse_encoding": 0})
     (epoch,) = train(run, console=QUIET).epochs
-    assert epoch["ratio"] == pytest.approx(0.25, rel=0.03)
+    assert epoch["ratio"] == pytest.approx(0.25, rel=0.1 if fields == ["cp"] else 0.03)  # of some thirty points each

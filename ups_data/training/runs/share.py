@@ -14,6 +14,7 @@ class Share:
     """
 
     def __init__(self, manifest: Manifest, split: str) -> None:
+        self._set_of = {spec.name: spec.point_set for spec in manifest.fields}
         self._points = {name: manifest.points_of(split, name) for name in manifest.set_names}
 
     def __call__(self, batch: QueryBatch) -> float:
@@ -23,5 +24,7 @@ class Share:
             queries = part.target_queries
             filled = 1.0 if queries.mask is None else float(queries.mask.float().mean())
             drawn += filled * len(part.trajectory) * queries.coords.shape[-2]
+            if name not in self._points:  # an only set is not called by its name
+                name = self._set_of[next(iter(queries.values))]
             points += int(self._points[name][part.trajectory.cpu().numpy()].sum())
         return drawn / points
