@@ -11,6 +11,7 @@ import pytest
 from tests.store.reading import digests
 from ups_data import QueryLoader, QuerySampling, ShardWriter
 from ups_data import _native as built
+from ups_data.engine.blocks import Pass
 from ups_data.engine.threads import Threads
 from ups_data.store.kernel import advice
 from ups_data.store.kernel.counts import thread_reads
@@ -110,6 +111,23 @@ def test_warmth_is_learnt_from_what_the_disk_delivers():
     assert not warmth.cold
     warmth.delivered(4096)
     assert warmth.cold
+
+
+def test_blocks_are_prepared_as_soon_as_the_disk_is_seen_to_deliver(clouds, monkeypatch):
+    """In the middle of a first pass, before which nobody knows."""
+    if built.native is None:
+        pytest.skip("files are not mapped")
+    asked, prepared, prepare = [], [], Pass.prepare
+
+    def counted(self, *block):
+        prepared.append(block[0])
+        return prepare(self, *block)
+
+    monkeypatch.setattr(Pass, "prepare", counted)
+    monkeypatch.setattr(LocalStore, "looks_ahead", property(lambda store: asked.append(0) or len(asked) > 3))
+    loader = QueryLoader(clouds, split="train", threads=2, repeats=40, **FEW)
+    assert sum(len(batch) for batch in loader) == 80
+    assert prepared
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -16,13 +16,12 @@ from ups_data.batch import QueryBatch
 from ups_data.engine.ahead import MOST_BLOCKS, Prepared
 from ups_data.engine.blocks import Drawn, Pass
 from ups_data.engine.switching import quick_switching
-from ups_data.engine.threads import LEAVE_SECONDS, Threads
+from ups_data.engine.threads import LEAVE_SECONDS, AtWork
 from ups_data.errors import UpsDataError
 
 _Block = tuple[int, list[np.ndarray], Prepared[Drawn] | None]  # its first batch, the samples of all, if it is fetched
 Following = Callable[[int], Pass | None]
 TICK = 1.0  # seconds; time in which this process does not run counts as one tick at most
-PREPARING = 1  # thread that tells the store what is coming: the kernel keeps it waiting while the disk's queue is full
 LATE_SECONDS = 0.5  # for threads to end, after one was late: it may never return
 
 
@@ -37,8 +36,7 @@ class Engine:
 
     def __init__(self, *, threads: int, ahead: int, timeout: float | None) -> None:
         self._count, self._ahead, self._timeout = threads, ahead, timeout
-        self._threads: Threads | None = None
-        self._preparing: Threads | None = None
+        self._threads: AtWork | None = None
         self._early: deque[_Run] = deque()  # of the next passes
         self._under_way: set[_Run] = set()
 
@@ -58,10 +56,9 @@ class Engine:
         for early in self._early:
             early.leave()
         self._early.clear()
-        ended, self._threads, self._preparing = (self._preparing, self._threads), None, None
-        for threads in ended:
-            if threads is not None:
-                threads.end(seconds)
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.end(seconds)
 
     def _with_threads(self, current: Pass, following: Following) -> Iterator[QueryBatch]:
         run, patience = self._run_of(current), LEAVE_SECONDS
@@ -129,7 +126,7 @@ class Engine:
         """One more of the passes to come; whether there is one that may be begun."""
         after = following(len(self._early)) if len(self._early) <= self._count else None
         if after is not None:
-            self._early.append(self._run(after, early=True))
+            self._early.append(_Run(after, self._threads_at_work(), self._count, early=True))
         return after is not None
 
     def _run_of(self, current: Pass) -> "_Run":
@@ -142,16 +139,13 @@ class Engine:
             for other in (early, *self._early):
                 other.leave()
             self._early.clear()
-        return self._run(current)
+        return _Run(current, self._threads_at_work(), self._count)
 
-    def _run(self, what: Pass, *, early: bool = False) -> "_Run":
+    def _threads_at_work(self) -> AtWork | None:
         if self._threads is None and self._count:
-            self._threads = Threads(self._count)
+            self._threads = AtWork(self._count)
             finalize(self, self._threads.abandon)
-        if self._preparing is None and self._count and what.looks_ahead:
-            self._preparing = Threads(PREPARING)
-            finalize(self, self._preparing.abandon)
-        return _Run(what, self._threads, self._preparing, self._count, early=early)
+        return self._threads
 
     def _handed_out(self, run: "_Run") -> Iterator[QueryBatch]:
         """The batches of the oldest block, none of them held once it is handed out."""
@@ -191,14 +185,12 @@ class _Run:
         is_early: whether it is of a pass that is still to come.
     """
 
-    def __init__(
-        self, what: Pass, threads: Threads | None, preparing: Threads | None, count: int, *, early: bool = False
-    ) -> None:
+    def __init__(self, what: Pass, threads: AtWork | None, count: int, *, early: bool = False) -> None:
         self.what, self.cancelled = what, Event()
         self.left = len(what.plan) - what.first
         self.is_early = early
         self.made: deque[tuple[int, Future[deque[QueryBatch]]]] = deque()
-        self._blocks, self._threads, self._preparing = what.blocks(count, early=early), threads, preparing
+        self._blocks, self._threads = what.blocks(count, early=early), threads
         self._fetched: deque[_Block] = deque()
         self._alive: set[Prepared[Drawn]] = set()
 
@@ -227,10 +219,10 @@ class _Run:
         block = self.next_block()
         if block is not None and self._threads is not None:
             drawn = None
-            if self._preparing is not None and self.what.looks_ahead and not self.what.is_waited_for(block[0]):
+            if self.what.looks_ahead and not self.what.is_waited_for(block[0]):
                 # Long before it is made: the reads of all blocks that were begun are under way together.
-                drawn = self._preparing.submit(self._prepare, *block[:2])
-            self.made.append((block[0], self._threads.submit(self.make, *block, drawn)))
+                drawn = self._threads.preparing.submit(self._prepare, *block[:2])
+            self.made.append((block[0], self._threads.making.submit(self.make, *block, drawn)))
         return block is not None
 
     def leave(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 # What threads at work get to finish when nobody wants their results any more; later they end by themselves.
 LEAVE_SECONDS = 10.0
+PREPARING = 1  # thread that tells the store what is coming: the kernel keeps it waiting while the disk's queue is full
 
 _at_work: "weakref.WeakSet[Threads]" = weakref.WeakSet()
 
@@ -72,6 +73,34 @@ class Threads:
             logging.getLogger("ups_data").warning(
                 "%d loader threads still wait for a read: they end when it does", left
             )
+
+
+class AtWork:
+    """The threads of an engine: those that make blocks, and those that prepare them, which start once that pays."""
+
+    def __init__(self, count: int) -> None:
+        self.making = Threads(count)
+        self._preparing: Threads | None = None
+
+    @property
+    def preparing(self) -> Threads:
+        """Started when they are first asked for, in the middle of a pass perhaps: only then is the disk known."""
+        if self._preparing is None:
+            self._preparing = Threads(PREPARING)
+        return self._preparing
+
+    def abandon(self) -> None:
+        """See `Threads`."""
+        for threads in self._all():
+            threads.abandon()
+
+    def end(self, seconds: float) -> None:
+        """See `Threads`."""
+        for threads in self._all():
+            threads.end(seconds)
+
+    def _all(self) -> list[Threads]:
+        return [self.making] if self._preparing is None else [self._preparing, self.making]
 
 
 _Task = tuple["Future[Any]", Callable[[], Any]]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DENSE = 32  # times as many numbers as are chosen of them: up to there marking them is faster than sorting them
+from ups_data.points.lookup.numbers import distinct
+
 # A stored array, and `(n,)` the numbers of chunks of it. This room only passes the arrays on.
 Chunks = tuple[Any, NDArray[np.int64]]
 
@@ -38,14 +39,4 @@ def joined_chunks(chunks: Sequence[Chunks]) -> list[Chunks]:
     of_array: dict[Any, list[NDArray[np.int64]]] = {}
     for array, numbers in chunks:
         of_array.setdefault(array, []).append(numbers)
-    return [(array, _distinct(np.concatenate(numbers))) for array, numbers in of_array.items()]
-
-
-def _distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ascending, each once; none is negative."""
-    most = int(numbers.max(initial=-1)) + 1
-    if most > DENSE * len(numbers):
-        return np.unique(numbers)
-    marks = np.zeros(most, bool)
-    marks[numbers] = True
-    return np.flatnonzero(marks)
+    return [(array, distinct(np.concatenate(numbers))) for array, numbers in of_array.items()]

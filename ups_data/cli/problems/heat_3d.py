@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from ups_data.cli.problems.out_folder import written_whole
+from ups_data.cli.problems.pdebench_file import write_run
 
 KAPPA, END, HIGHEST = 0.004, 1.0, 3  # diffusivity, time, waves in the cube
 CONFIG = "sim:\n  kappa: {kappa}\n  wind: {{x: {wind[0]}, y: {wind[1]}, z: {wind[2]}}}\n"
@@ -48,10 +49,7 @@ def write_heat(
     with written_whole(out, force=force) as aside, h5py.File(aside, "x") as file:
         for number in range(cases):
             data, wind = solve(seed, number, size, times)
-            group = file.create_group(f"{number:04d}")
-            group.create_dataset("data", data=data)
-            for name in "xyz":
-                group.create_dataset(f"grid/{name}", data=np.arange(size, dtype=np.float32) / size)
-            group.create_dataset("grid/t", data=times.astype(np.float32))
-            group.attrs["config"] = CONFIG.format(kappa=KAPPA, wind=wind.tolist())
+            along = np.arange(size, dtype=np.float32) / size
+            config = CONFIG.format(kappa=KAPPA, wind=wind.tolist())
+            write_run(file, number, data, {**dict.fromkeys("xyz", along), "t": times}, config)
             progress(number + 1, cases)

@@ -1,6 +1,6 @@
 """A file of simulations in PDEBench's layout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import h5py
@@ -67,8 +67,14 @@ def write_group(file: h5py.File, seed: int, number: int, data: np.ndarray, times
     """One trajectory `(T, n, n, 2)` as PDEBench writes it."""
     size = data.shape[1]
     centres = (np.arange(size) + 0.5) * (2.0 / size) - 1.0
+    config = CONFIG.format(du=DU, dv=DV, k=K, seed=seed, end=END, steps=len(times), size=size)
+    write_run(file, number, data, {"x": centres, "y": centres, "t": times}, config)
+
+
+def write_run(file: h5py.File, number: int, data: np.ndarray, grid: Mapping[str, np.ndarray], config: str) -> None:
+    """One trajectory `(T, …, C)` in PDEBench's layout, with the coordinates of each axis and how it was simulated."""
     group = file.create_group(f"{number:04d}")
     group.create_dataset("data", data=data)
-    for name, values in (("x", centres), ("y", centres), ("t", times)):
+    for name, values in grid.items():
         group.create_dataset(f"grid/{name}", data=values.astype(np.float32))
-    group.attrs["config"] = CONFIG.format(du=DU, dv=DV, k=K, seed=seed, end=END, steps=len(times), size=size)
+    group.attrs["config"] = config

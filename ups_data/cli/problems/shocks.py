@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from ups_data.cli.problems.out_folder import written_whole
+from ups_data.cli.problems.pdebench_file import write_run
 
 END, HIGHEST = 0.4, 2  # time; waves in the square at first
 FINER, COURANT = 2, 0.8
@@ -41,7 +42,7 @@ def solve(start: np.ndarray, times: np.ndarray) -> np.ndarray:
         while left > 0:
             # Both axes at once: the step is bounded by the sum of their speeds.
             step = min(left, COURANT / (2 * max(float(np.abs(u).max()), 1e-12) * len(u)))
-            u = u - step * len(u) * sum(_flux(u, axis) - np.roll(_flux(u, axis), 1, axis) for axis in (0, 1))
+            u = u - step * len(u) * sum(_outflow(u, axis) for axis in (0, 1))
             left -= step
         frames.append(u)
     return np.stack(frames)
@@ -67,17 +68,14 @@ def write_shocks(
         for number in range(cases):
             fine = solve(initial(seed, number, FINER * size), times)
             data = fine.reshape(steps, size, FINER, size, FINER).mean((2, 4))
-            group = file.create_group(f"{number:04d}")
-            group.create_dataset("data", data=data.astype(np.float32)[..., None])
-            for name in "xy":
-                group.create_dataset(f"grid/{name}", data=(np.arange(size, dtype=np.float32) + 0.5) / size)
-            group.create_dataset("grid/t", data=times.astype(np.float32))
-            group.attrs["config"] = CONFIG
+            along = (np.arange(size, dtype=np.float32) + 0.5) / size
+            write_run(file, number, data.astype(np.float32)[..., None], {"x": along, "y": along, "t": times}, CONFIG)
             progress(number + 1, cases)
 
 
-def _flux(u: np.ndarray, axis: int) -> np.ndarray:
-    """Godunov's, through each cell's upper side: the larger of what flows up from below and down from above."""
+def _outflow(u: np.ndarray, axis: int) -> np.ndarray:
+    """Of each cell, along an axis; Godunov's flux through its upper side is the larger of what flows up from below and
+    down from above."""
     above = np.roll(u, -1, axis)
     flux: np.ndarray = 0.5 * np.maximum(np.maximum(u, 0.0) ** 2, np.minimum(above, 0.0) ** 2)
-    return flux
+    return flux - np.roll(flux, 1, axis)

@@ -67,16 +67,16 @@ class CachedObject(Object):
         """Which chunks those ranges are; None: they are not, or nothing is cached."""
         return None if self._mirror is None else self._mirror.layout.numbers(start, stop)
 
-    def there(self) -> NDArray[np.bool_]:
-        """`(n,)`, which of all chunks can be read where they are."""
+    def there(self) -> NDArray[np.bool_] | None:
+        """`(n,)`, which of all chunks can be read where they are; None: nothing is cached."""
         mirror = self._mirror
         if mirror is None:
-            return np.zeros(0, bool)
+            return None
         try:
             return mirror.states() == PRESENT
         except BrokenMirrorError:
             self._detach()
-            return np.zeros(len(mirror.layout), bool)
+            return None
 
     def check_unchanged(self) -> None:
         """See `Object.check_unchanged`."""

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ups_data import _native as built
 from ups_data.errors import StoreError, UpsDataError
+from ups_data.points.lookup.numbers import distinct
 from ups_data.store.cached.filling import Filler, Part
 from ups_data.store.cached.ledger import Ledger
-from ups_data.store.cached.mirror import BrokenMirrorError, Mirror
+from ups_data.store.cached.mirror import BrokenMirrorError
 from ups_data.store.cached.objects import CachedObject
 from ups_data.store.counts import StoreCounts
 from ups_data.store.kernel import advice
@@ -130,7 +131,7 @@ class CachedStore(ObjectStore):
             self._advise(parts)
         if not self._fills.cold:  # most likely all of it is there
             with self._seen(parts) as there:
-                if all(opened.mirror in there and there[opened.mirror][n].all() for opened, n in parts):
+                if all(opened in there and there[opened][numbers].all() for opened, numbers in parts):
                     self._count(parts, sum(len(n) for _, n in parts))
                     yield
                     self._used(parts)
@@ -144,10 +145,10 @@ class CachedStore(ObjectStore):
         self._used(parts)
 
     @contextmanager
-    def _seen(self, parts: Sequence[Part]) -> Iterator[dict[Mirror | None, NDArray[np.bool_]]]:
+    def _seen(self, parts: Sequence[Part]) -> Iterator[dict[CachedObject, NDArray[np.bool_]]]:
         """Which chunks of those objects can be read where they are, and stay there until this ends, in this thread."""
         with self._ledger.reading():
-            self._mine.there = {opened.mirror: opened.there() for opened, _ in parts}
+            self._mine.there = {o: there for o, _ in parts if (there := o.there()) is not None}
             try:
                 yield self._mine.there
             finally:
@@ -223,9 +224,11 @@ class CachedStore(ObjectStore):
 
     def _present(self, opened: CachedObject, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """`(n,)`, which of those chunks can be read where they are."""
-        seen = self._mine.there.get(opened.mirror)
-        there: NDArray[np.bool_] = opened.there() if seen is None else seen
-        return there[numbers] & (opened.mapped is not None)
+        there: NDArray[np.bool_] | None = self._mine.there.get(opened)
+        there = opened.there() if there is None else there
+        if there is None or opened.mapped is None:
+            return np.zeros(len(numbers), bool)
+        return there[numbers]
 
     def _count(self, parts: Sequence[Part], present: int) -> None:
         """Chunks that were there before this process asked for them ahead."""
@@ -271,14 +274,11 @@ class CachedStore(ObjectStore):
 
 def _parts(wanted: Sequence[Wanted]) -> list[Part]:
     """The chunks that ranges are, object by object, each once."""
-    marks: dict[CachedObject, NDArray[np.bool_]] = {}
+    numbers: dict[CachedObject, list[NDArray[np.int64]]] = {}
     for opened, start, stop in wanted:
         if isinstance(opened, CachedObject) and (found := opened.numbers(start, stop)) is not None and len(found):
-            if opened not in marks:
-                assert opened.mirror is not None
-                marks[opened] = np.zeros(len(opened.mirror.layout), bool)
-            marks[opened][found] = True
-    return [(opened, np.flatnonzero(of_object)) for opened, of_object in marks.items()]
+            numbers.setdefault(opened, []).append(found)
+    return [(opened, distinct(np.concatenate(found))) for opened, found in numbers.items()]
 
 
 def _fill(store: "weakref.ref[CachedStore]", parts: "SimpleQueue[list[Part] | None]") -> None:
