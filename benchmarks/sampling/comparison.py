@@ -19,6 +19,7 @@ from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
 from ups_data.training.config import TrainConfig, load_config
 from ups_data.training.loaders import train_loader, valid_loader
+from ups_data.training.points.keys import AUTO
 from ups_data.training.runs.checkpoint import VERSION, check_continues
 from ups_data.training.runs.metrics import METRICS
 
@@ -33,7 +34,7 @@ class Variant:
 
     Attributes:
         mode: a mode; `importance:METRIC`; or a mixture, `stratified=0.7+importance=0.3:METRIC`.
-        ratio: a number, or a schedule: `cosine:1.0:0.2` from the first epoch to the last.
+        ratio: a number; `auto`, chosen by the run; or a schedule: `cosine:1.0:0.2` from the first epoch to the last.
         epochs: of a run shorter than the configuration's, None for as long; its learning rate falls as much.
         batch_size: None: the configuration's.
     """
@@ -47,6 +48,11 @@ class Variant:
     def is_dense(self) -> bool:
         """Whether every point is drawn."""
         return self.ratio in ("1", "1.0")
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether a run chooses its ratios itself."""
+        return self.ratio == AUTO
 
     @property
     def name(self) -> str:
@@ -179,8 +185,8 @@ def compare(
 def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int, stop: Callable[[], bool]) -> None:
     """One run, from its configuration's values; once it has ended, what it gave goes into `run.json`.
 
-    That is: `name`, `seed`, `config`; `epochs` as in `history.json`; `nrmse`, `untrained_nrmse`, `persistence_nrmse`;
-    `batch_bytes` and `read_bytes` of a sample.
+    That is: `name`, `seed`, `config`; `epochs` and `points` as in `history.json`; `nrmse`, `untrained_nrmse`,
+    `persistence_nrmse`; `batch_bytes` and `read_bytes` of a sample.
 
     Args:
         threads: of torch.
@@ -201,6 +207,7 @@ def train_and_record(values: dict[str, Any], name: str, seed: int, threads: int,
         "seed": seed,
         "config": values,
         "epochs": result.epochs,
+        "points": result.points,
         "nrmse": result.valid_nrmse,
         "untrained_nrmse": result.untrained_nrmse,
         "persistence_nrmse": result.persistence_nrmse,

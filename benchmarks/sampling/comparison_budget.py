@@ -14,6 +14,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks.sampling.comparison import RUNS, Variant, compare, configs_of
+from benchmarks.sampling.comparison_auto import MOST_TRIES, guessed_seconds, next_length, seconds_taken, to_time
 from benchmarks.sampling.comparison_times import Costs, StepCost, step_costs
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
@@ -44,9 +45,10 @@ class Trial:
         """For the progress bar."""
         return f"{self.variant.name}, rate {self.rate:g}, {self.seconds:g} s"
 
-    def folder(self, seed: int) -> str:
-        """Of the run."""
-        return f"{self.variant.folder}-rate{self.rate:g}-{self.seconds:g}s-seed{seed}"
+    def folder(self, seed: int, steps: int) -> str:
+        """Of the run; the steps name those that are of several lengths."""
+        length = f"-{steps}steps" if self.variant.is_auto else ""
+        return f"{self.variant.folder}-rate{self.rate:g}-{self.seconds:g}s{length}-seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ class Budget:
     ) -> None:
         self.config, self.overrides, self.chosen, self.seeds = config, list(overrides), list(chosen), list(seeds)
         self.seconds, self.out, self.rates, self.jobs, self.progress = seconds, out, list(rates), jobs, progress
-        self.step_seconds = {v.name: mean(cost.seconds for cost in costs[v.name].values()) for v in chosen}
+        timed = {name: mean(cost.seconds for cost in of.values()) for name, of in costs.items()}
+        self.timed = timed
+        self.step_seconds = {v.name: guessed_seconds(v, timed) if v.is_auto else timed[v.name] for v in chosen}
         slowest = max(self.step_seconds, key=lambda name: self.step_seconds[name])
         least = LEAST_STEPS * self.step_seconds[slowest]
         if seconds < least:
@@ -119,6 +123,7 @@ class Budget:
             )
         self.tuned: dict[Variant, tuple[float, list[float]]] = {}  # best rate, errors of all seeds
         self.errors: dict[tuple[Trial, int], float] = {}  # of every run
+        self.taken: dict[Trial, list[int]] = {}  # steps of the runs that chose their ratios
 
     def rows(self, *, to_dense: bool = False, curves: bool = False) -> list[Row]:
         """A row for each way, in the order given.
@@ -160,7 +165,9 @@ class Budget:
     def _row(self, variant: Variant, dense: float, reached: Mapping[Variant, float]) -> Row:
         rate, errors = self.tuned[variant]
         spread = stdev(errors) if len(errors) > 1 else 0.0
-        steps, to_dense = self._steps(variant, self.seconds), reached.get(variant, math.inf)
+        chosen = self.taken.get(Trial(variant, rate, self.seconds))
+        steps = round(mean(chosen)) if chosen else self._steps(variant, self.seconds)
+        to_dense = reached.get(variant, math.inf)
         of_length: dict[float, list[float]] = {}
         for (trial, _), error in self.errors.items():
             if trial.variant == variant and trial.rate == rate:
@@ -169,22 +176,39 @@ class Budget:
         return Row(variant.name, rate, steps, mean(errors), spread, mean(errors) / dense, to_dense, list(errors), curve)
 
     def _run(self, trials: Sequence[tuple[Trial, int]]) -> dict[tuple[Trial, int], float]:
-        """The error of each run."""
-        if not trials:
-            return {}
-        configs = {(trial, seed): self._config(trial, seed) for trial, seed in trials}
-        records = compare(configs, jobs=self.jobs, progress=self.progress)
-        found = {key: float(record["nrmse"]) for key, record in zip(configs, records, strict=True)}
+        """The error of each run; those that choose their ratios are repeated with other lengths until one fits."""
+        found: dict[tuple[Trial, int], float] = {}
+        steps = {(trial, seed): self._steps(trial.variant, trial.seconds) for trial, seed in trials}
+        for _ in range(MOST_TRIES):
+            if not steps:
+                break
+            configs = {key: self._config(*key, count) for key, count in steps.items()}
+            records = compare(configs, jobs=self.jobs, progress=self.progress)
+            left = {}
+            for key, record in zip(configs, records, strict=True):
+                found[key] = float(record["nrmse"])
+                if (again := self._next_length(key[0], steps[key], record)) is not None:
+                    left[key] = again
+                elif key[0].variant.is_auto:
+                    self.taken.setdefault(key[0], []).append(steps[key])
+            steps = left
+        if steps:
+            names = ", ".join(f"{trial.name}, seed {seed}" for trial, seed in steps)
+            raise UpsDataError(f"no length of {names} fits the budget: its choices change with its length")
         self.errors |= found
         return found
+
+    def _next_length(self, trial: Trial, steps: int, record: Mapping[str, Any]) -> int | None:
+        if not trial.variant.is_auto:
+            return None
+        return next_length(steps, seconds_taken(trial.variant, record, self.timed), trial.seconds)
 
     def _steps(self, variant: Variant, seconds: float) -> int:
         return int(seconds / self.step_seconds[variant.name])
 
-    def _config(self, trial: Trial, seed: int) -> TrainConfig:
+    def _config(self, trial: Trial, seed: int, steps: int) -> TrainConfig:
         keys = [*self.overrides, *trial.variant.overrides()]
         plain = load_config(self.config, keys)
-        steps = self._steps(trial.variant, trial.seconds)
         epochs = math.ceil(steps / len(train_loader(plain)))
         settings = plain.training
         of_run = {
@@ -195,7 +219,7 @@ class Budget:
             "training.validate_every": epochs,
             "training.seed": seed,
             "data.seed": seed,
-            "out": self.out / RUNS / trial.folder(seed),
+            "out": self.out / RUNS / trial.folder(seed, steps),
         }
         return load_config(self.config, [*keys, *(f"{name}={value}" for name, value in of_run.items())])
 
@@ -215,7 +239,8 @@ def kept_costs(
     given: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Costs:
-    """`step_costs` of every way. Those in `out/costs.json` are kept, since the lengths of runs follow from them.
+    """`step_costs` of every way; of `auto`, those of each ratio that it may choose. Those in `out/costs.json` are kept,
+    since the lengths of runs follow from them.
 
     Args:
         given: seconds of a step that are known, by way; those are not timed.
@@ -226,7 +251,7 @@ def kept_costs(
         read = json.loads(file.read_text())
         found = {name: {int(q): StepCost(*cost) for q, cost in of.items()} for name, of in read.items()}
     found |= {name: {0: StepCost(seconds, 0.0)} for name, seconds in (given or {}).items()}
-    missing = [variant for variant in chosen if variant.name not in found]
+    missing = [variant for variant in to_time(chosen) if variant.name not in found]
     if missing:
         configs = configs_of(config, overrides, missing, [0], out)
         found |= step_costs({variant.name: made for (variant, _), made in configs.items()}, rounds, progress)

@@ -10,6 +10,7 @@ from benchmarks.sampling import comparison_budget
 from benchmarks.sampling.budget_plot import plot_lengths
 from benchmarks.sampling.compare_sampling import numbers
 from benchmarks.sampling.comparison import Variant
+from benchmarks.sampling.comparison_auto import seconds_taken, to_time
 from benchmarks.sampling.comparison_budget import (
     Budget,
     Trial,
@@ -48,12 +49,12 @@ def budget(root: Path, tmp_path: Path) -> Budget:
 
 
 def test_each_way_gets_the_steps_that_fit(budget: Budget) -> None:
-    dense, few = (budget._config(Trial(v, 2.0, 0.4), 1).training for v in (DENSE, FEW))
+    dense, few = (budget._config(Trial(v, 2.0, 0.4), 1, budget._steps(v, 0.4)).training for v in (DENSE, FEW))
     assert (dense.max_steps, few.max_steps) == (20, 80)
     assert dense.epochs * 3 >= 20 > (dense.epochs - 1) * 3  # three batches of four an epoch
     assert few.lr == pytest.approx(2 * 5e-3)
     assert (dense.validate_every, dense.seed) == (dense.epochs, 1)
-    assert budget._config(Trial(FEW, 1.0, 0.1), 0).training.max_steps == 20
+    assert budget._steps(FEW, 0.1) == 20
 
 
 def errors_of(trial: Trial, seed: int) -> float:
@@ -102,6 +103,57 @@ def test_curves_of_every_way(budget: Budget, tmp_path: Path, monkeypatch: Any) -
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_runs_that_choose_their_ratios_are_made_as_long_as_the_budget(
+    root: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A tenth of the points in the first two thirds of the steps, a fifth in the last."""
+    (tmp_path / "compare.yaml").write_text(CONFIG)
+    auto = Variant("stratified", "auto", batch_size=2)
+    ways = to_time([DENSE, auto])
+    assert [way.ratio for way in ways] == ["1", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
+    costs = {way.name: {0: StepCost(0.02 * float(way.ratio) + 0.002, 1e6)} for way in ways}
+    ran: list[int] = []
+
+    def compare(configs: dict[tuple[Trial, int], Any], **options: Any) -> list[dict[str, Any]]:
+        found = []
+        for (trial, _), config in configs.items():
+            steps = config.training.max_steps
+            if trial.variant.is_auto:
+                ran.append(steps)
+                assert config.training.query_sample_ratio == "auto"
+                assert str(steps) in config.out
+            epochs = [{"epoch": 0, "steps": 2 * steps / 3}, {"epoch": 1, "steps": steps / 3}]
+            points = [
+                {"epoch": 0, "ratio": 0.1, "mode": "stratified"},
+                {"epoch": 1, "ratio": 0.15, "mode": "stratified"},
+            ]
+            found.append({"nrmse": 0.1, "epochs": epochs, "points": points})
+        return found
+
+    monkeypatch.setattr(comparison_budget, "compare", compare)
+    made = Budget(
+        tmp_path / "compare.yaml", [f"data.root={root}"], [DENSE, auto], [0], 0.44, tmp_path, costs, rates=[1]
+    )
+    _, row = made.rows()
+    # 4 ms a step, guessed; it takes 2/3 · 4 + 1/3 · 5 ms.
+    assert ran == [110, int(110 * 0.985 * 0.44 / (110 * 0.013 / 3))]
+    assert row.steps == ran[-1]
+    assert 0.95 * 0.44 <= row.steps * 0.013 / 3 <= 0.44
+
+    monkeypatch.setattr(comparison_budget, "next_length", lambda steps, taken, budget: steps + 1)
+    made = Budget(
+        tmp_path / "compare.yaml", [f"data.root={root}"], [DENSE, auto], [0], 0.44, tmp_path, costs, rates=[1]
+    )
+    with pytest.raises(UpsDataError, match=r"no length of stratified auto, batch 2.* fits the budget"):
+        made.rows()
+
+
+def test_a_mode_that_was_not_timed() -> None:
+    record = {"epochs": [{"epoch": 0, "steps": 3}], "points": [{"epoch": 0, "ratio": 0.1, "mode": "blocks"}]}
+    with pytest.raises(UpsDataError, match="chose the mode blocks"):
+        seconds_taken(Variant("stratified", "auto"), record, {"stratified 0.1": 1.0})
+
+
 @pytest.mark.slow
 def test_real_runs_that_are_kept(budget: Budget, root: Path) -> None:
     """Twice: the second time nothing is run."""
@@ -133,7 +185,7 @@ def test_costs_that_are_given(budget: Budget, root: Path, tmp_path: Path) -> Non
     given = read_step_seconds(tmp_path / "seconds.json")
     costs = kept_costs(budget.config, budget.overrides, [DENSE, FEW], tmp_path / "out", rounds=1, given=given)
     made = Budget(budget.config, budget.overrides, [DENSE, FEW], [0], 0.4, tmp_path / "out", costs)
-    assert [made._config(Trial(v, 1.0, 0.4), 0).training.max_steps for v in (DENSE, FEW)] == [20, 80]
+    assert [made._steps(v, 0.4) for v in (DENSE, FEW)] == [20, 80]
     (tmp_path / "seconds.json").write_text('{"dense": "soon"}')
     with pytest.raises(UpsDataError, match="seconds of a step, by way"):
         read_step_seconds(tmp_path / "seconds.json")

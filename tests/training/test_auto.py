@@ -17,7 +17,7 @@ from ups_data.training.points import auto
 from ups_data.training.points.auto import choose
 from ups_data.training.points.batches import chosen_together
 from ups_data.training.ranks.group import Group
-from ups_data.training.runs.checkpoint import load_checkpoint
+from ups_data.training.runs.checkpoint import load_checkpoint, save_checkpoint
 
 # Seven steps an epoch; chosen before the first and the third.
 SETTINGS: dict[str, Any] = {
@@ -85,6 +85,40 @@ def test_killed_and_continued(waves: Path, tmp_path: Path, measured: Measured) -
     assert result.points == whole.points
 
 
+@pytest.mark.parametrize(
+    ("epochs", "again"), [(1, []), (2, [1]), (3, [1, 2]), (8, [1, 2, 4]), (16, [2, 4, 8]), (100, [13, 25, 50])]
+)
+def test_it_measures_again_if_no_epochs_are_named(
+    waves: Path, tmp_path: Path, measured: Measured, epochs: int, again: list[int]
+) -> None:
+    settings = config(waves, tmp_path, **{**SETTINGS, "query_auto_epochs": None})
+    assert settings.training.auto_epochs(epochs) == again
+    if epochs == 3:
+        assert [made["epoch"] for made in run(settings).points] == [0, *again]
+
+
+def test_a_run_cut_short_has_as_many_epochs_as_it_has(waves: Path, tmp_path: Path, measured: Measured) -> None:
+    """Of 80 epochs of seven steps, 14 steps are two."""
+    settings = {**SETTINGS, "query_auto_epochs": None, "epochs": 80, "max_steps": 14, "validate_every": 80}
+    assert [made["epoch"] for made in run(config(waves, tmp_path, **settings)).points] == [0, 1]
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(waves: Path, tmp_path: Path) -> None:
+    """Its configuration has the default of then, `[]`."""
+    settings = config(waves, tmp_path, epochs=2, query_sample_ratio=0.1)
+    assert settings.training.query_auto_epochs is None
+    steps = [0]
+
+    def count(record: Any) -> None:
+        steps[0] += 1
+
+    run(settings, on_step=count, stop=lambda: steps[0] >= 3)
+    state = load_checkpoint(tmp_path / "checkpoint.pt")
+    state["config"]["training"]["query_auto_epochs"] = []
+    save_checkpoint(tmp_path / "checkpoint.pt", state)
+    assert run(settings).finished
+
+
 def test_it_is_written_down_before_the_first_step(waves: Path, tmp_path: Path, measured: Measured) -> None:
     def kill(record: Any) -> None:
         raise KeyboardInterrupt
@@ -134,8 +168,8 @@ def test_one_rank_measures_for_all(waves: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(auto, "measure_noise", lambda *a, **k: pytest.fail("measured"))
     settings = config(waves, tmp_path, **SETTINGS)
     model: Any = torch.nn.Linear(1, 1)
-    assert chosen_together(settings, model, 0, [], Second()) == {"epoch": 0, "ratio": 0.3}
-    assert chosen_together(settings, model, 1, [{"epoch": 0}], Second()) is None
+    assert chosen_together(settings, model, 0, 3, [], Second()) == {"epoch": 0, "ratio": 0.3}
+    assert chosen_together(settings, model, 1, 3, [{"epoch": 0}], Second()) is None
 
 
 def test_the_mode_is_chosen_too_where_none_is_named(waves: Path, tmp_path: Path, measured: Measured) -> None:

@@ -13,9 +13,21 @@ from ups_data.training.runs.checkpoint import CHECKPOINT
 
 
 def measured(
-    config: str, overrides: Sequence[str], modes: str | None, ratios: str, samples: int
-) -> tuple[TrainConfig, Noise]:
+    config: str,
+    overrides: Sequence[str],
+    modes: str | None,
+    ratios: str,
+    samples: int,
+    after: int | None,
+    trial: int = 0,
+) -> tuple[TrainConfig, Noise, int]:
     """Measure, with a progress bar.
+
+    Args:
+        after: optimiser steps that a copy of the model takes first; None: `trial`, or 0 if `out` holds a checkpoint.
+
+    Returns:
+        the configuration, what was found, and how many steps the copy took.
 
     Raises:
         UpsDataError: ratios that are no numbers; see `measure_noise`.
@@ -26,7 +38,9 @@ def measured(
     except ValueError:
         raise UpsDataError(f"--ratios {ratios}: give numbers between 0 and 1, with commas") from None
     has_weights = (Path(settings.out) / CHECKPOINT).exists()
-    with counting("gradients") as bar:
+    if after is None:
+        after = 0 if has_weights else trial
+    with counting("steps and gradients" if after else "gradients") as bar:
         task = bar.add_task("measuring", total=None)
         found = measure_noise(
             settings,
@@ -34,9 +48,10 @@ def measured(
             modes=None if modes is None else modes.split(","),
             ratios=numbers,
             samples=samples,
+            after=after,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    return settings, found
+    return settings, found, after
 
 
 def suggested(settings: TrainConfig, found: Noise) -> Advice:

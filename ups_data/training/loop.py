@@ -239,7 +239,7 @@ class Trainer:
     def _choose_points(self) -> None:
         """If points are to be chosen here: what is chosen is saved before the first step that depends on it."""
         chosen = self.result.points
-        if (made := chosen_together(self.config, self.model, self.epoch, chosen, self.group)) is None:
+        if (made := chosen_together(self.config, self.model, self.epoch, self.epochs, chosen, self.group)) is None:
             return
         chosen.append(made)
         self.loader.end_threads()

@@ -1,6 +1,8 @@
 """The measured noise is the noise: of a model whose gradient is known, and of one that is trained."""
 
 import json
+import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from ups_data.models.protocol import LossContext, Model
 from ups_data.training import train
 from ups_data.training.noise import GradientNoise, Noise, StepCosts, StepMemory, Within, advise, measure_noise
 from ups_data.training.noise.advice import variance_at
-from ups_data.training.noise.costs import fitted, kept_bytes
+from ups_data.training.noise.costs import fitted, kept_bytes, seconds_of, step_clock
 from ups_data.training.noise.gradients import as_adam_sees
 
 
@@ -135,10 +137,17 @@ def test_advice_is_the_best_of_all_settings() -> None:
         variance = (1.0 + 0.25 * (1 / ratio - 1)) / size
         return 1 / (1 + variance) / (0.002 + size * (0.01 + ratio * 1000 * 1e-4))
 
-    best = max((worth(2**k, ratio), 2**k, ratio) for k in range(7) for ratio in (0.02, 0.1, 0.5, 1.0))
-    assert (found.batch_size, found.ratio) == best[1:]
+    every = [(worth(2**k, ratio), 2**k, ratio) for k in range(7) for ratio in (0.02, 0.1, 0.5, 1.0)]
+    good = [(size, value, ratio) for value, size, ratio in every if value >= 0.95 * max(every)[0]]
+    near = min(abs(math.log2(size / 4)) for size, *_ in good)
+    best = max(setting[1:] for setting in good if abs(math.log2(setting[0] / 4)) == near)
+    assert (worth(found.batch_size, found.ratio), found.ratio) == best
     assert found.gain == pytest.approx(best[0] / worth(4, 1.0))
     assert found.queries == round(found.ratio * 1000)
+    for size in (1, 64):  # where a batch is nearly as good as the best, it stays
+        again = advise(noise, batch_size=size, ratio=1.0, mode="uniform")
+        assert worth(again.batch_size, again.ratio) >= 0.95 * max(every)[0]
+        assert abs(math.log2(again.batch_size / size)) <= min(abs(math.log2(b / size)) for b, *_ in good)
 
 
 def test_dear_encoders_ask_for_more_points_and_dear_queries_for_fewer() -> None:
@@ -152,7 +161,8 @@ def test_dear_encoders_ask_for_more_points_and_dear_queries_for_fewer() -> None:
 
 def test_the_memory_bounds_the_advice() -> None:
     """Of settings that keep no more than there is, the best; shared out over ranks and parts."""
-    noise = replace(noise_of(between=1000.0, encoder=1e-4), memory=StepMemory(fixed=100.0, sample=10.0, per_query=1.0))
+    plain, memory = noise_of(between=1000.0, encoder=1e-4), StepMemory(fixed=100.0, sample=10.0, per_query=1.0)
+    noise = replace(plain, memory=memory, gradient=replace(plain.gradient, samples=4096))
     free = advise(noise, batch_size=4, ratio=1.0, mode="uniform")
     assert noise.memory.step(free.batch_size, free.queries) > 400  # or the bound would bound nothing
     bound = advise(noise, batch_size=4, ratio=1.0, mode="uniform", memory=400)
@@ -205,6 +215,30 @@ def test_costs_are_those_of_the_steps() -> None:
     assert fitted([*sizes, (16, 5000)], delayed).step(1, 10) == pytest.approx(0.0121, rel=0.1)
 
 
+def test_what_others_take_of_the_processor_is_no_part_of_a_step() -> None:
+    """A step is asleep for 20 ms, as it is where another process has the core."""
+    threads = torch.get_num_threads()
+    try:
+        for count, counted in ((1, False), (2, True)):
+            torch.set_num_threads(count)
+            taken = seconds_of(lambda: time.sleep(0.02), step_clock(torch.device("cpu")))
+            assert (taken >= 0.02) is counted
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_short_steps_are_repeated_more_often() -> None:
+    for seconds, repeats in ((0.0, 30), (0.01, 30), (0.02, 16), (1.0, 5)):
+        now, taken = [0.0], [0]
+
+        def step(seconds: float = seconds, now: list[float] = now, taken: list[int] = taken) -> None:
+            now[0] += seconds + (0.5 if taken[0] == 1 else 0)  # the first one that counts is disturbed
+            taken[0] += 1
+
+        assert seconds_of(step, lambda now=now: now[0]) == pytest.approx(seconds)  # type: ignore[misc]
+        assert taken[0] - 1 <= repeats
+
+
 def test_measuring_leaves_the_parameters_as_they_are(waves: Path) -> None:
     model = Mean()
     model.c.data.fill_(0.3)
@@ -229,8 +263,13 @@ def test_bad_input_is_one_line(waves: Path, change: dict[str, Any], says: str) -
 
 
 def test_noise_that_hides_the_gradient() -> None:
-    with pytest.raises(UpsDataError, match="measure more of them"):
-        advise(noise_of(signal=0.0), batch_size=4, ratio=0.1, mode="uniform")
+    """Ten samples cannot tell a signal below a tenth of their variance from none: it is taken for as much."""
+    least = advise(noise_of(signal=0.1), batch_size=4, ratio=0.1, mode="uniform")
+    assert "lost in the noise" not in least.reason
+    for signal in (0.0, 0.05):
+        found = advise(noise_of(signal=signal), batch_size=4, ratio=0.1, mode="uniform")
+        assert "lost in the noise of 10 samples" in found.reason
+        assert (found.batch_size, found.queries, found.gain) == (least.batch_size, least.queries, least.gain)
 
 
 class Deaf(Mean):

@@ -10,6 +10,9 @@ from ups_data.errors import UpsDataError
 from ups_data.training.noise.gradients import GradientNoise, Within
 from ups_data.training.noise.measure import Noise
 
+ALIKE = 0.95  # what is worth as much of the best is as good, as far as can be measured
+LOST = ", the mean gradient being lost in the noise of {} samples: more of them tell more about the batch size"
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -44,12 +47,14 @@ def advise(
     parts: int = 1,
     against: str = "the present setting",
 ) -> Advice:
-    """The setting that makes most progress per second.
+    """A setting that makes most progress per second.
 
     A step along a gradient G with noise of variance V is worth 1 / (1 + V / |G|²) of one without noise (S. McCandlish
     et al., "An Empirical Model of Large-Batch Training", 2018, equation 2.7), and V = (σ_b² + σ_w²(Q)) / B. That is
     divided by the seconds of a step. All of it is of the gradient as Adam sees it (see `as_adam_sees`), which moves
-    parameters with small gradients as far as others.
+    parameters with small gradients as far as others. |G|² below σ_b² ÷ the samples measured cannot be told from noise,
+    and is taken for as much: late in a run it would ask for batches without end. Of settings within 5 % of the best,
+    that of the nearest batch size is taken, since another one needs another learning rate.
 
     Args:
         batch_size, ratio, mode: the present setting.
@@ -59,14 +64,9 @@ def advise(
         against: the present setting, in words.
 
     Raises:
-        UpsDataError: the noise hides the gradient, the present mode was not measured, or nothing fits into the memory.
+        UpsDataError: the present mode was not measured, or nothing fits into the memory.
     """
     gradient = noise.judged
-    if gradient.signal <= 0:
-        raise UpsDataError(
-            f"the gradient is lost in the noise of {gradient.samples} samples: measure more of them (--samples), or an "
-            "earlier checkpoint"
-        )
 
     def fits(size: int, of_points: float) -> bool:
         return memory is None or noise.memory.step(size / ranks / parts, of_points * noise.points) <= memory
@@ -84,7 +84,9 @@ def advise(
             f"no setting fits into the {(memory or 0) / 1e6:,.0f} MB that a step may take here: take a smaller "
             "model, or smaller --ratios"
         )
-    best, size, candidate, name = max(settings, key=lambda setting: setting[0])
+    most = max(setting[0] for setting in settings)
+    alike = [setting for setting in settings if setting[0] >= ALIKE * most]
+    best, size, candidate, name = min(alike, key=lambda s: (abs(np.log(s[1] / batch_size)), -s[0]))
     if best <= now and fits(batch_size, ratio):
         best, size, candidate, name = now, batch_size, ratio, mode
     return Advice(
@@ -121,7 +123,11 @@ def _worth(noise: Noise, batch_size: int, ratio: float, mode: str, ranks: int) -
     gradient = noise.judged
     variance = (gradient.between + variance_at(gradient, mode, ratio)) / batch_size
     seconds = noise.costs.step(batch_size / ranks, ratio * noise.points)
-    return 1 / (1 + variance / gradient.signal) / max(seconds, 1e-12)
+    return 1 / (1 + variance / _signal(gradient)) / max(seconds, 1e-12)
+
+
+def _signal(gradient: GradientNoise) -> float:
+    return max(gradient.signal, gradient.between / gradient.samples, 1e-300)
 
 
 def _sizes(batch_size: int, samples: int) -> list[int]:
@@ -134,8 +140,9 @@ def _reason(noise: Noise, size: int, ratio: float, mode: str, ranks: int) -> str
     drawn, between = variance_at(noise.judged, mode, ratio), noise.judged.between
     share = drawn / max(drawn + between, 1e-300)
     seconds = noise.costs.step(size / ranks, ratio * noise.points)
+    lost = "" if noise.judged.signal >= _signal(noise.judged) else LOST.format(noise.judged.samples)
     of_queries = size / ranks * ratio * noise.points * noise.costs.per_query / max(seconds, 1e-12)
     return (
         f"with {ratio:g} of the points in mode {mode}, drawing them makes {share:.0%} of a step's noise, and "
-        f"queries take {of_queries:.0%} of a step of {size} samples ({1000 * seconds:.1f} ms)"
+        f"queries take {of_queries:.0%} of a step of {size} samples ({1000 * seconds:.1f} ms){lost}"
     )

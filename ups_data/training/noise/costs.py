@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-REPEATS = 5
+REPEATS, MOST = 5, 30  # of a step
+ENOUGH = 0.3  # seconds after which a step is not repeated any more
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,20 @@ def fitted(sizes: Sequence[tuple[int, int]], seconds: Sequence[float]) -> StepCo
     return StepCosts(fixed, encoder, per_query, misfit)
 
 
-def seconds_of(step: Callable[[], object]) -> float:
+def seconds_of(step: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     """The least time of a step, after one that is not counted: what else the machine does only adds to it."""
     step()
-    taken = []
-    for _ in range(REPEATS):
-        begun = time.perf_counter()
+    taken: list[float] = []
+    while len(taken) < REPEATS or (sum(taken) < ENOUGH and len(taken) < MOST):
+        begun = clock()
         step()
-        taken.append(time.perf_counter() - begun)
+        taken.append(clock() - begun)
     return min(taken)
+
+
+def step_clock(device: torch.device) -> Callable[[], float]:
+    """Seconds of the wall; of the processor if one thread computes: what others take from it is no part of a step."""
+    return time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
 
 
 def _least_squares(rows: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, float]:

@@ -16,7 +16,15 @@ from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of
 from ups_data.training.loaders import open_manifest
-from ups_data.training.noise.costs import StepCosts, StepMemory, fitted, fitted_memory, kept_bytes, seconds_of
+from ups_data.training.noise.costs import (
+    StepCosts,
+    StepMemory,
+    fitted,
+    fitted_memory,
+    kept_bytes,
+    seconds_of,
+    step_clock,
+)
 from ups_data.training.noise.draws import Draws
 from ups_data.training.noise.gradients import (
     GradientNoise,
@@ -26,6 +34,7 @@ from ups_data.training.noise.gradients import (
     gradient_of,
     within_samples,
 )
+from ups_data.training.noise.trial import after_steps
 from ups_data.training.runs.rng import seed_all
 from ups_data.training.runs.trained import weights_of
 from ups_data.training.step import batch_losses
@@ -100,6 +109,7 @@ def measure_noise(
     ratios: Sequence[float] = RATIOS,
     samples: int = SAMPLES,
     draws: int = DRAWS,
+    after: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Noise:
     """Measure on the training split, with the configuration's model, losses and data.
@@ -113,6 +123,8 @@ def measure_noise(
         modes: None: all that the dataset can be drawn in.
         ratios: queries ÷ points.
         samples: how many, chosen at random; draws: of each, by mode and ratio.
+        after: optimiser steps that a copy of the model takes first, as the run would (see `after_steps`).
+        progress: called with (what is done, of how much): those steps, and gradients.
 
     Raises:
         UpsDataError: a checkpoint of another model or another dataset, fewer than 2 samples or trajectories, losses
@@ -136,7 +148,9 @@ def measure_noise(
     numbers = np.random.default_rng(config.training.seed).permutation(len(whole))[:samples].tolist()
     left_out: dict[str, str] = {}
     names = measurable_modes(manifest) if modes is None else list(modes)
-    total, done = len(numbers) * (1 + len(names) * len(ratios) * draws), 0
+    total, done = after + len(numbers) * (1 + len(names) * len(ratios) * draws), after
+    if after > 0:
+        made = after_steps(config, made, after, device, lambda taken: progress(taken, total))
 
     def gradient(of: Draws, number: int, draw: int) -> torch.Tensor:
         nonlocal done
@@ -218,6 +232,7 @@ def _costs(
     both = sorted({least, most} if least < most else {most, min(4 * most, len(whole))})
     waits = config.data.threads == 0 and config.data.num_workers == 0
     adam = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)  # it leaves the parameters as they are
+    clock = step_clock(next(model.parameters()).device)
     sizes, seconds, kept = [], [], []
     for ratio in (0.02, 0.1, 0.3):
         of = open_draws("uniform", ratio)
@@ -235,7 +250,7 @@ def _costs(
                     torch.cuda.synchronize()
 
             sizes.append((size, queries_of(batch)))
-            seconds.append(seconds_of(step))
+            seconds.append(seconds_of(step, clock))
             kept.append(batch.nbytes() + kept_bytes(model, lambda batch=batch: _loss(model, batch, weights)))  # type: ignore[misc]
     model.zero_grad(set_to_none=True)
     return fitted(sizes, seconds), fitted_memory(sizes, kept)

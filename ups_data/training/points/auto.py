@@ -6,7 +6,6 @@ is in the checkpoint before the first step that depends on it, and a run that go
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ups_data.errors import UpsDataError
@@ -14,7 +13,7 @@ from ups_data.models.protocol import Model
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of, usable_memory
 from ups_data.training.loaders import open_manifest
-from ups_data.training.noise import Noise, advise, measure_noise
+from ups_data.training.noise import advise, measure_noise
 from ups_data.training.noise.measure import DRAWS, RATIOS, SAMPLES, measurable_modes
 from ups_data.training.points.chosen import Chosen, with_points
 from ups_data.training.runs.rng import rng_state, set_rng_state
@@ -22,13 +21,14 @@ from ups_data.training.runs.rng import rng_state, set_rng_state
 FREE = "uniform"  # the mode, if the configuration names none
 
 
-def is_due(config: TrainConfig, epoch: int, chosen: Sequence[Mapping[str, Any]]) -> bool:
+def is_due(config: TrainConfig, epoch: int, epochs: int, chosen: Sequence[Mapping[str, Any]]) -> bool:
     """Whether an epoch that begins needs a choice.
 
     Args:
+        epochs: of the run.
         chosen: so far, the last one last.
     """
-    again = epoch in config.training.query_auto_epochs and bool(chosen) and chosen[-1]["epoch"] < epoch
+    again = epoch in config.training.auto_epochs(epochs) and bool(chosen) and chosen[-1]["epoch"] < epoch
     return config.training.chooses_points and (not chosen or again)
 
 
@@ -56,7 +56,7 @@ def choose(config: TrainConfig, model: Model, epoch: int, *, ranks: int = 1) -> 
     size = config.data.batch_size * config.training.accumulate
     against = "training on all points"
     advice = advise(
-        _with_signal(noise),
+        noise,
         batch_size=size,
         ratio=1.0,
         mode=FREE,
@@ -89,11 +89,3 @@ def _candidates(config: TrainConfig) -> list[str]:
             continue
         allowed.append(mode)
     return allowed
-
-
-def _with_signal(noise: Noise) -> Noise:
-    """Where noise hides the gradient, a step is worth what it takes off the variance: the limit of a small signal."""
-    judged = noise.judged
-    if judged.signal > 0:
-        return noise
-    return replace(noise, scaled=replace(judged, signal=1e-9 * judged.between or 1e-30))

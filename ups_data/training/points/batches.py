@@ -33,10 +33,10 @@ def opened(
 
 
 def chosen_together(
-    config: TrainConfig, model: Model, epoch: int, chosen: Choices, group: Group
+    config: TrainConfig, model: Model, epoch: int, epochs: int, chosen: Choices, group: Group
 ) -> dict[str, Any] | None:
     """What rank 0 measures and chooses for an epoch that begins, told to all; None if nothing is to be chosen."""
-    if not is_due(config, epoch, chosen):
+    if not is_due(config, epoch, epochs, chosen):
         return None
     made: dict[str, Any] = {}
     with group.together():

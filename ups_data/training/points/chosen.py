@@ -31,5 +31,5 @@ class Chosen(BaseModel):
 
 def with_points(config: TrainConfig, chosen: Chosen) -> TrainConfig:
     """The configuration as if these points had been asked for."""
-    points = {"query_sample_ratio": chosen.ratio, "query_sampling_mode": chosen.mode, "query_auto_epochs": []}
+    points = {"query_sample_ratio": chosen.ratio, "query_sampling_mode": chosen.mode, "query_auto_epochs": None}
     return config.model_copy(update={"training": config.training.model_copy(update=points)})

@@ -1,5 +1,6 @@
 """The keys of a configuration that are about points: `training.query_…` and `training.importance_…`."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -8,6 +9,7 @@ from ups_data.models.config import Count, Natural, Section
 from ups_data.sampling import QuerySampling
 
 AUTO = "auto"
+AGAIN = (1 / 8, 1 / 4, 1 / 2)  # parts of a run after which `auto` measures again: noise grows most at the beginning
 
 
 class PointKeys(Section):
@@ -17,7 +19,8 @@ class PointKeys(Section):
         query_sample_ratio: queries ÷ points; 1.0, the default, trains on the full grid. `auto`: the noise of the
             model's gradient is measured before the first step, and what pays best is taken; with the mode `uniform`,
             the default, the mode too. The batch size stays.
-        query_auto_epochs: epochs before which `auto` measures again.
+        query_auto_epochs: epochs before which `auto` measures again; null, the default: an eighth, a quarter and a half
+            into the run. [] for none.
         query_sampling_mode: `random` is an alias of `uniform`; a mapping is a mixture, {stratified: 0.7, uniform: 0.3}.
         query_mode_schedule: first epoch → mode, {20: importance}; `query_sampling_mode` holds before the first.
         query_sampling_schedule: with another than `constant`, the ratio goes from `query_sample_start_ratio` (default
@@ -34,7 +37,7 @@ class PointKeys(Section):
     """
 
     query_sample_ratio: float | Literal["auto"] = 1.0
-    query_auto_epochs: list[Natural] = Field(default_factory=list)
+    query_auto_epochs: list[Natural] | None = None
     query_sampling_schedule: str = "constant"
     query_sample_start_ratio: float | None = None
     query_sample_end_ratio: float | None = None
@@ -68,6 +71,7 @@ class PointKeys(Section):
         if not self.chooses_points:
             if self.query_auto_epochs:
                 raise ValueError("query_auto_epochs has no effect without query_sample_ratio=auto: leave it out")
+            self.query_auto_epochs = None  # runs of earlier versions have [] here
             return self
         given = {
             "query_sampling_schedule": self.query_sampling_schedule != "constant",
@@ -86,6 +90,16 @@ class PointKeys(Section):
     def chooses_points(self) -> bool:
         """Whether ratio and mode follow from measured noise."""
         return self.query_sample_ratio == AUTO
+
+    def auto_epochs(self, epochs: int) -> list[int]:
+        """Epochs before which `auto` measures again.
+
+        Args:
+            epochs: of the run.
+        """
+        if self.query_auto_epochs is not None:
+            return list(self.query_auto_epochs)
+        return sorted({math.ceil(epochs * part) for part in AGAIN} - {epochs})
 
     def measured(self, ratio: float, mode: str) -> QuerySampling:
         """A constant ratio and a mode whose noise is measured, with the other keys as they are. A cycle is left out: it
