@@ -12,7 +12,7 @@ from ups_data.errors import UpsDataError
 from ups_data.training.noise.measure import RATIOS
 
 GUESS = "0.1"  # the ratio whose steps say how many are tried first
-LEAST_USED = 0.95  # of the budget
+LEAST_USED = 0.9  # of the budget
 MOST_TRIES = 6
 
 
