@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from ups_data.errors import UpsDataError
 from ups_data.training.noise.measure import RATIOS
 
 GUESS = "0.1"  # the ratio whose steps say how many are tried first
-LEAST_USED = 0.9  # of the budget
-MOST_TRIES = 6
+LEAST_USED, LEAST_OF_ALL = 0.9, 0.7  # of the budget: as soon as it is; of the longest run that fits
+MOST_TRIES = 4
 
 
 def to_time(chosen: Iterable[Variant]) -> list[Variant]:
@@ -54,8 +54,38 @@ def seconds_taken(variant: Variant, record: Mapping[str, Any], seconds: Mapping[
     return total
 
 
-def next_length(steps: int, taken: float, budget: float) -> int | None:
-    """How many steps to try next; None if a run of so many seconds fits the budget."""
-    if LEAST_USED * budget <= taken <= budget:
-        return None
-    return max(1, math.floor(steps * 0.985 * budget / taken))
+@dataclass
+class Lengths:
+    """The lengths of one run that were tried, until one fits the budget: what a run chooses, and so the time that it
+    takes, changes with its length.
+
+    Attributes:
+        steps: to try next, or of the run that counts.
+        longest: of those that took no more than the budget: steps, and the seconds that they took.
+    """
+
+    steps: int
+    budget: float
+    tries: int = 0
+    longest: tuple[int, float] = (0, 0.0)
+
+    def fits(self, taken: float) -> bool:
+        """Whether the search is over: `steps` is then a length that was tried and fits. If not, it is the next one.
+
+        Raises:
+            UpsDataError: none fits.
+        """
+        self.tries += 1
+        if self.longest[1] < taken <= self.budget:
+            self.longest = self.steps, taken
+        if LEAST_USED * self.budget <= taken <= self.budget:
+            return True
+        if self.tries < MOST_TRIES:
+            self.steps = max(1, math.floor(self.steps * 0.96 * self.budget / taken))
+            return False
+        if self.longest[1] < LEAST_OF_ALL * self.budget:
+            raise UpsDataError(
+                f"no length that was tried fits into {self.budget:g} s: the choices change with the length"
+            )
+        self.steps = self.longest[0]
+        return True

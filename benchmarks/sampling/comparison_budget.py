@@ -14,7 +14,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks.sampling.comparison import RUNS, Variant, compare, configs_of
-from benchmarks.sampling.comparison_auto import MOST_TRIES, guessed_seconds, next_length, seconds_taken, to_time
+from benchmarks.sampling.comparison_auto import Lengths, guessed_seconds, seconds_taken, to_time
 from benchmarks.sampling.comparison_times import Costs, StepCost, step_costs
 from ups_data.atomic import replacing
 from ups_data.errors import UpsDataError
@@ -123,7 +123,7 @@ class Budget:
             )
         self.tuned: dict[Variant, tuple[float, list[float]]] = {}  # best rate, errors of all seeds
         self.errors: dict[tuple[Trial, int], float] = {}  # of every run
-        self.taken: dict[Trial, list[int]] = {}  # steps of the runs that chose their ratios
+        self.taken: dict[Trial, list[int]] = {}  # steps of its runs
 
     def rows(self, *, to_dense: bool = False, curves: bool = False) -> list[Row]:
         """A row for each way, in the order given.
@@ -165,8 +165,7 @@ class Budget:
     def _row(self, variant: Variant, dense: float, reached: Mapping[Variant, float]) -> Row:
         rate, errors = self.tuned[variant]
         spread = stdev(errors) if len(errors) > 1 else 0.0
-        chosen = self.taken.get(Trial(variant, rate, self.seconds))
-        steps = round(mean(chosen)) if chosen else self._steps(variant, self.seconds)
+        steps = round(mean(self.taken[Trial(variant, rate, self.seconds)]))
         to_dense = reached.get(variant, math.inf)
         of_length: dict[float, list[float]] = {}
         for (trial, _), error in self.errors.items():
@@ -177,31 +176,23 @@ class Budget:
 
     def _run(self, trials: Sequence[tuple[Trial, int]]) -> dict[tuple[Trial, int], float]:
         """The error of each run; those that choose their ratios are repeated with other lengths until one fits."""
-        found: dict[tuple[Trial, int], float] = {}
-        steps = {(trial, seed): self._steps(trial.variant, trial.seconds) for trial, seed in trials}
-        for _ in range(MOST_TRIES):
-            if not steps:
-                break
-            configs = {key: self._config(*key, count) for key, count in steps.items()}
-            records = compare(configs, jobs=self.jobs, progress=self.progress)
-            left = {}
-            for key, record in zip(configs, records, strict=True):
-                found[key] = float(record["nrmse"])
-                if (again := self._next_length(key[0], steps[key], record)) is not None:
-                    left[key] = again
-                elif key[0].variant.is_auto:
-                    self.taken.setdefault(key[0], []).append(steps[key])
-            steps = left
-        if steps:
-            names = ", ".join(f"{trial.name}, seed {seed}" for trial, seed in steps)
-            raise UpsDataError(f"no length of {names} fits the budget: its choices change with its length")
-        self.errors |= found
-        return found
+        found: dict[tuple[Trial, int], dict[int, float]] = {key: {} for key in trials}
+        lengths = {(t, seed): Lengths(self._steps(t.variant, t.seconds), t.seconds) for t, seed in trials}
+        left = list(lengths)
+        while left:
+            configs = {key: self._config(*key, lengths[key].steps) for key in left}
+            records = dict(zip(configs, compare(configs, jobs=self.jobs, progress=self.progress), strict=True))
+            for key, record in records.items():
+                found[key][lengths[key].steps] = float(record["nrmse"])
+            left = [key for key, record in records.items() if not self._fits(key[0], lengths[key], record)]
+        for trial, seed in lengths:
+            self.taken.setdefault(trial, []).append(lengths[trial, seed].steps)
+        errors = {key: found[key][length.steps] for key, length in lengths.items()}
+        self.errors |= errors
+        return errors
 
-    def _next_length(self, trial: Trial, steps: int, record: Mapping[str, Any]) -> int | None:
-        if not trial.variant.is_auto:
-            return None
-        return next_length(steps, seconds_taken(trial.variant, record, self.timed), trial.seconds)
+    def _fits(self, trial: Trial, length: Lengths, record: Mapping[str, Any]) -> bool:
+        return not trial.variant.is_auto or length.fits(seconds_taken(trial.variant, record, self.timed))
 
     def _steps(self, variant: Variant, seconds: float) -> int:
         return int(seconds / self.step_seconds[variant.name])

@@ -10,7 +10,7 @@ from benchmarks.sampling import comparison_budget
 from benchmarks.sampling.budget_plot import plot_lengths
 from benchmarks.sampling.compare_sampling import numbers
 from benchmarks.sampling.comparison import Variant
-from benchmarks.sampling.comparison_auto import seconds_taken, to_time
+from benchmarks.sampling.comparison_auto import Lengths, seconds_taken, to_time
 from benchmarks.sampling.comparison_budget import (
     Budget,
     Trial,
@@ -136,16 +136,28 @@ def test_runs_that_choose_their_ratios_are_made_as_long_as_the_budget(
     )
     _, row = made.rows()
     # 4 ms a step, guessed; it takes 2/3 · 4 + 1/3 · 5 ms.
-    assert ran == [110, int(110 * 0.985 * 0.44 / (110 * 0.013 / 3))]
+    assert ran == [110, int(110 * 0.96 * 0.44 / (110 * 0.013 / 3))]
     assert row.steps == ran[-1]
     assert 0.9 * 0.44 <= row.steps * 0.013 / 3 <= 0.44
 
-    monkeypatch.setattr(comparison_budget, "next_length", lambda steps, taken, budget: steps + 1)
-    made = Budget(
-        tmp_path / "compare.yaml", [f"data.root={root}"], [DENSE, auto], [0], 0.44, tmp_path, costs, rates=[1]
-    )
-    with pytest.raises(UpsDataError, match=r"no length of stratified auto, batch 2.* fits the budget"):
-        made.rows()
+
+def test_lengths_until_one_fits() -> None:
+    """The longest that fits, where choices change so much that none comes near; if there is none, it is said."""
+    length = Lengths(100, 1.0)
+    assert length.fits(0.95)
+    assert length.steps == 100
+
+    length = Lengths(100, 1.0)
+    for taken, following in ((2.0, 48), (0.8, 57), (1.2, 45)):
+        assert not length.fits(taken)
+        assert length.steps == following
+    assert length.fits(0.75)
+    assert length.steps == 48
+
+    length = Lengths(100, 1.0)
+    with pytest.raises(UpsDataError, match="no length that was tried fits into 1 s"):
+        for taken in (2.0, 0.5, 1.5, 0.6):
+            length.fits(taken)
 
 
 def test_a_mode_that_was_not_timed() -> None:
