@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.sampling import comparison_budget
-from benchmarks.sampling.budget_plot import plot_lengths
+from benchmarks.sampling.budget_plot import joined, plot_lengths
 from benchmarks.sampling.compare_sampling import numbers
 from benchmarks.sampling.comparison import Variant
 from benchmarks.sampling.comparison_auto import Lengths, seconds_taken, to_time
@@ -99,8 +99,14 @@ def test_curves_of_every_way(budget: Budget, tmp_path: Path, monkeypatch: Any) -
     table = tmp_path / "waves" / "budget.json"
     table.parent.mkdir()
     table.write_text(json.dumps({"seconds": 0.4, "rows": as_json([dense, few])}))
-    plot_lengths([table, table], tmp_path / "curves.png")
+    other = tmp_path / "waves_long" / "budget.json"
+    other.parent.mkdir()
+    other.write_text(table.read_text().replace('"0.4": ', '"1.6": '))
+    plot_lengths([table, other], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    of_both = joined(*(json.loads(path.read_text())["rows"] for path in (table, other)))
+    assert [row["name"] for row in of_both] == ["dense", "stratified 0.1"]
+    assert list(of_both[1]["curve"]) == ["0.05", "0.1", "0.2", "0.4", "1.6"]
 
 
 def test_runs_that_choose_their_ratios_are_made_as_long_as_the_budget(
