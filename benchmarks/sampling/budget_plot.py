@@ -1,7 +1,7 @@
 """Error against time, for runs of several lengths: `python benchmarks/sampling/budget_plot.py RUNS/*/budget.json`.
 
-Every point of a curve is a run of its own, whose learning rate has fallen by its end. The runs of a folder `NAME_long` are
-drawn on with those of `NAME`.
+Every point of a curve is a run of its own, whose learning rate has fallen by its end. The runs of a folder `NAME_long`
+continue the curves of `NAME`.
 """
 
 import itertools
