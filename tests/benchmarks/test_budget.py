@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.sampling import comparison_budget
+from benchmarks.sampling import comparison_budget, grid_table
 from benchmarks.sampling.budget_plot import joined, plot_lengths
 from benchmarks.sampling.compare_sampling import numbers
 from benchmarks.sampling.comparison import Variant
@@ -215,3 +215,15 @@ def test_a_budget_of_less_than_ten_steps(budget: Budget) -> None:
     assert "\n" not in str(error.value)
     with pytest.raises(UpsDataError, match="numbers above 0"):
         numbers("1,-2", "--rates")
+
+
+def test_errors_by_batch_size_and_ratio() -> None:
+    names = {"dense": 0.3, "stratified 0.1": 0.2, "stratified 0.02, batch 8": 0.1, "stratified 0.1, batch 8": 0.15}
+    names |= {"dense, batch 8": 0.05}
+    found = grid_table.markdown([{"name": name, "nrmse": error} for name, error in names.items()], 4)
+    assert found.splitlines() == [
+        "| batch | ratio 0.02 | ratio 0.1 |",
+        "| --- | --- | --- |",
+        "| 4 | – | 0.2000 |",
+        "| 8 | **0.1000** | 0.1500 |",
+    ]
