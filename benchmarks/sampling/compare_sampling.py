@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.sampling.comparison import Variant, compare, configs_of, costs_of, variants
+from benchmarks.sampling.comparison_auto import check_named
 from benchmarks.sampling.comparison_budget import HEADER as EQUAL_TIME
 from benchmarks.sampling.comparison_budget import Budget, as_json, kept_costs, read_step_seconds, with_batch_sizes
 from benchmarks.sampling.comparison_table import HEADER, markdown, rows
@@ -77,6 +78,7 @@ def main(
 ) -> None:
     console = Console()
     chosen = variants(parts(modes), parts(ratios), parts(also), whole(dense_epochs, "--dense-epochs"))
+    check_named(chosen, budget)
     if budget is not None:
         sizes, factors = whole(batch_sizes, "--batch-sizes"), numbers(rates, "--rates")
         chosen = with_batch_sizes([variant for variant in chosen if variant.epochs is None], sizes)

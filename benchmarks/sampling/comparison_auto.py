@@ -11,9 +11,26 @@ from benchmarks.sampling.comparison import Variant
 from ups_data.errors import UpsDataError
 from ups_data.training.noise.measure import RATIOS
 
+FREE = ("uniform", "random")  # modes that `auto` takes as a choice of any
 GUESS = "0.1"  # the ratio whose steps say how many are tried first
 LEAST_USED, LEAST_OF_ALL = 0.9, 0.7  # of the budget: as soon as it is; of the longest run that fits
 MOST_TRIES = 4
+
+
+def check_named(chosen: Iterable[Variant], budget: float | None) -> None:
+    """Refuse runs that choose their ratios where they cannot be compared.
+
+    Raises:
+        UpsDataError: without a budget, or without one mode that stays.
+    """
+    for variant in chosen:
+        if variant.is_auto and budget is None:
+            raise UpsDataError(f"{variant.name}: what it costs follows from its choices: give --budget SECONDS too")
+        if variant.is_auto and variant.mode in FREE:
+            raise UpsDataError(
+                f"{variant.name}: such a run chooses the mode too, whose steps are not timed: name another mode, such "
+                "as 'stratified auto'"
+            )
 
 
 def to_time(chosen: Iterable[Variant]) -> list[Variant]:
@@ -78,14 +95,19 @@ class Lengths:
         self.tries += 1
         if self.longest[1] < taken <= self.budget:
             self.longest = self.steps, taken
-        if LEAST_USED * self.budget <= taken <= self.budget:
+        with_one_more = taken + taken / self.steps
+        if taken <= self.budget < max(taken / LEAST_USED, with_one_more):
             return True
         if self.tries < MOST_TRIES:
-            self.steps = max(1, math.floor(self.steps * 0.96 * self.budget / taken))
+            following = math.floor(self.steps * 0.96 * self.budget / taken)
+            if following == self.steps:  # of a few steps, 4 % are none
+                following = math.floor(self.steps * self.budget / taken)
+            self.steps = max(1, following)
             return False
         if self.longest[1] < LEAST_OF_ALL * self.budget:
             raise UpsDataError(
-                f"no length that was tried fits into {self.budget:g} s: the choices change with the length"
+                f"no length that was tried fits into {self.budget:g} s, since the choices change with the length: give "
+                "a longer --budget"
             )
         self.steps = self.longest[0]
         return True

@@ -195,6 +195,10 @@ class Budget:
         return not trial.variant.is_auto or length.fits(seconds_taken(trial.variant, record, self.timed))
 
     def _steps(self, variant: Variant, seconds: float) -> int:
+        """That fit; of runs that choose their ratios, as many as fitted into a second before, on average."""
+        before = [count / t.seconds for t, counts in self.taken.items() if t.variant == variant for count in counts]
+        if variant.is_auto and before:
+            return int(seconds * mean(before))
         return int(seconds / self.step_seconds[variant.name])
 
     def _config(self, trial: Trial, seed: int, steps: int) -> TrainConfig:
@@ -243,6 +247,7 @@ def kept_costs(
         found = {name: {int(q): StepCost(*cost) for q, cost in of.items()} for name, of in read.items()}
     found |= {name: {0: StepCost(seconds, 0.0)} for name, seconds in (given or {}).items()}
     missing = [variant for variant in to_time(chosen) if variant.name not in found]
+    configs_of(config, overrides, [variant for variant in chosen if variant.is_auto], [0], out)  # refuses before timing
     if missing:
         configs = configs_of(config, overrides, missing, [0], out)
         found |= step_costs({variant.name: made for (variant, _), made in configs.items()}, rounds, progress)

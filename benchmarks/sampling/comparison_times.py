@@ -20,7 +20,7 @@ from ups_data.models.protocol import query_sets_of
 from ups_data.points.domain import Domain
 from ups_data.training.config import TrainConfig
 from ups_data.training.loaders import open_manifest, train_loader
-from ups_data.training.noise.measure import queries_of
+from ups_data.training.noise.steps import queries_of
 from ups_data.training.optimiser import Optimiser
 from ups_data.training.step import batch_losses
 from ups_data.training.targets import model_of

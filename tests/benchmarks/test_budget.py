@@ -10,7 +10,7 @@ from benchmarks.sampling import comparison_budget, grid_table
 from benchmarks.sampling.budget_plot import joined, plot_lengths
 from benchmarks.sampling.compare_sampling import numbers
 from benchmarks.sampling.comparison import Variant
-from benchmarks.sampling.comparison_auto import Lengths, seconds_taken, to_time
+from benchmarks.sampling.comparison_auto import Lengths, check_named, seconds_taken, to_time
 from benchmarks.sampling.comparison_budget import (
     Budget,
     Trial,
@@ -160,10 +160,36 @@ def test_lengths_until_one_fits() -> None:
     assert length.fits(0.75)
     assert length.steps == 48
 
+    length = Lengths(4, 0.245)  # 50 ms a step: a fifth one does not fit
+    assert length.fits(0.2)
+
     length = Lengths(100, 1.0)
     with pytest.raises(UpsDataError, match="no length that was tried fits into 1 s"):
         for taken in (2.0, 0.5, 1.5, 0.6):
             length.fits(taken)
+
+
+@pytest.mark.parametrize(
+    ("way", "budget", "says"),
+    [
+        (Variant("stratified", "auto"), None, "give --budget SECONDS too"),
+        (Variant("uniform", "auto"), 2.0, "chooses the mode too"),
+        (Variant("random", "auto", batch_size=2), 2.0, "chooses the mode too"),
+    ],
+)
+def test_auto_where_it_cannot_be_compared(way: Variant, budget: float | None, says: str) -> None:
+    with pytest.raises(UpsDataError, match=says):
+        check_named([DENSE, way], budget)
+
+
+def test_what_auto_does_not_go_with_is_refused_before_steps_are_timed(
+    root: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    (tmp_path / "compare.yaml").write_text(CONFIG)
+    monkeypatch.setattr(comparison_budget, "step_costs", lambda *a, **k: pytest.fail("timed"))
+    ways = [DENSE, Variant("importance:error", "auto")]
+    with pytest.raises(UpsDataError, match="importance_metric=error"):
+        kept_costs(tmp_path / "compare.yaml", [f"data.root={root}"], ways, tmp_path / "out", rounds=1)
 
 
 def test_a_mode_that_was_not_timed() -> None:

@@ -192,7 +192,7 @@ def test_costs_of_more_than_one_batch_size(waves: Path, monkeypatch: pytest.Monk
         seen.extend(size for size, _ in sizes)
         return fitted(sizes, seconds)
 
-    monkeypatch.setattr("ups_data.training.noise.measure.fitted", given)
+    monkeypatch.setattr("ups_data.training.noise.steps.fitted", given)
     settings = config(waves, waves / "nowhere")
     alone = settings.model_copy(update={"data": replace(settings.data, batch_size=1)})
     measure_noise(alone, modes=["uniform"], ratios=[0.1], samples=3, draws=1)

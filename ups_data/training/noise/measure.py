@@ -1,6 +1,6 @@
 """`measure_noise`: the noise of a configuration's gradient and the cost of its steps, by real passes on real data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,35 +9,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from ups_data.batch import QueryBatch
 from ups_data.errors import UpsDataError
-from ups_data.models.protocol import Model, query_sets_of
+from ups_data.models.protocol import query_sets_of
 from ups_data.schema import Manifest
 from ups_data.training.config import TrainConfig
 from ups_data.training.device import device_of
+from ups_data.training.latents.start import started
 from ups_data.training.loaders import open_manifest
-from ups_data.training.noise.costs import (
-    StepCosts,
-    StepMemory,
-    fitted,
-    fitted_memory,
-    kept_bytes,
-    seconds_of,
-    step_clock,
-)
+from ups_data.training.noise.costs import StepCosts, StepMemory
 from ups_data.training.noise.draws import Draws
 from ups_data.training.noise.gradients import (
     GradientNoise,
-    Within,
     as_adam_sees,
     between_samples,
     gradient_of,
     within_samples,
 )
+from ups_data.training.noise.steps import costs_of_steps, loss_of
 from ups_data.training.noise.trial import after_steps
 from ups_data.training.runs.rng import seed_all
 from ups_data.training.runs.trained import weights_of
-from ups_data.training.step import batch_losses
 from ups_data.training.targets import model_of
 
 RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5)
@@ -59,6 +50,7 @@ class Noise:
         memory: of a step.
         scaled: the same of the gradient as Adam sees it (see `as_adam_sees`), by which settings are compared; None:
             by the gradient itself.
+        after: optimiser steps that the model had taken for it.
     """
 
     gradient: GradientNoise
@@ -68,6 +60,7 @@ class Noise:
     left_out: dict[str, str]
     memory: StepMemory = NO_MEMORY
     scaled: GradientNoise | None = None
+    after: int = 0
 
     @property
     def judged(self) -> GradientNoise:
@@ -82,6 +75,7 @@ class Noise:
             **_variances(self.gradient),
             "adam": None if self.scaled is None else _variances(self.scaled),
             "samples": self.gradient.samples,
+            "after": self.after,
             "points": self.points,
             "seconds": {"encoder": c.encoder, "per_query": c.per_query, "fixed": c.fixed},
             "misfit": c.misfit,
@@ -109,6 +103,7 @@ def measure_noise(
     ratios: Sequence[float] = RATIOS,
     samples: int = SAMPLES,
     draws: int = DRAWS,
+    also: Sequence[str] = (),
     after: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Noise:
@@ -119,22 +114,25 @@ def measure_noise(
 
     Args:
         run: folder of a run whose weights the model gets: noise changes as training goes on. None: a new model.
-        model: measured instead of the one that the configuration names.
+        model: measured as it is, instead of the one that the configuration names and begins with.
         modes: None: all that the dataset can be drawn in.
         ratios: queries ÷ points.
         samples: how many, chosen at random; draws: of each, by mode and ratio.
+        also: further modes.
         after: optimiser steps that a copy of the model takes first, as the run would (see `after_steps`).
         progress: called with (what is done, of how much): those steps, and gradients.
 
     Raises:
         UpsDataError: a checkpoint of another model or another dataset, fewer than 2 samples or trajectories, losses
-            that need every point or query none, or a ratio that is not between 0 and 1.
+            that need every point or query none, a ratio that is not between 0 and 1 or draws every point.
     """
     if not all(0 < ratio < 1 for ratio in ratios) or not ratios:
         raise UpsDataError(f"ratios {list(ratios)}: give numbers between 0 and 1; all points are measured anyway")
     manifest, device = open_manifest(config), device_of(config.training.device)
     seed_all(config.training.seed)
     made = model_of(config, manifest, model).to(device)
+    if model is None:
+        made = started(made, config if run is None else _begun(config))
     if run is not None:
         weights_of(run, made, trained_on=manifest)
     weights, query_sets = config.loss_weights(), query_sets_of(made, config.loss_weights())
@@ -142,22 +140,33 @@ def measure_noise(
     def open_draws(mode: str, ratio: float) -> Draws:
         return Draws(config, manifest, config.training.measured(ratio, mode), query_sets, device)
 
+    names = dict.fromkeys([*(measurable_modes(manifest) if modes is None else modes), *also])
+    points = sum(manifest.max_points(config.data.train_split, name) for name in manifest.set_names)
+    _check_ratios(ratios, points)
+    left_out: dict[str, str] = {}
+    opened: dict[str, dict[float, Draws]] = {}
+    for mode in names:
+        try:
+            opened[mode] = {ratio: open_draws(mode, ratio) for ratio in ratios}
+        except UpsDataError as error:
+            if modes is not None or mode in also:
+                raise
+            left_out[mode] = str(error)
     every = config.training.measured(1.0, "uniform").model_copy(update={"off_grid": False})
     whole = Draws(config, manifest, every, query_sets, device)
     _check_enough(config, manifest, len(whole), samples)
     numbers = np.random.default_rng(config.training.seed).permutation(len(whole))[:samples].tolist()
-    left_out: dict[str, str] = {}
-    names = measurable_modes(manifest) if modes is None else list(modes)
-    total, done = after + len(numbers) * (1 + len(names) * len(ratios) * draws), after
+    gradients, taken = len(numbers) * (1 + len(opened) * len(ratios) * draws), 0
     if after > 0:
-        made = after_steps(config, made, after, device, lambda taken: progress(taken, total))
+        made, taken = after_steps(config, made, after, device, lambda k, of: progress(k, of + gradients))
+    total, done = taken + gradients, taken
 
     def gradient(of: Draws, number: int, draw: int) -> torch.Tensor:
         nonlocal done
         done += 1
         progress(done, total)
         torch.manual_seed(1_000_003 * draw + number)  # a draw's random choices of the model are the same in all modes
-        return gradient_of(made, _loss(made, of.batch([number], draw), weights))
+        return gradient_of(made, loss_of(made, of.batch([number], draw), weights))
 
     dense = [[gradient(whole, number, 0)] for number in numbers]
     least = 1e-10 * float(np.mean([float(g.square().sum()) for [g] in dense]))  # above what rounding may do
@@ -167,29 +176,40 @@ def measure_noise(
     first = [of_sample[0] for of_sample in dense]
     scale = as_adam_sees(first)
     found, scaled = between_samples(first), between_samples([g * scale for g in first])
-    both: dict[str, dict[float, tuple[Within, Within]]] = {}
-    for mode in names:
-        try:
-            opened = {ratio: open_draws(mode, ratio) for ratio in ratios}
-        except UpsDataError as error:
-            if modes is not None:
-                raise
-            left_out[mode] = str(error)
-            continue
-        both[mode] = {
+    both = {
+        mode: {
             ratio: within_samples(dense, lambda n, d, of=of: gradient(of, numbers[n], d), draws, scale)  # type: ignore[misc]
-            for ratio, of in opened.items()
+            for ratio, of in of_mode.items()
         }
+        for mode, of_mode in opened.items()
+    }
     within, seen = ({mode: {r: w[k] for r, w in of.items()} for mode, of in both.items()} for k in (0, 1))
     if within and all(w.variance <= least for of in within.values() for w in of.values()):
         raise UpsDataError(
             "the gradient is the same whichever points are drawn, so this model's losses query none: give it losses on "
             "batch.target_queries, or train it on all points"
         )
-    points = sum(manifest.max_points(config.data.train_split, name) for name in manifest.set_names)
-    costs, memory = _costs(config, made, whole, open_draws, weights)
+    costs, memory = costs_of_steps(config, made, whole, open_draws, weights)
     whole_noise, as_seen = replace(found, within=within), replace(scaled, within=seen)
-    return Noise(whole_noise, costs, points, len(whole), left_out, memory, as_seen)
+    return Noise(whole_noise, costs, points, len(whole), left_out, memory, as_seen, taken)
+
+
+def _begun(config: TrainConfig) -> TrainConfig:
+    """The configuration of a run that has weights of its own by now."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"start_from": None})})
+
+
+def _check_ratios(ratios: Sequence[float], points: int) -> None:
+    """Refuse ratios that draw every point.
+
+    Raises:
+        UpsDataError: one line.
+    """
+    for ratio in ratios:
+        if round(ratio * points) >= points:
+            raise UpsDataError(
+                f"ratio {ratio:g}: of {points:,} points that is all, which are measured anyway: leave it out"
+            )
 
 
 def _check_enough(config: TrainConfig, manifest: Manifest, there: int, samples: int) -> None:
@@ -212,50 +232,3 @@ def measurable_modes(manifest: Manifest) -> list[str]:
     """Those that the dataset can be drawn in."""
     stored = ["importance"] if manifest.importance else []
     return ["uniform", "stratified", *(["blocks"] if manifest.blocks > 1 else []), *stored]
-
-
-def _loss(model: Model, batch: QueryBatch, weights: Mapping[str, float]) -> torch.Tensor:
-    return batch_losses(model, batch, weights=weights).total
-
-
-def _costs(
-    config: TrainConfig,
-    model: Model,
-    whole: Draws,
-    open_draws: Callable[[str, float], Draws],
-    weights: Mapping[str, float],
-) -> tuple[StepCosts, StepMemory]:
-    """Steps of two batch sizes, the configured one among them, with few and with more points, Adam's part included.
-    Without threads of the loader, steps wait for their batches, whose making then counts."""
-    most = min(config.data.batch_size, len(whole))
-    least = max(1, most // 4)
-    both = sorted({least, most} if least < most else {most, min(4 * most, len(whole))})
-    waits = config.data.threads == 0 and config.data.num_workers == 0
-    adam = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)  # it leaves the parameters as they are
-    clock = step_clock(next(model.parameters()).device)
-    sizes, seconds, kept = [], [], []
-    for ratio in (0.02, 0.1, 0.3):
-        of = open_draws("uniform", ratio)
-        for size in both:
-            batch = of.batch(range(size))
-
-            def step(of: Draws = of, batch: QueryBatch = batch) -> None:
-                taken = of.batch(range(len(batch))) if waits else batch
-                model.zero_grad(set_to_none=True)
-                _loss(model, taken, weights).backward()
-                if config.training.grad_clip is not None:
-                    torch.nn.utils.clip_grad_norm_(model.parameters(), config.training.grad_clip)
-                adam.step()
-                if taken.time.is_cuda:
-                    torch.cuda.synchronize()
-
-            sizes.append((size, queries_of(batch)))
-            seconds.append(seconds_of(step, clock))
-            kept.append(batch.nbytes() + kept_bytes(model, lambda batch=batch: _loss(model, batch, weights)))  # type: ignore[misc]
-    model.zero_grad(set_to_none=True)
-    return fitted(sizes, seconds), fitted_memory(sizes, kept)
-
-
-def queries_of(batch: QueryBatch) -> int:
-    """Target queries of a sample, of all sets of points."""
-    return sum(b.target_queries.index.shape[-1] for b in (batch, *batch.others.values()))

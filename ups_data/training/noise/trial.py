@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -17,14 +18,14 @@ RATIO, MODE = 0.1, "stratified"  # of a run that would draw every point: a trial
 
 
 def after_steps(
-    config: TrainConfig, model: Model, steps: int, device: torch.device, progress: Callable[[int], None]
-) -> Model:
-    """A copy of the model after the first optimiser steps of the run: fewer if the whole run has fewer.
+    config: TrainConfig, model: Model, steps: int, device: torch.device, progress: Callable[[int, int], None]
+) -> tuple[Model, int]:
+    """A copy of the model after the first optimiser steps of the run, and their number: fewer if the run has fewer.
 
     Args:
         config: of the run. If it draws every point, or chooses for itself, the trial draws a tenth.
         model: stays as it is.
-        progress: called with the number of steps taken.
+        progress: called with (steps taken, of how many).
 
     Raises:
         UpsDataError: the loss is not finite.
@@ -32,6 +33,7 @@ def after_steps(
     settings, weights = config.training, config.loss_weights()
     made = copy.deepcopy(model).train()
     loader = train_loader(_with_few_points(config), query_sets_of(made, weights))
+    feeds_back = config.to_sampling().metric == "error"
     step = TrainStep(made, Optimiser(made, settings, len(loader), device), None, Group(), settings)
     batches, taken, count = loader.to(device), 0, min(steps, settings.steps_in_all(len(loader)))
     for epoch in itertools.count():
@@ -39,11 +41,12 @@ def after_steps(
             break
         batches.set_epoch(epoch)
         for batch in itertools.islice(batches, count - taken):
-            step(batch, training_context(settings, weights, epoch, None))
+            on_errors = partial(loader.feedback, batch) if feeds_back else None
+            step(batch, training_context(settings, weights, epoch, on_errors))
             taken += 1
-            progress(taken)
+            progress(taken, count)
     loader.end_threads()
-    return made
+    return made, taken
 
 
 def _with_few_points(config: TrainConfig) -> TrainConfig:
