@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.sampling.comparison import Variant
 from ups_data.errors import UpsDataError
 from ups_data.training.noise.measure import RATIOS
+from ups_data.training.points.keys import FREE_MODES
 
-FREE = ("uniform", "random")  # modes that `auto` takes as a choice of any
 GUESS = "0.1"  # the ratio whose steps say how many are tried first
 LEAST_USED, LEAST_OF_ALL = 0.9, 0.7  # of the budget: as soon as it is; of the longest run that fits
 MOST_TRIES = 4
@@ -26,7 +26,7 @@ def check_named(chosen: Iterable[Variant], budget: float | None) -> None:
     for variant in chosen:
         if variant.is_auto and budget is None:
             raise UpsDataError(f"{variant.name}: what it costs follows from its choices: give --budget SECONDS too")
-        if variant.is_auto and variant.mode in FREE:
+        if variant.is_auto and variant.mode in FREE_MODES:
             raise UpsDataError(
                 f"{variant.name}: such a run chooses the mode too, whose steps are not timed: name another mode, such "
                 "as 'stratified auto'"

@@ -111,8 +111,7 @@ class Budget:
     ) -> None:
         self.config, self.overrides, self.chosen, self.seeds = config, list(overrides), list(chosen), list(seeds)
         self.seconds, self.out, self.rates, self.jobs, self.progress = seconds, out, list(rates), jobs, progress
-        timed = {name: mean(cost.seconds for cost in of.values()) for name, of in costs.items()}
-        self.timed = timed
+        self.timed = timed = {name: mean(cost.seconds for cost in of.values()) for name, of in costs.items()}
         self.step_seconds = {v.name: guessed_seconds(v, timed) if v.is_auto else timed[v.name] for v in chosen}
         slowest = max(self.step_seconds, key=lambda name: self.step_seconds[name])
         least = LEAST_STEPS * self.step_seconds[slowest]
@@ -196,9 +195,10 @@ class Budget:
 
     def _steps(self, variant: Variant, seconds: float) -> int:
         """That fit; of runs that choose their ratios, as many as fitted into a second before, on average."""
-        before = [count / t.seconds for t, counts in self.taken.items() if t.variant == variant for count in counts]
-        if variant.is_auto and before:
-            return int(seconds * mean(before))
+        if variant.is_auto:
+            before = [count / t.seconds for t, counts in self.taken.items() if t.variant == variant for count in counts]
+            if before:
+                return int(seconds * mean(before))
         return int(seconds / self.step_seconds[variant.name])
 
     def _config(self, trial: Trial, seed: int, steps: int) -> TrainConfig:

@@ -11,8 +11,6 @@ from ups_data.training.device import device_of, usable_memory
 from ups_data.training.noise import Advice, Noise, advise, measure_noise
 from ups_data.training.runs.checkpoint import CHECKPOINT
 
-TRIAL = 200  # steps before advice: the noise of a new model is that of a run's first moments
-
 
 def measured(
     config: str,
@@ -22,13 +20,13 @@ def measured(
     samples: int,
     after: int | None,
     *,
-    advice: bool = False,
+    trial: int | None = None,
 ) -> tuple[TrainConfig, Noise]:
     """Measure, with a progress bar.
 
     Args:
-        after: optimiser steps that a copy of the model takes first; None: `TRIAL`, or 0 if `out` holds a checkpoint.
-        advice: whether the present setting is to be compared with others, so that its mode is needed.
+        after: optimiser steps that a copy of the model takes first; None: `trial`, or 0 if `out` holds a checkpoint.
+        trial: None: no advice is asked for. Otherwise the present setting will be compared, so its mode is needed.
 
     Raises:
         UpsDataError: ratios that are no numbers, a present mode that is not among those named; see `measure_noise`.
@@ -40,12 +38,12 @@ def measured(
         raise UpsDataError(f"--ratios {ratios}: give numbers between 0 and 1, with commas") from None
     named = None if modes is None else modes.split(",")
     mode, ratio = present(settings)
-    also = [mode] if advice and ratio < 1 else []
+    also = [mode] if trial is not None and ratio < 1 else []
     if named is not None and not set(also) <= set(named):
         raise UpsDataError(f"--modes {modes}: the configuration draws in mode {mode!r}, so name it too")
     has_weights = (Path(settings.out) / CHECKPOINT).exists()
     if after is None:
-        after = 0 if has_weights else TRIAL
+        after = 0 if has_weights or trial is None else trial
     with counting("steps and gradients" if after else "gradients") as bar:
         task = bar.add_task("measuring", total=None)
         found = measure_noise(
@@ -75,6 +73,5 @@ def suggested(settings: TrainConfig, found: Noise) -> Advice:
 def present(settings: TrainConfig) -> tuple[str, float]:
     """The mode and the ratio that a configuration has; a mixture is compared as `uniform`."""
     sampling = settings.to_sampling()
-    return sampling.mode if isinstance(
-        sampling.mode, str
-    ) else "uniform", 1.0 if sampling.ratio is None else sampling.ratio
+    mode = sampling.mode if isinstance(sampling.mode, str) else "uniform"
+    return mode, 1.0 if sampling.ratio is None else sampling.ratio

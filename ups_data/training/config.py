@@ -161,6 +161,11 @@ class TrainConfig(Section):
         """The points of a training step: see `TrainingConfig.to_sampling`."""
         return self.training.to_sampling()
 
+    def with_points(self, ratio: float, mode: str) -> "TrainConfig":
+        """This configuration as if these points had been asked for."""
+        points = {"query_sample_ratio": ratio, "query_sampling_mode": mode, "query_auto_epochs": None}
+        return self.model_copy(update={"training": self.training.model_copy(update=points)})
+
     def loss_weights(self) -> dict[str, float]:
         """Weight of every term: the prediction (the rollout for a horizon K > 1) and a little inverse encoding, unless
         the configuration says otherwise."""

@@ -126,8 +126,6 @@ def measure_noise(
         UpsDataError: a checkpoint of another model or another dataset, fewer than 2 samples or trajectories, losses
             that need every point or query none, a ratio that is not between 0 and 1 or draws every point.
     """
-    if not all(0 < ratio < 1 for ratio in ratios) or not ratios:
-        raise UpsDataError(f"ratios {list(ratios)}: give numbers between 0 and 1; all points are measured anyway")
     manifest, device = open_manifest(config), device_of(config.training.device)
     seed_all(config.training.seed)
     made = model_of(config, manifest, model).to(device)
@@ -200,11 +198,13 @@ def _begun(config: TrainConfig) -> TrainConfig:
 
 
 def _check_ratios(ratios: Sequence[float], points: int) -> None:
-    """Refuse ratios that draw every point.
+    """Refuse what is no ratio, and ratios that draw every point.
 
     Raises:
         UpsDataError: one line.
     """
+    if not all(0 < ratio < 1 for ratio in ratios) or not ratios:
+        raise UpsDataError(f"ratios {list(ratios)}: give numbers between 0 and 1; all points are measured anyway")
     for ratio in ratios:
         if round(ratio * points) >= points:
             raise UpsDataError(

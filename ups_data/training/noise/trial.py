@@ -50,9 +50,8 @@ def after_steps(
 
 
 def _with_few_points(config: TrainConfig) -> TrainConfig:
-    settings, sampling = config.training, config.to_sampling()
+    sampling = config.to_sampling()
     draws_few = sampling.num_queries is not None or sampling.schedule != "constant" or sampling.ratio not in (None, 1.0)
     if config.data.sampling is not None or draws_few:
         return config
-    few = {"query_sample_ratio": RATIO, "query_auto_epochs": None, "query_sampling_mode": MODE}
-    return config.model_copy(update={"training": settings.model_copy(update=few)})
+    return config.with_points(RATIO, MODE)

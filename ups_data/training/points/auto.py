@@ -15,10 +15,9 @@ from ups_data.training.device import device_of, usable_memory
 from ups_data.training.loaders import open_manifest
 from ups_data.training.noise import advise, measure_noise
 from ups_data.training.noise.measure import DRAWS, RATIOS, SAMPLES, measurable_modes
-from ups_data.training.points.chosen import Chosen, with_points
+from ups_data.training.points.chosen import Chosen
+from ups_data.training.points.keys import FREE_MODES
 from ups_data.training.runs.rng import rng_state, set_rng_state
-
-FREE = "uniform"  # the mode, if the configuration names none
 
 
 def is_due(config: TrainConfig, epoch: int, epochs: int, chosen: Sequence[Mapping[str, Any]]) -> bool:
@@ -59,7 +58,7 @@ def choose(config: TrainConfig, model: Model, epoch: int, *, ranks: int = 1) -> 
         noise,
         batch_size=size,
         ratio=1.0,
-        mode=FREE,
+        mode=FREE_MODES[0],
         memory=usable_memory(device_of(config.training.device)),
         sizes=[size],
         ranks=ranks,
@@ -77,12 +76,11 @@ def _candidates(config: TrainConfig) -> list[str]:
         UpsDataError: there is none.
     """
     named = config.training.query_sampling_mode
-    modes = measurable_modes(open_manifest(config)) if named in (FREE, "random") else [str(named)]
+    modes = measurable_modes(open_manifest(config)) if named in FREE_MODES else [str(named)]
     allowed = []
     for mode in modes:
-        chosen = Chosen(epoch=0, batch_size=1, ratio=0.5, mode=mode, queries=1, gain=1.0, reason="")
         try:
-            with_points(config, chosen).to_sampling()
+            config.with_points(0.5, mode).to_sampling()
         except UpsDataError:
             if len(modes) == 1:
                 raise

@@ -12,7 +12,7 @@ from ups_data.training.config import TrainConfig
 from ups_data.training.latents.start import beside_latents
 from ups_data.training.loaders import train_loader
 from ups_data.training.points.auto import choose, is_due
-from ups_data.training.points.chosen import Chosen, with_points
+from ups_data.training.points.chosen import Chosen
 from ups_data.training.ranks.group import Group
 
 Choices = Sequence[Mapping[str, Any]]  # the fields of `Chosen`, the last choice last
@@ -26,7 +26,10 @@ def opened(
     Args:
         chosen: by the run so far. Only points depend on it: an epoch has as many batches, of the same samples.
     """
-    now = with_points(config, Chosen(**chosen[-1])) if chosen else config
+    now = config
+    if chosen:
+        made = Chosen(**chosen[-1])
+        now = config.with_points(made.ratio, made.mode)
     loader = train_loader(now, query_sets_of(model, config.loss_weights()))
     loader = beside_latents(loader, config, model)
     return loader, loader.to(device)

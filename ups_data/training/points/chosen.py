@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from ups_data.models.config import Count, Natural
-from ups_data.training.config import TrainConfig
 
 
 class Chosen(BaseModel):
@@ -27,9 +26,3 @@ class Chosen(BaseModel):
     queries: Count
     gain: float
     reason: str
-
-
-def with_points(config: TrainConfig, chosen: Chosen) -> TrainConfig:
-    """The configuration as if these points had been asked for."""
-    points = {"query_sample_ratio": chosen.ratio, "query_sampling_mode": chosen.mode, "query_auto_epochs": None}
-    return config.model_copy(update={"training": config.training.model_copy(update=points)})

@@ -9,6 +9,7 @@ from ups_data.models.config import Count, Natural, Section
 from ups_data.sampling import QuerySampling
 
 AUTO = "auto"
+FREE_MODES = ("uniform", "random")  # with them `auto` chooses the mode too: the default, and its alias
 AGAIN = (1 / 8, 1 / 4, 1 / 2)  # parts of a run after which `auto` measures again: noise grows most at the beginning
 
 

@@ -16,6 +16,7 @@ Ratios = Annotated[str, typer.Option(help="Queries ÷ points, with commas.")]
 Samples = Annotated[int, typer.Option(min=2, help="Samples that are measured, chosen at random.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write every figure into this file.")]
 AFTER = "Optimiser steps that a copy of the model takes first, as the run would; a tenth of the points if it draws all."
+TRIAL = 200  # such steps before advice: the noise of a new model is that of a run's first moments
 RATIOS = "0.02,0.05,0.1,0.2,0.5"
 
 
@@ -54,7 +55,7 @@ def suggest_points(
     ratios: Ratios = RATIOS,
     samples: Samples = 24,
     after: Annotated[
-        int | None, typer.Option(min=0, help=f"{AFTER} Default: 200, or 0 if out=DIR holds a checkpoint.")
+        int | None, typer.Option(min=0, help=f"{AFTER} Default: {TRIAL}, or 0 if out=DIR holds a checkpoint.")
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -69,7 +70,7 @@ def suggest_points(
     from ups_data.training.evaluation.outputs import check_outputs, write_json
 
     check_outputs(None, json_file)
-    settings, found = measured(config, overrides or [], modes, ratios, samples, after, advice=True)
+    settings, found = measured(config, overrides or [], modes, ratios, samples, after, trial=TRIAL)
     advice = suggested(settings, found)
     console = Console(emoji=False)
     console.print(noise_table(found, judged=True), costs_line(found))
